@@ -1,5 +1,5 @@
-// What the launch stage hands to the core through execve(2): a sealed memory file and descriptors
-// of its own, none of the caller.
+// What the core is handed: by the launch stage through execve(2), a sealed memory file and
+// descriptors of its own, none of the caller; by a client at a reload, a sealed memory file.
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/mman.h>
@@ -21,6 +21,9 @@ int64_t Seal(Napi::Env, Descriptor file) {
   return OrErrno(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL));
 }
 
+/// The seals of a memory file (F_SEAL_*), or -errno (-EINVAL: it is none).
+int64_t Seals(Napi::Env, Descriptor file) { return OrErrno(fcntl(file, F_GET_SEALS)); }
+
 /// 0 or -errno. Marks the open descriptors of a range; needs Linux 5.11.
 int64_t CloseOnExec(Napi::Env, Uint32 first, Uint32 last) {
   return OrErrno(syscall(SYS_close_range, first.value, last.value, CLOSE_RANGE_CLOEXEC));
@@ -34,6 +37,7 @@ int64_t KeepOnExec(Napi::Env, Descriptor file) { return OrErrno(fcntl(file, F_SE
 void fail2zig::ExportMemfd(Napi::Object exports) {
   Export<Memfd>(exports, "memfd(name: string)");
   Export<Seal>(exports, "seal(fd: number)");
+  Export<Seals>(exports, "seals(fd: number)");
   Export<KeepOnExec>(exports, "keepOnExec(fd: number)");
   Export<CloseOnExec>(exports, "closeOnExec(first: number, last: number)");
 }

@@ -1,6 +1,7 @@
 // SO_PEERCRED and SO_PEERGROUPS (unix(7)): who connected to a unix socket, as the kernel recorded
-// it at connect().
+// it at connect(). SCM_RIGHTS: a descriptor that one side hands to the other with one byte.
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <vector>
 
@@ -43,6 +44,53 @@ Napi::Value PeerCredentials(Napi::Env env, Descriptor descriptor) {
   return peer;
 }
 
+/// One byte with room for the descriptors that come with it.
+struct Handed {
+  char byte = 0;
+  struct iovec piece = {&byte, 1};
+  alignas(struct cmsghdr) char control[CMSG_SPACE(8 * sizeof(int))] = {};
+  struct msghdr message = {nullptr, 0, &piece, 1, control, sizeof control, 0};
+};
+
+/// 0 or -errno. Hands `file` over the connected unix socket, with one byte.
+int64_t SendDescriptor(Napi::Env, Descriptor socket, Descriptor file) {
+  Handed handed;
+  handed.message.msg_controllen = CMSG_SPACE(sizeof(int));
+  struct cmsghdr* head = CMSG_FIRSTHDR(&handed.message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_RIGHTS;
+  head->cmsg_len = CMSG_LEN(sizeof(int));
+  const int given = file;
+  memcpy(CMSG_DATA(head), &given, sizeof given);
+  const int64_t sent = OrErrno(sendmsg(socket, &handed.message, MSG_NOSIGNAL));
+  return sent < 0 ? sent : 0;
+}
+
+/// The descriptor that comes with the next byte (close-on-exec), without waiting, or -errno:
+/// -EAGAIN none is there yet, -EPIPE the other side ended, -EBADMSG it is not exactly one. Whatever
+/// else came is closed.
+int64_t ReceiveDescriptor(Napi::Env, Descriptor socket) {
+  Handed handed;
+  const int64_t length = OrErrno(recvmsg(socket, &handed.message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+  if (length <= 0) return length < 0 ? length : -EPIPE;
+  std::vector<int> files;
+  for (struct cmsghdr* head = CMSG_FIRSTHDR(&handed.message); head; head = CMSG_NXTHDR(&handed.message, head)) {
+    if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
+    const size_t known = files.size();
+    const size_t count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    files.resize(known + count);
+    memcpy(files.data() + known, CMSG_DATA(head), count * sizeof(int));
+  }
+  const bool fits = files.size() == 1 && !(handed.message.msg_flags & MSG_CTRUNC);
+  if (fits) return files[0];
+  for (const int file : files) close(file);
+  return -EBADMSG;
+}
+
 }  // namespace
 
-void fail2zig::ExportPeer(Napi::Object exports) { Export<PeerCredentials>(exports, "peerCredentials(fd: number)"); }
+void fail2zig::ExportPeer(Napi::Object exports) {
+  Export<PeerCredentials>(exports, "peerCredentials(fd: number)");
+  Export<SendDescriptor>(exports, "sendDescriptor(socket: number, fd: number)");
+  Export<ReceiveDescriptor>(exports, "receiveDescriptor(socket: number)");
+}

@@ -101,7 +101,7 @@ const apartOfMain = ['check', 'compare', 'filters', 'import', 'match', 'remove',
   (name) => `commands/${name}`,
 );
 /** The same for the client. */
-const apartOfClient = ['client/doctor', 'client/report', 'client/top'];
+const apartOfClient = ['client/doctor', 'client/reload', 'client/report', 'client/top'];
 const allApart = [...apart, ...apartOfMain, ...apartOfClient];
 const bundledApart: Plugin = {
   name: 'apart',

@@ -125,6 +125,11 @@ export const outputs = {
   watch: event,
   stats: z.record(z.string(), z.number()),
   set: z.strictObject({ level: z.enum(['error', 'warn', 'info', 'debug']) }),
+  reload: z.strictObject({
+    added: z.array(z.string()),
+    changed: z.array(z.string()),
+    removed: z.array(z.string()),
+  }),
   version: z.strictObject({ version: z.string() }),
   doctor: z.strictObject({
     findings: z.array(

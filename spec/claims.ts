@@ -406,6 +406,11 @@ const claimRows: readonly Row[] = [
   ],
   ['X-repair', 'failures', 'What others flush or edit of our tables is noticed and made again, with the bans in it.'],
   [
+    'X-reload',
+    'product',
+    'A reload is taken whole or not at all, and then goes on as a start with it would; windows and bans stay.',
+  ],
+  [
     'X-frames',
     'denial',
     'A frame of the control socket has at most 64 KiB and one shape; anything else is refused at once.',

@@ -25,8 +25,10 @@ claim(
     const level = { setting: 'loglevel', level: 'debug' };
     const setByGroup = await requestAs(path, stranger, controlGroup, 'set', level);
     assert.equal(setByGroup.error?.code, 'forbidden', 'the group may set what only root may');
+    const reloadByGroup = await requestAs(path, stranger, controlGroup, 'reload', {});
+    assert.equal(reloadByGroup.error?.code, 'forbidden', 'the group may reload what only root may');
     assert.equal((await requestAs(path, 0, 0, 'set', level)).ok, true, 'root may not set the log level');
-    return `ban and unban: refused to a stranger, granted to group and root (${admitted} admitted); set: root only`;
+    return `ban and unban: refused to a stranger, granted to group and root (${admitted} admitted); set and reload: root only`;
   },
   [
     twin(

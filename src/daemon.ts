@@ -7,7 +7,8 @@
  * from where it was read to → beside all that, bans found in the kernel. Stop (SIGTERM, SIGINT):
  * read what is written, send what waits, save, close; the bans stay, each with its own end, unless
  * keep_bans says otherwise. SIGHUP stops it where its terminal went away, and elsewhere changes
- * nothing but says so: the configuration is read at start, rotation is noticed anyway.
+ * nothing but says so: `fail2zig-client reload` hands another configuration over (reload.ts), and
+ * rotation is noticed anyway.
  *
  * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend, or the table or the
  * state file is taken; 78 (EX_CONFIG) the ceiling is too small; 70 (EX_SOFTWARE) anything else.
@@ -25,7 +26,7 @@ import { LINES } from './engine/counters.ts';
 import { type Denial, Engine } from './engine/host.ts';
 import { Recorder } from './history/recorder.ts';
 import { Telling } from './history/telling.ts';
-import { followedFilesMax, housekeepingMs, otherDescriptorsMax, verdictsMs } from './limits.ts';
+import { followedFilesMax, housekeepingMs, jailsMax, jailsMin, otherDescriptorsMax, verdictsMs } from './limits.ts';
 import { Log, type Logger } from './log.ts';
 import { CeilingError, ProcessMemory } from './memory/ceiling.ts';
 import { residentBytes } from './memory/resident.ts';
@@ -36,6 +37,8 @@ import { type Figure, figuresOf } from './observe/figures.ts';
 import { LogClocks } from './observe/log-clocks.ts';
 import { MetricsServer } from './observe/metrics-server.ts';
 import { DaemonOperator } from './operator.ts';
+import { isTaken } from './places.ts';
+import { Reloader } from './reload.ts';
 import { ServiceManager } from './service.ts';
 import { InUseError, tableLockPath, takeLock } from './sole.ts';
 import { type FileEvent, FileSource, type FileSourceOptions } from './sources/file.ts';
@@ -113,6 +116,7 @@ function createEngine(config: CoreConfig, ignored: Ignored, memory: ProcessMemor
     shared: ignored.links,
     filters: config.filters,
     tableBytes: (otherBytes) => memory.sizeTable(otherBytes),
+    jailsMax: Math.min(jailsMax, Math.max(jailsMin, 2 * config.jails.length)),
     evictionPolicy: config.memory.evictionPolicy,
   });
 }
@@ -126,7 +130,9 @@ async function checkMemory(config: CoreConfig): Promise<void> {
 async function compose(config: CoreConfig, log: Logger) {
   // What is never banned passes the kernel's rules too, where a banned prefix covers it.
   const ignored = new Ignored(config.jails);
-  const jails = config.jails.map((jail, index) => ({ ...jail, allow: ignored.lists[index]! }));
+  // Every room shares this list, which a reload changes.
+  const jails = config.jails as Jail[];
+  for (const [index, jail] of jails.entries()) jail.allow = ignored.lists[index]!;
   const memory = new ProcessMemory(config.memory.ceilingBytes);
   const backend = await openBackend(config, jails, log);
   const engine = await createEngine(config, ignored, memory);
@@ -144,7 +150,9 @@ async function compose(config: CoreConfig, log: Logger) {
     ? new StateKeeper({
         ...config.state,
         path,
-        jails: jails.map(({ name }) => name),
+        get jails() {
+          return jails.map(({ name }) => name);
+        },
         engine,
         ignored,
         log,
@@ -260,15 +268,23 @@ async function openPages(core: Core, log: Logger) {
   let figures: readonly Figure[] = [];
   let control: ControlServer | undefined;
   let metrics: MetricsServer | undefined;
+  const reloader = new Reloader(core);
   const operator = new DaemonOperator({
     ...core,
     files: core.logs,
     figures: () => figures,
+    reload: (next) => reloader.reload(next),
     pageProblem: () => metrics?.problem,
   });
   if (config.handed?.socket) {
     const groupId = groupOf(config.control);
-    control = new ControlServer({ operator, askPeer: native.peerCredentials, groupId, log });
+    control = new ControlServer({
+      operator,
+      askPeer: native.peerCredentials,
+      receive: native.receiveDescriptor,
+      groupId,
+      log,
+    });
     await control.listen(config.handed.socket, config.control.path);
     closers.unshift(() => control!.close());
   }
@@ -318,7 +334,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   const bans = () => enforcer.counters.bans.reduce((sum, count) => sum + count, 0);
   manager.ready(() => {
     const [problem = 'no problems'] = operator.problems();
-    return `${backend.name}, jails: ${config.jails.length}, bans since the start: ${bans()}; ${problem}`;
+    return `${backend.name}, jails: ${config.jails.filter(isTaken).length}, bans since the start: ${bans()}; ${problem}`;
   });
 
   return async () => {
@@ -394,7 +410,7 @@ async function main(): Promise<void> {
     if (fromTerminal) quit();
     else
       log.warn(
-        'SIGHUP changes nothing: the configuration is read at start, rotated logs are noticed; restart to change it',
+        'SIGHUP changes nothing: fail2zig-client reload has the configuration read again; rotated logs are noticed',
       );
   });
   try {

@@ -43,6 +43,8 @@ export const controlIdleMs = 10_000;
 export const controlAnswerMs = 20_000;
 /** The peer takes an answer off the socket within this or is cut off, ms. */
 export const controlWriteMs = 10_000;
+/** How often it is looked whether a peer has handed over its descriptor, ms. */
+export const controlHandsMs = 5;
 /** A peer that is turned away is let go of within this, so that it can read why, ms. */
 export const controlLingerMs = 1_000;
 /**
@@ -161,6 +163,11 @@ export const printedCharactersMax = 200;
  * Jails in one configuration: each costs two kernel sets, and the engine numbers them in a byte.
  */
 export const jailsMax = 255;
+/**
+ * Jails that there is room for at least, so that a reload may bring some; else twice as many as are
+ * configured. A jail takes 256 bytes, and room for networks that it ignores.
+ */
+export const jailsMin = 16;
 /** Longest path of a log or socket, bytes (PATH_MAX of limits.h without its zero). */
 export const pathBytesMax = 4095;
 /**

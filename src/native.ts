@@ -42,6 +42,15 @@ export interface Native {
   /** SO_PEERCRED and SO_PEERGROUPS of a connected unix socket, or -errno. */
   peerCredentials(fd: number): PeerCredentials | number;
   /**
+   * Hands a descriptor over a connected unix socket, with one byte (SCM_RIGHTS): 0 or -errno.
+   */
+  sendDescriptor(socket: number, fd: number): number;
+  /**
+   * The descriptor (close-on-exec) that comes with the next byte, or -errno, without waiting:
+   * -EAGAIN none yet, -EPIPE the peer ended, -EBADMSG it is not exactly one.
+   */
+  receiveDescriptor(socket: number): number;
+  /**
    * memfd_create(2) without close-on-exec, so that the next stage inherits it: descriptor or
    * -errno.
    */
@@ -53,6 +62,8 @@ export interface Native {
   datagramTo(path: string): number;
   /** F_ADD_SEALS: nobody can change or resize the memory file any more: 0 or -errno. */
   seal(fd: number): number;
+  /** F_GET_SEALS: the seals of a memory file, or -errno (-EINVAL: it is none). */
+  seals(fd: number): number;
   /**
    * close_range(2) with CLOSE_RANGE_CLOEXEC: execve closes the open descriptors from `first` to
    * `last`: 0 or -errno (-EINVAL before Linux 5.11).

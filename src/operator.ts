@@ -3,6 +3,7 @@
  * checked by the verb's row; here they are compared with what runs: jails, ignoreip, the table, the
  * kernel.
  */
+import { closeSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import {
   type BanResult,
@@ -14,6 +15,7 @@ import {
   OperatorError,
   type Peer,
   type Records,
+  type Reloaded,
   type Stats,
   type Status,
   type UnbanResult,
@@ -28,13 +30,16 @@ import * as limits from './limits.ts';
 import type { Level, Logger } from './log.ts';
 import { kernelBytes } from './memory/kernel.ts';
 import { residentBytes } from './memory/resident.ts';
+import { native } from './native.ts';
 import type { CrowdedLinks } from './observe/crowded-links.ts';
 import { type Figure, type Observed, statsOf } from './observe/figures.ts';
 import type { LogClocks } from './observe/log-clocks.ts';
+import { isTaken } from './places.ts';
 import type { FileSource } from './sources/file.ts';
 import type { SourceRoutes } from './sources/routes.ts';
 import { formatAddress, isWithin, maskAddress, neverSource, parseCidr } from './text/address.ts';
-import type { Address, JailConfig } from './types.ts';
+import { readCoreConfig } from './text/record.ts';
+import type { Address, CoreConfig, JailConfig } from './types.ts';
 import { version } from './version.ts';
 
 export interface Running
@@ -47,11 +52,16 @@ export interface Running
   crowds?: Pick<CrowdedLinks, 'problems'>;
   recorder: Recorder;
   log: Pick<Logger, 'setLevel'>;
+  /** Takes another configuration; absent where there is none to be taken. */
+  reload?: (next: CoreConfig) => Promise<Reloaded>;
   /** What `stats` shows. */
   figures: () => readonly Figure[];
   /** Why there is no metrics page, where there should be one. */
   pageProblem: () => string | undefined;
 }
+
+/** F_SEAL_SEAL, _SHRINK, _GROW and _WRITE of linux/fcntl.h. */
+const sealed = 15;
 
 /** A ban's place: in which jail, and the address as that jail bans it. */
 type Place = { jail: number; address: Address };
@@ -86,7 +96,7 @@ export class DaemonOperator implements Operator {
   /** A filter that reads many lines and matches none may be the wrong one; it need not. */
   #hints(): string[] {
     const { config, engine } = this.#running;
-    return config.jails.flatMap(({ name, filter, mode }) => {
+    return config.jails.filter(isTaken).flatMap(({ name, filter, mode }) => {
       const { filter: number } = engine.resolveFilter(filter, mode);
       const lines = engine.filterCounter(number, FILTER_LINES);
       if (lines < limits.unmatchedLinesMin || engine.filterCounter(number, FILTER_MATCHED) > 0) return [];
@@ -104,7 +114,7 @@ export class DaemonOperator implements Operator {
 
   async *status({ jail }: { jail?: string }): AsyncGenerator<Status> {
     const { config, engine, backend } = this.#running;
-    const chosen = jail === undefined ? config.jails.keys() : [this.#indexOf(jail)];
+    const chosen = jail === undefined ? this.#numbers() : [this.#indexOf(jail)];
     const counts = await engine.countBans(Date.now() / 1000);
     yield* statusParts({
       version,
@@ -345,12 +355,12 @@ export class DaemonOperator implements Operator {
 
   /** Where an address may be banned: in one jail or in every jail that can hold it. */
   #placesOf(jail: number | undefined, text: string): Place[] {
-    const { jails } = this.#running.config;
     const target = parsed(text);
+    const numbers = this.#numbers();
     // A prefix as `list` shows it for one jail may be wider than what another bans: that jail
     // cannot hold it.
-    const able = [...jails.keys()].filter((index) => target.prefix >= this.#widthOf(index, target));
-    const chosen = jail !== undefined ? [jail] : able.length > 0 ? able : [...jails.keys()];
+    const able = numbers.filter((index) => target.prefix >= this.#widthOf(index, target));
+    const chosen = jail !== undefined ? [jail] : able.length > 0 ? able : numbers;
     return chosen.map((index) => ({ jail: index, address: this.#masked(index, text) }));
   }
 
@@ -438,15 +448,39 @@ export class DaemonOperator implements Operator {
     return { level };
   }
 
+  async *reload(_: object, { uid, pid, hands }: Peer): AsyncGenerator<{ ready: true } | Reloaded> {
+    const { recorder, reload } = this.#running;
+    yield { ready: true };
+    const file = (await hands?.()) ?? -1;
+    if (file < 0 || reload === undefined)
+      throw new OperatorError('not-handed', 'no configuration was handed over: fail2zig-client reload does it');
+    const next = recordIn(file);
+    const reloaded = await reload(next);
+    recorder.command('reload', { uid, pid });
+    yield reloaded;
+  }
+
   version(): { version: string } {
     return { version };
+  }
+
+  /** Of the jails that there are. */
+  #numbers(): number[] {
+    const { jails } = this.#running.config;
+    return [...jails.keys()].filter((index) => isTaken(jails[index]!));
   }
 
   #indexOf(name: string): number {
     const { jails } = this.#running.config;
     const index = jails.findIndex((jail) => jail.name === name);
     if (index >= 0) return index;
-    throw new OperatorError('no-such-jail', `no jail ${name}; there are ${jails.map((jail) => jail.name).join(', ')}`);
+    throw new OperatorError(
+      'no-such-jail',
+      `no jail ${name}; there are ${jails
+        .filter(isTaken)
+        .map((jail) => jail.name)
+        .join(', ')}`,
+    );
   }
 
   /** Bits of the source that `jail` bans for an address; a ban that runs is as wide as it is. */
@@ -501,6 +535,20 @@ export class DaemonOperator implements Operator {
 
 /** A filter as people write it. */
 const filterText = (filter: string, mode: string): string => (mode === '' ? filter : `${filter}:${mode}`);
+
+/** The record in a memory file that nobody can change any more; closes it. */
+function recordIn(file: number): CoreConfig {
+  const seals = native.seals(file);
+  if (seals < 0 || (seals & sealed) !== sealed) {
+    closeSync(file);
+    throw new OperatorError('not-handed', 'what was handed over is no sealed memory file');
+  }
+  try {
+    return readCoreConfig(file);
+  } catch (error) {
+    throw new OperatorError('bad-argument', (error as Error).message);
+  }
+}
 
 /** An address that the verb's row has checked. */
 const parsed = (text: string): Address => parseCidr(text, 'clear') as Address;

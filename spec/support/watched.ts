@@ -30,6 +30,7 @@ function operatorOf(operator: DaemonOperator): Operator {
     history: (args) => operator.history(args),
     watch: () => operator.watch(),
     set: (args, by) => operator.set(args, by),
+    reload: (args, by) => operator.reload(args, by),
     version: () => operator.version(),
   };
 }

@@ -10,6 +10,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { clientAnswerMs, clientPauseMs } from '../config/limits.ts';
+import { descriptorOf } from '../control/authorise.ts';
 import { encodeFrame, FrameDecoder, FrameError, type Request, type Response } from '../control/protocol.ts';
 import { parseResponse } from './response.ts';
 
@@ -81,8 +82,19 @@ async function openSocket(path: string, answerMs: number): Promise<Socket> {
   }
 }
 
+export interface CallOptions {
+  /** How long the daemon may take for a response. */
+  answerMs?: number | undefined;
+  /** Hands a descriptor over the socket, once the daemon is ready for it. */
+  hand?: ((socket: number) => void) | undefined;
+}
+
 /** Sends `request` to the daemon at `path` and gives each response. Throws UnreachableError. */
-export async function* responses(path: string, request: Request, answerMs = clientAnswerMs): AsyncGenerator<Response> {
+export async function* responses(
+  path: string,
+  request: Request,
+  { answerMs = clientAnswerMs, hand }: CallOptions = {},
+): AsyncGenerator<Response> {
   const socket = await openSocket(path, answerMs);
   let late = false;
   const timer = setTimeout(() => {
@@ -97,6 +109,11 @@ export async function* responses(path: string, request: Request, answerMs = clie
       decoder.push(chunk as Buffer);
       for (let body = decoder.next(); body !== undefined; body = decoder.next()) {
         const response = parseResponse(body);
+        if (hand && response.ok && (response.data as { ready?: unknown } | null)?.ready === true) {
+          hand(descriptorOf(socket));
+          timer.refresh();
+          continue;
+        }
         yield response;
         if (!response.ok || !response.more) return;
         timer.refresh();
@@ -118,6 +135,6 @@ export async function* responses(path: string, request: Request, answerMs = clie
 
 /** The first response to `request`. Rejects with UnreachableError. */
 export async function call(path: string, request: Request, answerMs?: number): Promise<Response> {
-  for await (const response of responses(path, request, answerMs)) return response;
+  for await (const response of responses(path, request, { answerMs })) return response;
   throw new UnreachableError(`the daemon at ${path} ended the connection without an answer.`);
 }

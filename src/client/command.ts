@@ -15,7 +15,7 @@ import { addressesPerRequestMax } from '../limits.ts';
 import { asciiJson } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
 import type { Address } from '../types.ts';
-import { responses, UnreachableError } from './call.ts';
+import { type CallOptions, responses, UnreachableError } from './call.ts';
 import type { Finding } from './doctor.ts';
 import {
   commandHelp,
@@ -59,10 +59,10 @@ class RefusedError extends Error {
 export class OutputError extends Error {}
 
 /** The parts of the daemon's answer; a budget of requests that is used up is waited for. */
-async function* ask(socket: string, request: Request): AsyncGenerator<object> {
+async function* ask(socket: string, request: Request, hand?: CallOptions['hand']): AsyncGenerator<object> {
   for (let tries = 1; ; tries++) {
     try {
-      for await (const response of responses(socket, request)) {
+      for await (const response of responses(socket, request, { hand })) {
         if (!response.ok) throw new RefusedError(response.error.code, response.error.message);
         // The end of an answer in parts is empty.
         if (Object.keys(response.data as object).length > 0) yield response.data as object;
@@ -132,7 +132,8 @@ async function runVerb(verb: Verb, line: CommandLine, terminal: Terminal): Promi
   const sorted = args.sort === undefined ? undefined : ([] as ShownBan[]);
   const known = verb.name === 'list' ? await knownBans(await recordsOf(socket)) : undefined;
   for (const request of requestsOf(verb, args)) {
-    for await (const answer of ask(socket, request)) {
+    const hand = verb.takes ? await recordOf(args.config as string | undefined, terminal) : undefined;
+    for await (const answer of ask(socket, request, hand)) {
       for await (const data of withRecords(verb.name, args, answer, known)) {
         code = Math.max(code, codeOf(verb, data));
         if (sorted === undefined) terminal.out(presenter.part(data as never));
@@ -144,6 +145,14 @@ async function runVerb(verb: Verb, line: CommandLine, terminal: Terminal): Promi
     terminal.out(presenter.part({ bans: sorted.sort(byOrder[args.sort as ListOrder]) } as never));
   terminal.out(presenter.end());
   return code;
+}
+
+/** What hands the configuration at `path` over, which is compiled and checked here. */
+async function recordOf(path: string | undefined, terminal: Terminal): Promise<(socket: number) => void> {
+  const { recordToHand } = await import('./reload.ts');
+  const record = recordToHand(path, (warning) => terminal.error(`fail2zig-client: warning: ${warning}\n`));
+  if ('problem' in record) throw new RefusedError('configuration', record.problem);
+  return record.hand;
 }
 
 /** Where the records are; undefined where none are kept. */

@@ -222,7 +222,11 @@ function* daemonFindings(status: Status, path: string, now: number): Generator<F
     yield warning('daemon', hint, 'fail2zig match shows what the filter makes of it');
   const changed = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   if (changed / 1000 > now - status.uptimeSeconds + 1) {
-    yield warning('daemon', `${path} is newer than the running daemon`, 'systemctl restart fail2zig');
+    yield warning(
+      'daemon',
+      `${path} is newer than the running daemon`,
+      'fail2zig-client reload, where that was not done',
+    );
   }
 }
 

@@ -4,7 +4,7 @@
  * every such text passes `printable`, and the JSON is pure printable ASCII; no answer can act on a
  * terminal. A long answer is shown part by part and not held.
  */
-import type { BanResult, IgnoreResult, Stats, Status, UnbanResult } from '../control/answers.ts';
+import type { BanResult, IgnoreResult, Reloaded, Stats, Status, UnbanResult } from '../control/answers.ts';
 import type { Event } from '../history/event.ts';
 import { asciiJson } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
@@ -127,6 +127,13 @@ function presentIgnore({ ignored = [], lifted = [] }: IgnoreResult): string {
   );
   const ended = lifted.map(({ address, jail }) => `the ban of ${printable(address)} in ${printable(jail)} has ended\n`);
   return [...(rows.length > 0 ? rows : ['nothing is ignored by hand\n']), ...ended].join('');
+}
+
+function presentReload(reloaded: Reloaded): string {
+  const parts = (['added', 'changed', 'removed'] as const)
+    .filter((what) => reloaded[what].length > 0)
+    .map((what) => `${what} ${reloaded[what].map((jail) => printable(jail)).join(', ')}`);
+  return `reloaded: ${parts.join('; ') || 'no jail has changed'}\n`;
 }
 
 /** Shows an answer part by part, then its end. */
@@ -279,6 +286,7 @@ const texts: Record<string, (answer: never) => string> = {
   unban: presentUnban,
   ignore: presentIgnore,
   unignore: presentIgnore,
+  reload: presentReload,
 };
 
 /** Whatever a verb answers that has no form of its own yet: a line for each value. */

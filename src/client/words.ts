@@ -3,6 +3,7 @@
  * kind, in the order of the verb's row, so that `ban JAIL ADDRESS… [DURATION]` needs no rule of its
  * own. The daemon checks every argument again.
  */
+import { resolve } from 'node:path';
 import { parseDuration } from '../config/duration.ts';
 import { nearest } from '../config/nearest.ts';
 import type { Argument, Kind } from '../control/arguments.ts';
@@ -47,6 +48,7 @@ export const wordKinds: Record<Kind, WordKind> = {
   age: { shown: 'DURATION', fits: isNumberAndUnits, value: durationOf },
   number: { shown: 'NUMBER', fits: (word) => /^[0-9]+$/.test(word), value: Number },
   text: { shown: 'TEXT', fits: () => true, value: same },
+  path: { shown: 'FILE', fits: () => false, value: resolve },
   flag: { shown: '', fits: () => false, value: () => true },
   level: { shown: logLevels.join('|'), fits: (word) => checks.level(word) === undefined, value: same },
   order: {

@@ -200,6 +200,12 @@ export const allowed: readonly Row[] = [
   },
   { call: 'fcntl', why: 'Node leaves standard descriptors as they were', if: [[{ argument: 1, is: [3, 4] }]] },
   {
+    call: 'fcntl',
+    why: 'whether a record that is handed over is sealed (F_GET_SEALS)',
+    if: [[{ argument: 1, is: [1034] }]],
+    rarely: 'at a reload',
+  },
+  {
     call: 'ioctl',
     why: 'the same, for terminals (TCSETS)',
     if: [[{ argument: 1, is: [0x5402] }]],
@@ -211,7 +217,7 @@ export const allowed: readonly Row[] = [
   { call: 'setsockopt', why: 'TCP_NODELAY of a metrics connection; tables of iptables' },
   { call: 'shutdown', why: 'the end of a connection' },
   { call: 'recvfrom', why: 'answers of the kernel' },
-  { call: 'recvmsg', why: 'the addresses of this host' },
+  { call: 'recvmsg', why: 'the addresses of this host; the record of a reload' },
   { call: 'sendto', why: 'transactions' },
   { call: 'getsockname', why: 'libc asks for its own netlink address' },
   { call: 'getpeername', why: 'Node asks whom it turns away from a full metrics page' },

@@ -65,6 +65,13 @@ export interface BanResult {
   refused: { address: string; why: string }[];
 }
 
+/** What a reload brought, by names of jails. */
+export interface Reloaded {
+  added: string[];
+  changed: string[];
+  removed: string[];
+}
+
 export interface UnbanResult {
   /**
    * Each address with the jails it was banned in; none where no jail held it. `kernelOnly`: jails
@@ -137,6 +144,8 @@ export interface Peer {
   uid: number;
   gid: number;
   pid: number;
+  /** The next descriptor that the peer hands over, or -errno; for a verb that `takes` one. */
+  hands?: () => Promise<number>;
 }
 
 /**
@@ -165,6 +174,8 @@ export interface Operator {
   history(args: { address?: string; jail?: string; since?: number }): Eventually<Records>;
   watch(args: { after?: number }): Eventually<Records>;
   set(args: { level: Level }, by: Peer): Eventually<{ level: Level }>;
+  /** First that it is ready for the record, which the peer then hands over. */
+  reload(args: { config?: string }, by: Peer): AsyncIterable<{ ready: true } | Reloaded>;
   version(): Eventually<{ version: string }>;
 }
 
@@ -182,6 +193,8 @@ export type RefusalCode =
   | 'not-ignored'
   | 'no-room'
   | 'kernel'
+  | 'not-handed'
+  | 'needs-restart'
   | 'not-kept'
   | 'too-long'
   | 'timeout'

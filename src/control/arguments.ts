@@ -2,7 +2,7 @@
  * The kinds of arguments that verbs take, and how each is checked. Input: values an authorised
  * local peer sent. Invariant: what a check lets pass has its type, its length and its range.
  */
-import { addressesPerRequestMax, banSecondsMax, jailNameMax, reasonCharactersMax } from '../limits.ts';
+import { addressesPerRequestMax, banSecondsMax, jailNameMax, pathBytesMax, reasonCharactersMax } from '../limits.ts';
 import { parseCidr } from '../text/address.ts';
 import { OperatorError } from './answers.ts';
 
@@ -50,6 +50,11 @@ const text: Check = (value) =>
     ? undefined
     : `must be a text of at most ${reasonCharactersMax} characters`;
 
+const path: Check = (value) =>
+  typeof value === 'string' && /^[^\0]+$/.test(value) && Buffer.byteLength(value) <= pathBytesMax
+    ? undefined
+    : `must be a path of at most ${pathBytesMax} bytes`;
+
 const flag: Check = (value) => (value === true ? undefined : 'must be true');
 
 const oneOf = (names: readonly string[]): Check => {
@@ -63,10 +68,19 @@ const setting = oneOf(['loglevel']);
 export const listOrders = ['jail', 'address', 'start', 'left'] as const;
 const order = oneOf(listOrders);
 
-export const checks = { jail, address, duration, age, number, text, flag, level, setting, order } satisfies Record<
-  string,
-  Check
->;
+export const checks = {
+  jail,
+  address,
+  duration,
+  age,
+  number,
+  text,
+  path,
+  flag,
+  level,
+  setting,
+  order,
+} satisfies Record<string, Check>;
 export type Kind = keyof typeof checks;
 
 /** A verb's name and what it takes, in the order of the command line. */

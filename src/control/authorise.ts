@@ -20,6 +20,16 @@ export function descriptorOf(socket: Socket): number {
   return typeof handle?.fd === 'number' ? handle.fd : -1;
 }
 
+/**
+ * Keeps the runtime from reading a socket, since it would throw descriptors away; returns what lets
+ * it go on.
+ */
+export function holdReading(socket: Socket): () => void {
+  const handle = (socket as unknown as { _handle?: { readStop(): void; readStart(): void } | null })._handle;
+  handle?.readStop();
+  return () => void (socket.destroyed || handle?.readStart());
+}
+
 /** What the kernel knows of the peer, or undefined where it cannot be known. */
 export function credentialsOf(socket: Socket, askPeer: AskPeer): PeerCredentials | undefined {
   const fd = descriptorOf(socket);

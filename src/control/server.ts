@@ -8,12 +8,14 @@
  */
 import { type BigIntStats, closeSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { constants } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as limits from '../limits.ts';
 import type { Logger } from '../log.ts';
 import type { PeerCredentials } from '../native.ts';
 import type { BoundSocket } from '../types.ts';
 import { type Operator, OperatorError } from './answers.ts';
-import { type AskPeer, credentialsOf, roleOf } from './authorise.ts';
+import { type AskPeer, credentialsOf, descriptorOf, holdReading, roleOf } from './authorise.ts';
 import { Connection, type Deadlines, turnAway } from './connection.ts';
 import { RequestRate } from './rate.ts';
 import { answerTo, findVerb, mayCall, type Role } from './verbs.ts';
@@ -22,6 +24,8 @@ export interface ControlOptions {
   operator: Operator;
   /** `native.peerCredentials`. */
   askPeer: AskPeer;
+  /** `native.receiveDescriptor`. */
+  receive?: (fd: number) => number;
   /** The group that may use the socket; undefined = root (and the daemon's own user) only. */
   groupId: number | undefined;
   log: Logger;
@@ -120,7 +124,7 @@ export class ControlServer {
     });
     new Connection(socket, {
       deadlines: this.#options.deadlines ?? deadlinesDefault,
-      answer: (request) => this.#answer(peer, role, request.verb, request.args),
+      answer: (request) => this.#answer(socket, peer, role, request.verb, request.args),
       onBadFrame: () => {
         counters.badFramesTotal += 1;
         log.warn('control peer does not keep to the protocol', { uid: peer.uid, pid: peer.pid });
@@ -129,7 +133,13 @@ export class ControlServer {
     });
   }
 
-  #answer(peer: PeerCredentials, role: Role, verbName: unknown, given: unknown): ReturnType<typeof answerTo> {
+  #answer(
+    socket: Socket,
+    peer: PeerCredentials,
+    role: Role,
+    verbName: unknown,
+    given: unknown,
+  ): ReturnType<typeof answerTo> {
     const { operator, log } = this.#options;
     this.counters.requestsTotal += 1;
     if (!this.#rate.take(peer.uid)) {
@@ -140,9 +150,25 @@ export class ControlServer {
     if (!mayCall(verb, role)) throw new OperatorError('forbidden', `${verb.name} is for root only`);
     const by = { uid: peer.uid, gid: peer.gid, pid: peer.pid };
     // The arguments have been checked when this returns.
-    const answer = answerTo(operator, verb, given, by);
+    const hands = verb.takes && this.#heldHands(socket);
+    const answer = answerTo(operator, verb, given, hands ? { ...by, hands } : by);
     if (verb.changes) log.record('operator command', { verb: verb.name, ...textsOf(given as object), ...by });
     return answer;
+  }
+
+  /** From now on nothing but what it returns reads the socket, until that has what it waits for. */
+  #heldHands(socket: Socket): () => Promise<number> {
+    const letGo = holdReading(socket);
+    return async () => {
+      const again = -constants.errno.EAGAIN;
+      let file = again;
+      while (file === again && !socket.destroyed) {
+        file = this.#options.receive?.(descriptorOf(socket)) ?? -1;
+        if (file === again) await sleep(limits.controlHandsMs);
+      }
+      letGo();
+      return file;
+    };
   }
 
   #hasRoom(peer: PeerCredentials): boolean {

@@ -18,6 +18,8 @@ export interface Verb extends Arguments {
   rootOnly?: true;
   /** It changes what is banned or what runs: each call is logged with who made it. */
   changes?: true;
+  /** The peer hands a descriptor over when it hears that the daemon is ready. */
+  takes?: true;
   /** What it does, as help and documents say it; no full stop. */
   says: string;
 }
@@ -105,6 +107,14 @@ export const verbs: readonly Verb[] = [
     changes: true,
     says: 'Sets the log level until the next start',
     arguments: { setting: { kind: 'setting', required: true }, level: { kind: 'level', required: true } },
+  },
+  {
+    name: 'reload',
+    rootOnly: true,
+    changes: true,
+    takes: true,
+    says: 'Has the daemon run by the configuration file as it is now; what needs a restart is refused',
+    arguments: { config: { kind: 'path', option: true } },
   },
   {
     name: 'version',

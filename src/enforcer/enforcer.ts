@@ -11,8 +11,9 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { DECISIONS_DEFERRED } from '../engine/counters.ts';
 import type { Denial, TableBan } from '../engine/host.ts';
 import { banBatchMax, enforcerStopMs, ownAddressesApartMs, ownAddressesLookMs, sweepEntries } from '../limits.ts';
+import { isTaken } from '../places.ts';
 import { Turns } from '../turns.ts';
-import type { Address, Change, Decision } from '../types.ts';
+import type { Address, Change, Decision, JailScaffold } from '../types.ts';
 import {
   codeOf,
   countersOf,
@@ -124,6 +125,7 @@ export class Enforcer {
     const { name } = jails[jail]!;
     for (const address of addresses) this.#reconciliation.touch(jail, address);
     await this.#forOperator(async () => {
+      if (jails[jail]!.name !== name) throw new Error(`jail ${name} is gone`);
       await this.#room.make(addresses.length);
       await backend.apply(addresses.map((address) => ({ verb: 'ban', ban: { jail: name, address, timeoutMs } })));
       const now = this.#settings.now() / 1000;
@@ -151,6 +153,38 @@ export class Enforcer {
       }
     });
     this.#settings.changed?.();
+  }
+
+  /**
+   * Other jails in the kernel, then, at once, in the table: `commit` makes them those of the
+   * settings. It waits for what `busy` promises. `fresh`: numbers whose jail is another then, or
+   * none. Rejects with the backend's error where the kernel refuses; then nothing has changed.
+   */
+  async change(
+    jails: readonly JailScaffold[],
+    fresh: ReadonlySet<number>,
+    busy: () => Promise<void> | undefined,
+    commit: () => void,
+  ): Promise<void> {
+    const { backend, engine, decided, jails: own } = this.#settings;
+    await this.#reconciliation.aside(() =>
+      this.#turns.take(async () => {
+        await this.#liftEvicted();
+        await backend.install(jails.filter(isTaken));
+        for (let other = busy(); other !== undefined; other = busy()) await other;
+        // The table holds what was decided: a sweep finds it, in the jails that stay.
+        engine.takeDecisions((decision) => decided?.(decision));
+        if (this.#mustLift) engine.takeDenials((denial) => this.#evicted.push(denial));
+        commit();
+        for (const [index, { allow }] of jails.entries()) own[index]!.allow = allow ?? [];
+        for (const jail of fresh) this.counters.bans[jail] = this.counters.restored[jail] = 0;
+        const stays = this.#evicted.filter(({ jail }) => !fresh.has(jail));
+        this.#evicted.splice(0, this.#evicted.length, ...stays);
+        this.#room.recount();
+      }),
+    );
+    this.#settings.changed?.();
+    this.#sweep();
   }
 
   /** Sends what waits, then nothing more. */

@@ -21,6 +21,8 @@ export class Ignored {
   readonly #interfaces: Interfaces;
   readonly #now: () => number;
   #found: NetworkInterfaceInfo[] = [];
+  /** Loopback and the addresses of this host. */
+  #own: readonly string[] = [];
   #seen: string | undefined;
   /** What an operator has ignored, by its text. */
   readonly #byHand = new Map<string, IgnoredByHand>();
@@ -66,12 +68,24 @@ export class Ignored {
     const seen = [...own, ...networks, ...byHand].join(' ');
     if (seen === this.#seen) return false;
     this.#seen = seen;
-    this.lists = this.#jails.map(({ ignoreip, ignoreself }) =>
-      networksOf([...ignoreip, ...(ignoreself ? own : []), ...byHand]),
-    );
+    this.#own = own;
+    this.renew();
     this.#networks = networksOf(networks).filter(({ family }) => family === 4);
     this.links = linksOf(networksOf(networks));
     return true;
+  }
+
+  /** What such jails would never ban. */
+  listsFor(jails: readonly Pick<JailConfig, 'ignoreip' | 'ignoreself'>[]): Address[][] {
+    const byHand = this.byHand.map(({ network }) => formatAddress(network));
+    return jails.map(({ ignoreip, ignoreself }) =>
+      networksOf([...ignoreip, ...(ignoreself ? this.#own : []), ...byHand]),
+    );
+  }
+
+  /** The jails have changed. */
+  renew(): void {
+    this.lists = this.listsFor(this.#jails);
   }
 
   /** Whether the address is the broadcast address of a network of ours: nothing comes from it. */

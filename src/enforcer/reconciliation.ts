@@ -10,6 +10,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { keyText } from '../backends/elements.ts';
 import * as limits from '../limits.ts';
+import { isTaken } from '../places.ts';
 import { formatAddress } from '../text/address.ts';
 import type { Turns } from '../turns.ts';
 import type { Address, Ban } from '../types.ts';
@@ -37,6 +38,8 @@ export class Reconciliation {
   /** What jails allow has changed: the kernel's rules have to be made anew. */
   #mustInstall = false;
   #isStopped = false;
+  /** Something else has the kernel for itself. */
+  #isAside = false;
 
   constructor(settings: Settings, counters: EnforcerCounters, delivery: Delivery, turns: Turns) {
     this.#settings = settings;
@@ -95,8 +98,25 @@ export class Reconciliation {
 
   /** Starts a comparison unless one runs; resolves when it is over, whether it succeeded or not. */
   async compare(): Promise<void> {
-    if (this.#comparison === undefined && !this.#isStopped) this.#running = this.reconcile().catch(() => undefined);
+    if (this.#comparison === undefined && !this.#isStopped && !this.#isAside)
+      this.#running = this.reconcile().catch(() => undefined);
     await this.#running;
+  }
+
+  /** Runs a task while nothing is compared; what it leaves is compared then. */
+  async aside<Result>(task: () => Promise<Result>): Promise<Result> {
+    while (this.#comparison !== undefined) await this.#running.catch(() => undefined);
+    this.#isAside = true;
+    try {
+      return await task();
+    } catch (error) {
+      // It may have come half way.
+      this.#mustInstall = true;
+      throw error;
+    } finally {
+      this.#isAside = false;
+      void this.compare();
+    }
   }
 
   /** Brings what jails allow into the kernel's rules, and lifts the bans that it covers. */
@@ -174,8 +194,8 @@ export class Reconciliation {
   /** Makes our sets and rules what they should be; 1 where others had changed them. */
   async #rebuild(): Promise<number> {
     const { backend, jails } = this.#settings;
-    if (!this.#mustInstall) return Number(await backend.reconcile(jails));
-    await backend.install(jails);
+    if (!this.#mustInstall) return Number(await backend.reconcile(jails.filter(isTaken)));
+    await backend.install(jails.filter(isTaken));
     this.#mustInstall = false;
     return 0;
   }

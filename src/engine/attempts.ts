@@ -218,6 +218,17 @@ export function join(
   return counted > 0 ? COUNTS_NOW : HELD;
 }
 
+/** As `regroupConnections`; what a group held that is no more is forgotten. */
+export function regroupAttempts(table: i32): void {
+  for (let p = layout.attemptsAt; p < spareAt(); p += layout.ATTEMPT_BYTES) {
+    const owner = int(p + OWNER);
+    if (owner === 0) continue;
+    const group = int(table + (owner - 1) * 4);
+    setInt(p + OWNER, group + 1);
+    if (group < 0) setInt(p + STAGES, 0);
+  }
+}
+
 /** Takes the failure that `p` holds; false where another line spoke of it first. */
 function take(p: i32): bool {
   counted = settleHeld(p);

@@ -167,6 +167,23 @@ function open(owner: i32, time: f64): bool {
   return false;
 }
 
+/**
+ * Groups have other numbers now: at `table` + 4 × former stands the present one, or -1, whose
+ * connections are forgotten.
+ */
+export function regroupConnections(table: i32): void {
+  for (let index = 0; index < layout.connectionSets; index++) {
+    const keys = layout.connectionsAt + index * layout.CONNECTION_WAYS * layout.CONNECTION_BYTES;
+    for (let p = keys; p < keys + layout.CONNECTION_WAYS * 4; p += 4) {
+      const owner = int(p + OWNER);
+      if (owner === 0) continue;
+      const group = int(table + (owner - 1) * 4);
+      setInt(p + OWNER, group + 1);
+      if (group < 0) setInt(p + CREATED, 0);
+    }
+  }
+}
+
 function isHome(p: i32): bool {
   for (let i = 0; i < 16; i += 4) if (int(p + i) !== int(layout.ADDRESS + i)) return false;
   return true;

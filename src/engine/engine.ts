@@ -15,7 +15,7 @@ import * as ascii from './ascii.ts';
 import * as joint from './attempts.ts';
 import * as capture from './capture.ts';
 import { charge, resetCharges, settle, waiting } from './charges.ts';
-import { COUNTS, charged, follow, prepare, SAME_ATTEMPT, UNADDRESSED } from './connection.ts';
+import { COUNTS, charged, follow, prepare, regroupConnections, SAME_ATTEMPT, UNADDRESSED } from './connection.ts';
 import * as counters from './counters.ts';
 import { connectionOf, flagsOf, match, may, prefixesOf, readsTag } from './filter.ts';
 import { FLAG_ADDRESS, FLAG_FAILURE, FLAG_IGNORE, FLAG_LIST, FLAG_WHOLE } from './flags.ts';
@@ -34,6 +34,8 @@ import {
   endOfBan,
   escalate,
   forget,
+  freeEntry,
+  freeSpent,
   indexOf,
   isBanned,
   makeKey,
@@ -62,6 +64,8 @@ export {
   escalate,
   findSoonest,
   forget,
+  freeEntry,
+  freeSpent,
   indexOf,
   isBanned,
   isIgnored,
@@ -149,10 +153,7 @@ export function init(
   const end = layout.layOut(jails, ignores, connections, ring, key, step, steps, sets);
   // Clearing also touches every page: what the ceiling promised is resident from the start.
   fillZero(0, end);
-  routes = 0;
-  groups = 0;
-  links = 0;
-  filterAtHand = -1;
+  resetRoutes();
   live = true;
   resetIgnores();
   resetTime();
@@ -180,6 +181,25 @@ export function setJail(jail: i32, maxretry: i32, findtime: i32, bantime: i32, p
 /** Seconds of a source's ban after `earlier` others (0 … BANTIMES_MAX - 1); -1 = permanent. */
 export function setBantime(jail: i32, earlier: i32, bantime: i32): void {
   setInt(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_BANTIMES + earlier * 4, bantime);
+}
+
+/** Forgets every route; each source has to be moved to a new one before its next line. */
+export function resetRoutes(): void {
+  routes = 0;
+  groups = 0;
+  links = 0;
+  filterAtHand = -1;
+}
+
+/** Lines of an open source go to `route` from now on; what is known of its last line stays. */
+export function moveSource(source: i32, route: i32): void {
+  setInt(layout.sourcesAt + source * layout.SOURCE_BYTES, route);
+}
+
+/** Half-told connections and held failures go on under the new numbers of their groups. */
+export function regroup(table: i32): void {
+  regroupConnections(table);
+  joint.regroupAttempts(table);
 }
 
 /** A new, empty route: the jails that lines of some sources go to. */

@@ -6,12 +6,20 @@
 import { readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import * as limits from '../limits.ts';
+import { isTaken } from '../places.ts';
 import { parseCidr } from '../text/address.ts';
 import type { Address, Escalation, EvictionPolicy, FilterProgram, LineFormat, ZoneChange } from '../types.ts';
 import { type FilterNames, filterNames } from './generated/names.ts';
 import * as layout from './layout.ts';
 import { type BanCount, Records, secondsMax, type TableBan } from './records.ts';
-import { type RestoringTable, restoreTable, type SavedTable, saveTable, type TableMemory } from './saved-table.ts';
+import {
+  type RestoringTable,
+  restoreTable,
+  type SavedTable,
+  savedTableLayout,
+  saveTable,
+  type TableMemory,
+} from './saved-table.ts';
 import { type Core, type EngineJail, type EngineOptions, type Started, startPlain, startWasm } from './start.ts';
 import { zoneChanges } from './zones.ts';
 
@@ -62,39 +70,134 @@ export class Engine extends Records implements LineSink, EntrySink {
   readonly evictionPolicy: EvictionPolicy;
   protected readonly core: Core;
   /** By filter number. */
-  protected readonly filters: readonly Pick<FilterNames, 'name' | 'modes' | 'patterns' | 'ignore'>[];
+  protected filters: readonly Pick<FilterNames, 'name' | 'modes' | 'patterns' | 'ignore'>[] = [];
   /** Zones other than local time, and how the engine calls a jail's format and zone. */
-  readonly #zones: (readonly ZoneChange[])[] = [];
-  readonly #forms: readonly { format: number; zone: number }[];
+  #zones: (readonly ZoneChange[])[] = [];
+  #forms: readonly { format: number; zone: number }[] = [];
+  /** The groups of each route by what their jails have in common, and how many there are. */
+  #routes: Map<string, number>[] = [];
+  #groups = 0;
+  /** While routes are made anew: the former ones, the new numbers of groups, sources that moved. */
+  #former: { routes: Map<string, number>[]; groups: Int32Array; moved: Set<number> } | undefined;
   /** The count of running bans under way. */
   #counting: Promise<BanCount[]> | undefined;
 
   constructor({ core, memory, shape }: Started, options: EngineOptions) {
-    const { jails, filters = [] } = options;
-    super(
-      memory,
-      shape,
-      jails.map((jail) => jail.ipv6Prefix),
-    );
+    super(memory, shape, []);
     this.core = core;
-    this.filters = [...filterNames, ...filters.map((filter) => ({ ...filter, modes: [] }))];
     this.buffer = new Uint8Array(memory, this.at.input, limits.inputBytes);
     this.ints.set(options.seed ?? randomSeed(), layout.SEED >> 2);
-    this.#loadPrograms(filters);
     core.setLive(options.live ?? true);
     this.evictionPolicy = options.evictionPolicy ?? 'evict_oldest';
     core.setPolicy(limits.evictionPolicies.indexOf(this.evictionPolicy));
+    this.#take(options);
+  }
+
+  /** Sets filters and jails, by their numbers. */
+  #take({ jails, filters = [], shared, now }: Pick<EngineOptions, 'jails' | 'filters' | 'shared' | 'now'>): void {
+    this.filters = [...filterNames, ...filters.map((filter) => ({ ...filter, modes: [] }))];
+    this.#loadPrograms(filters);
     const fields: string[] = [];
+    this.#zones = [];
     this.#forms = jails.map((jail) => ({ format: this.#formatOf(jail, fields), zone: this.#zoneOf(jail) }));
-    this.setClock(options.now ?? Math.floor(Date.now() / 1000));
+    this.setClock(now ?? Math.floor(Date.now() / 1000));
     jails.forEach((jail, index) => {
-      core.setJail(index, jail.maxretry, jail.findtime, jail.bantime, jail.ipv6Prefix);
+      this.prefixes[index] = jail.ipv6Prefix;
+      this.core.setJail(index, jail.maxretry, jail.findtime, jail.bantime, jail.ipv6Prefix);
       if (jail.escalation) this.#escalate(index, jail.escalation);
     });
     this.setIgnored(
       jails.map((jail) => jail.ignore),
-      options.shared,
+      shared,
     );
+  }
+
+  /**
+   * What of these jails and filters, by their numbers, does not fit what was laid out at the start;
+   * `fresh` as for `change`.
+   */
+  *unfit(
+    { jails, filters = [] }: { jails: readonly (EngineJail & { name: string })[]; filters?: readonly FilterProgram[] },
+    fresh: ReadonlySet<number>,
+  ): Generator<string> {
+    const { key, step, steps, ignores, jailsMax } = this.shape;
+    const networks = ignores - limits.sharedNetworksMax;
+    const programBytes = filters.reduce((sum, { program }) => sum + Buffer.byteLength(program, 'base64'), 0);
+    const countOf = (values: unknown[]): number => new Set(values.map((value) => JSON.stringify(value))).size;
+    const rooms: [what: string, count: number, most: number][] = [
+      ['jails', jails.length, jailsMax],
+      ['ignored networks', jails.reduce((sum, { ignore }) => sum + ignore.length, 0), networks],
+      ['filters', filterNames.length + filters.length, limits.filtersMax],
+      ['bytes of filters', programBytes, limits.programBytesMax],
+      ['message fields', countOf(jails.flatMap(({ message }) => message ?? [])), limits.messageFieldsMax],
+      [
+        'time zones',
+        countOf(jails.flatMap(({ timezone }) => (timezone?.length ? [timezone] : []))),
+        limits.timezonesMax,
+      ],
+    ];
+    for (const [what, count, most] of rooms)
+      if (count > most) yield `${count} ${what} are more than the ${most} there is room for`;
+    for (const [number, { name, filter, mode, maxretry, findtime, ipv6Prefix }] of jails.entries()) {
+      if (!isTaken({ name })) continue;
+      const known = [...filters.map((own) => ({ ...own, modes: [] })), ...filterNames].find(
+        (row) => row.name === filter,
+      );
+      const isExact = maxretry <= limits.maxretryExactMax;
+      const hindrances = [
+        [known === undefined || !['', ...known.modes].includes(mode), `no filter ${filter} with mode "${mode}"`],
+        [
+          !fresh.has(number) && this.prefixes[number] !== ipv6Prefix,
+          'another ipv6_prefix, by which its bans are known',
+        ],
+        [ipv6Prefix > 64 && key === 8, 'the first ipv6_prefix above 64'],
+        [isExact && maxretry - 2 > steps, `a maxretry above ${steps + 2}`],
+        [isExact && step === 2 && findtime > 65_535, 'the first findtime above 65535 s'],
+        [!isExact && step * steps < layout.COUNTS_BYTES, `the first maxretry above ${limits.maxretryExactMax}`],
+      ] as const;
+      for (const [stands, what] of hindrances) if (stands) yield `jail ${name} has ${what}`;
+    }
+  }
+
+  /**
+   * Takes other jails and filters; a jail keeps its number. `fresh`: the numbers whose jail is
+   * another now, or none; what these had is forgotten. Open windows become what the new settings
+   * make of them, as at a start (saved-table.ts); bans stay. To be followed by new routes for every
+   * source (`resetRoutes`).
+   */
+  change(options: Pick<EngineOptions, 'jails' | 'filters' | 'shared' | 'now'>, fresh: ReadonlySet<number>): void {
+    const { now = Math.floor(Date.now() / 1000) } = options;
+    const { note } = this.saveTable(now);
+    this.core.freeSpent(now);
+    const numbers = [...this.prefixes.keys()];
+    const windowOf = (jail: number): string => this.ints.subarray(this.#jailAt(jail), this.#jailAt(jail) + 2).join();
+    const windows = numbers.map(windowOf);
+    for (const [index, { name }] of (options.filters ?? []).entries()) {
+      const filter = this.at.filters + (filterNames.length + index) * layout.FILTER_BYTES;
+      if (this.filters[filterNames.length + index]?.name !== name)
+        this.bytes.fill(0, filter, filter + layout.FILTER_BYTES);
+    }
+    for (const jail of fresh) this.ints.fill(0, this.#jailAt(jail), this.#jailAt(jail + 1));
+    this.#take(options);
+    const isChanged = numbers.map((jail) => fresh.has(jail) || windowOf(jail) !== windows[jail]);
+    if (!isChanged.includes(true)) return;
+    const saved = { layout: savedTableLayout, entryBytes: this.entryBytes, note };
+    const restoring = restoreTable(this.#tableMemory(), saved, numbers, now)!;
+    for (let index = 0, p = this.at.table; index < this.slots; index++, p += this.entryBytes) {
+      const meta = this.ints[(p + this.shape.key) >> 2]!;
+      const jail = layout.jailIn(meta);
+      if (meta === 0 || !isChanged[jail]) continue;
+      const isGone = fresh.has(jail);
+      if (!isGone && (meta & layout.META_STATE) !== layout.TRACKING) continue;
+      const entry = this.bytes.slice(p, p + this.entryBytes);
+      this.core.freeEntry(index);
+      if (!isGone) restoring.take(entry);
+    }
+  }
+
+  /** Where the record of a jail begins, in words. */
+  #jailAt(jail: number): number {
+    return (this.at.jails + jail * layout.JAIL_BYTES) >> 2;
   }
 
   /**
@@ -192,9 +295,13 @@ export class Engine extends Records implements LineSink, EntrySink {
    */
   addRoute(jails: { index: number; filter: string; mode: string }[]): number {
     const route = this.core.addRoute();
+    const groups = new Map<string, number>();
+    this.#routes[route] = groups;
     for (const jail of jails) {
       const { filter, modeBit } = this.resolveFilter(jail.filter, jail.mode);
       const { format, zone } = this.#forms[jail.index]!;
+      const form = [filter, modeBit, format, zone].join();
+      if (!groups.has(form)) groups.set(form, this.#groups++);
       this.core.addToRoute(route, jail.index, filter, modeBit, format, zone);
     }
     return route;
@@ -203,6 +310,38 @@ export class Engine extends Records implements LineSink, EntrySink {
   /** Lines of `source` (0 … followedFilesMax-1) go to `route` from now on. */
   openSource(source: number, route: number): void {
     this.core.openSource(source, route);
+    this.#former?.moved.add(source);
+  }
+
+  /**
+   * Forgets all routes. New ones follow, then every source that is open is moved to one, then
+   * `endRoutes`; nothing is fed meanwhile.
+   */
+  resetRoutes(): void {
+    this.#former = { routes: this.#routes, groups: new Int32Array(this.#groups).fill(-1), moved: new Set() };
+    this.#routes = [];
+    this.#groups = 0;
+    this.core.resetRoutes();
+  }
+
+  /** Lines of an open source go to another route from now on. */
+  moveSource(source: number, route: number): void {
+    const former = this.#former;
+    const before = this.ints[(this.at.sources + source * layout.SOURCE_BYTES) >> 2]!;
+    this.core.moveSource(source, route);
+    if (former === undefined || former.moved.has(source)) return;
+    former.moved.add(source);
+    for (const [form, group] of former.routes[before] ?? []) {
+      // Of files that went one way and now part, the first takes what their lines have begun.
+      if (former.groups[group]! < 0) former.groups[group] = this.#routes[route]!.get(form) ?? -1;
+    }
+  }
+
+  /** Every source was moved: connections that are half told go on. */
+  endRoutes(): void {
+    this.ints.set(this.#former!.groups, this.at.input >> 2);
+    this.core.regroup(this.at.input);
+    this.#former = undefined;
   }
 
   feed(source: number, length: number, offset: number, now: number, final: boolean): number {
@@ -240,7 +379,7 @@ export class Engine extends Records implements LineSink, EntrySink {
       room -= networks.length;
     }
     const shared = [...sharedEverywhere, ...links];
-    add(lists.length, shared, limits.sharedNetworksMax);
+    add(this.shape.jailsMax, shared, limits.sharedNetworksMax);
     return room >= 0 && shared.length <= limits.sharedNetworksMax;
   }
 

@@ -74,9 +74,9 @@ export class Records {
   };
   protected readonly shape: TableShape;
   /** IPv6 prefix of each jail. */
-  protected readonly prefixes: readonly number[];
+  protected readonly prefixes: number[];
 
-  constructor(memory: ArrayBuffer, shape: TableShape, prefixes: readonly number[]) {
+  constructor(memory: ArrayBuffer, shape: TableShape, prefixes: number[]) {
     this.bytes = new Uint8Array(memory);
     this.ints = new Int32Array(memory);
     this.floats = new Float64Array(memory);

@@ -46,6 +46,11 @@ export interface EngineOptions {
    */
   tableBytes: number | ((otherBytes: number) => number);
   evictionPolicy?: EvictionPolicy;
+  /**
+   * Jails that there is to be room for, and with them twice the networks that are ignored: for a
+   * change of the configuration (`Engine.change`). As many as there are where absent.
+   */
+  jailsMax?: number;
   /** Links of this host (`Engine.setIgnored`). */
   shared?: readonly Address[];
   /** False: a line's own time is the clock (replay). */
@@ -96,6 +101,8 @@ export interface TableShape {
   sets: number;
   /** Ignored and shared networks that there is room for. */
   ignores: number;
+  /** Jails that there is room for. */
+  jailsMax: number;
 }
 
 /** The shape that the jails ask for, with no sets yet. */
@@ -104,9 +111,10 @@ function tableShape(jails: readonly EngineJail[]): TableShape {
   const exact = jails.filter((jail) => jail.maxretry <= limits.maxretryExactMax);
   const step = exact.some((jail) => jail.findtime > 65_535) ? 4 : 2;
   const counted = exact.length < jails.length ? layout.COUNTS_BYTES / step : 0;
-  const steps = Math.max(counted, ...exact.map((jail) => jail.maxretry - 2));
-  const entry = layout.entrySize(key, step, steps);
-  return { key, step, steps, entry, slot: entry + layout.MARK_BYTES, sets: 0, ignores: 0 };
+  const entry = layout.entrySize(key, step, Math.max(counted, ...exact.map((jail) => jail.maxretry - 2)));
+  // Whatever fits the bytes that it takes anyway.
+  const steps = (entry - key - 8) / step;
+  return { key, step, steps, entry, slot: entry + layout.MARK_BYTES, sets: 0, ignores: 0, jailsMax: jails.length };
 }
 
 type Instantiate = (bytes: number) => { core: Core; memory: ArrayBuffer };
@@ -119,10 +127,12 @@ function start(options: EngineOptions, instantiate: Instantiate): Started {
   if (listed > limits.ignoredNetworksMax) {
     throw new Error(`${listed} ignored networks over all jails; at most ${limits.ignoredNetworksMax} are kept`);
   }
-  const spare = Math.min(limits.ignoredNetworksMax, listed + jails.length * limits.ignoredNetworksSpare);
+  shape.jailsMax = Math.max(jails.length, options.jailsMax ?? 0);
+  const wanted = options.jailsMax === undefined ? listed : 2 * listed;
+  const spare = Math.min(limits.ignoredNetworksMax, wanted + shape.jailsMax * limits.ignoredNetworksSpare);
   const ignores = spare + limits.sharedNetworksMax;
   shape.ignores = ignores;
-  const counts = [jails.length, ignores, limits.connectionsMax, limits.decisionsMax] as const;
+  const counts = [shape.jailsMax, ignores, limits.connectionsMax, limits.decisionsMax] as const;
   const widths = [shape.key, shape.step, shape.steps] as const;
   const room = typeof tableBytes === 'number' ? tableBytes : tableBytes(layout.layOut(...counts, ...widths, 0));
   shape.sets = Math.max(1, Math.floor(room / (shape.slot * layout.TABLE_WAYS)));

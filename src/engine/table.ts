@@ -874,6 +874,18 @@ export function endOfBan(jail: i32): f64 {
   return entry !== 0 && stateOf(entry) >= layout.DECIDED ? banEnd(entry) : -1;
 }
 
+/** Frees the entries that are worth nothing at `time`: other settings might revive them. */
+export function freeSpent(time: f64): void {
+  const count = layout.tableSets * layout.TABLE_WAYS;
+  for (let index = 0, entry = layout.tableAt; index < count; index++, entry += layout.entryBytes)
+    if (int(entry + layout.keyBytes) !== 0 && worthOf(entry, time) === SPENT) free(entry);
+}
+
+/** Frees the used entry of number `index`. */
+export function freeEntry(index: i32): void {
+  free(entryAt(index));
+}
+
 function free(entry: i32): void {
   setInt(entry + layout.keyBytes, 0);
   setByte(layout.marksAt + slotOf(entry), layout.FREE);

@@ -12,6 +12,7 @@ import type { Logger } from '../log.ts';
 import type { ProcessMemory } from '../memory/ceiling.ts';
 import { kernelBytes } from '../memory/kernel.ts';
 import { residentBytes, residentPeakBytes } from '../memory/resident.ts';
+import { isTaken } from '../places.ts';
 import type { FileSource, FileStatus } from '../sources/file.ts';
 import type { JournalSource } from '../sources/journal/journal.ts';
 import type { SourceRoutes } from '../sources/routes.ts';
@@ -64,12 +65,15 @@ const rowsOf = (counts: Map<string, number>): Row[] => [...counts].map(([name, c
 /** What of the daemon is shown, and the kinds of figures that its engine and jails have. */
 class Sources {
   readonly observed: Observed;
-  readonly #filters: number[];
 
   constructor(observed: Observed) {
-    const { config, engine } = observed;
     this.observed = observed;
-    this.#filters = [...new Set(config.jails.map(({ filter, mode }) => engine.resolveFilter(filter, mode).filter))];
+  }
+
+  get #filters(): number[] {
+    const { config, engine } = this.observed;
+    const jails = config.jails.filter(isTaken);
+    return [...new Set(jails.map(({ filter, mode }) => engine.resolveFilter(filter, mode).filter))];
   }
 
   /** A counter of the engine. */
@@ -79,7 +83,9 @@ class Sources {
   /** A value of each jail. */
   readonly jails = (name: string, stats: string, help: string, read: (jail: number, name: string) => number): Figure =>
     figure(name, ['jail'], stats, help, () =>
-      this.observed.config.jails.map((jail, index): Row => [[jail.name], read(index, jail.name)]),
+      this.observed.config.jails.flatMap((jail, index): Row[] =>
+        isTaken(jail) ? [[[jail.name], read(index, jail.name)]] : [],
+      ),
     );
 
   /** A counter of the engine for each jail. */
@@ -180,10 +186,15 @@ function banFigures({ observed, count, jails, perJail }: Sources): Figure[] {
   const { config, engine, enforcer, drops, backend } = observed;
   const { counters: kernel } = enforcer;
   const bansByState = async (): Promise<Row[]> =>
-    (await engine.countBans(Date.now() / 1000)).flatMap(({ held, pending }, jail): Row[] => [
-      [[config.jails[jail]!.name, 'held'], held],
-      [[config.jails[jail]!.name, 'pending'], pending],
-    ]);
+    (await engine.countBans(Date.now() / 1000)).flatMap(({ held, pending }, jail): Row[] => {
+      const { name } = config.jails[jail]!;
+      return name === ''
+        ? []
+        : [
+            [[name, 'held'], held],
+            [[name, 'pending'], pending],
+          ];
+    });
   const memory = async (): Promise<Row[]> => [[[], kernelBytes(await engine.countBans(Date.now() / 1000))]];
   const failed = () => [...kernel.failures].map(([error, times]): Row => [[backend.name, error], times]);
   const dropped = 'Packets of banned sources that the kernel dropped or rejected.';

@@ -157,12 +157,14 @@ export class FileSource {
     for (const file of this.#files.all) this.#reader.enqueue(file);
   }
 
-  /**
-   * Follows other patterns from now on; files that fit both old and new ones are read on
-   * undisturbed.
-   */
-  setPatterns(patterns: readonly string[]): void {
-    this.#files.setPatterns(patterns);
+  /** See `FollowedFiles.setPatterns`. */
+  setPatterns(patterns: readonly string[], assigned?: () => void): void {
+    this.#files.setPatterns(patterns, assigned);
+  }
+
+  /** Looks for files that came or went. */
+  rescan(): void {
+    this.#files.rescan();
   }
 
   /** Closes everything. What was not read stays unread. */

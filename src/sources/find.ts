@@ -6,9 +6,9 @@
 
 import { basename, dirname } from 'node:path';
 import { directoryEntriesMax } from '../limits.ts';
-import { hasWildcard, matchesComponent } from './glob.ts';
+import { hasWildcard, matchesComponent, splitPattern } from './glob.ts';
 import { FarFile } from './mounts.ts';
-import { look, nextName, openDirectory } from './place.ts';
+import { look, mounts, nextName, openDirectory } from './place.ts';
 
 export interface Search {
   /**
@@ -28,6 +28,8 @@ export interface Search {
 export function findPaths(patterns: readonly string[][], search: Search): Map<string, readonly number[]> {
   const fits = new Map<string, readonly number[]>();
   for (const [pattern, components] of patterns.entries()) {
+    // One that is given up.
+    if (components.length === 0) continue;
     const alone = [pattern];
     walk('', components, 0, search, (path) => {
       const known = fits.get(path);
@@ -88,6 +90,28 @@ export function namesIn(directory: string, component: string, search: Search): s
     search.failed(directory, error as Error);
   }
   return names.sort();
+}
+
+/**
+ * The directory on the way to the logs of a pattern that may not be read; undefined where none is
+ * known to be barred. What is not there yet counts by what it would be made in.
+ */
+export function barred(pattern: string): string | undefined {
+  const components = splitPattern(pattern).slice(0, -1);
+  const wildcard = components.findIndex(hasWildcard);
+  const fixed = wildcard < 0 ? components : components.slice(0, wildcard);
+  mounts.refresh();
+  for (let length = fixed.length; length >= 0; length--) {
+    const directory = `/${fixed.slice(0, length).join('/')}`;
+    try {
+      openDirectory(directory).closeSync();
+      return undefined;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT') return code === 'EACCES' || code === 'EPERM' ? directory : undefined;
+    }
+  }
+  return undefined;
 }
 
 export function isDirectory(path: string, search?: Search): boolean {

@@ -78,7 +78,9 @@ export class FollowedFiles {
   readonly #readers = new Map<string, Followed>();
   #patterns: string[][] = [];
   #resume: readonly ReadPosition[] = none;
-  #initial = true;
+  /** Paths that are followed for the first time now: what stands there is read from its end on. */
+  readonly #first = new Set<Followed>();
+  #isFirst = true;
   #running = true;
   #rescanTimer: NodeJS.Timeout | null = null;
   #rescanAfter = 0;
@@ -128,17 +130,24 @@ export class FollowedFiles {
     this.#resume = resume;
     this.setPatterns(patterns);
     this.#resume = none;
-    this.#initial = false;
   }
 
   /**
-   * Follows these patterns from now on; files that fit both old and new ones are read on
-   * undisturbed.
+   * Follows these patterns from now on ('' is none); files that fit both old and new ones are read
+   * on undisturbed, others from their end on, as at a start. `assigned` is called when every file
+   * that is followed has been assigned anew, before anything is opened or closed.
    */
-  setPatterns(patterns: readonly string[]): void {
-    this.#patterns = patterns.map(splitPattern);
+  setPatterns(patterns: readonly string[], assigned?: () => void): void {
+    this.#patterns = patterns.map((pattern) => (pattern === '' ? [] : splitPattern(pattern)));
     mounts.allow(patterns.filter((_, index) => this.#shared.options.network?.(index)));
+    for (const file of this.#files.values())
+      file.patterns = file.patterns.filter((index) => this.#patterns[index]!.length > 0);
+    for (const file of this.#files.values()) this.#assign(file);
+    assigned?.();
+    this.#isFirst = true;
     this.rescan();
+    this.#isFirst = false;
+    this.#first.clear();
   }
 
   /** Closes everything. What was not read stays unread. */
@@ -328,6 +337,7 @@ export class FollowedFiles {
       retry: null,
     };
     this.#files.set(path, file);
+    if (this.#isFirst) this.#first.add(file);
     return file;
   }
 
@@ -338,7 +348,9 @@ export class FollowedFiles {
   }
 
   #assign(file: Followed): void {
-    file.source = this.#shared.options.assign(file.path, this.#patternsOf(file), file.source);
+    const source = this.#shared.options.assign(file.path, this.#patternsOf(file), file.source);
+    if (source < 0) this.#sayRefused(file.path, 'there is no room for what its jails have in common');
+    else file.source = source;
   }
 
   /** A file found by a glob that is gone stays as long as its last lines may still come. */
@@ -432,7 +444,7 @@ export class FollowedFiles {
       else if (replaced !== null) {
         this.#shared.report('vanished', file.path, file.source, 0, '');
         this.planRescan();
-      } else if (this.#initial) {
+      } else if (this.#first.has(file)) {
         for (const position of this.#savedFor(file, '')) this.#findOld(file, position);
       }
       this.#succeed(file);
@@ -466,7 +478,7 @@ export class FollowedFiles {
     const { lost } = file;
     file.lost = null;
     if (known === null) {
-      if (this.#initial) this.#seekInitially(file, tail);
+      if (this.#first.has(file)) this.#seekInitially(file, tail);
       else if (lost?.id === id) tail.seekTo(lost.position, lost.fingerprint());
       else if (replaced !== null) tail.replaces(replaced);
     }

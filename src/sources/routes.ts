@@ -1,7 +1,9 @@
 /**
  * Which jails a followed file's lines go to, and its number in the engine. Files with the same
- * jails share a route. Bounds: `followedFilesMax` numbers, `routesMax` routes; a file that would
- * need more is refused, which the file source reports.
+ * jails share a route. Jails may come, go and change (`renew`): a pattern that stays keeps its
+ * number, and one that is given up is '' until a later change takes its place. Bounds:
+ * `followedFilesMax` numbers, `routesMax` routes; a file that would need more is refused, which the
+ * file source reports.
  */
 import type { Engine } from '../engine/host.ts';
 import { followedFilesMax, routeJailsMax, routesMax } from '../limits.ts';
@@ -11,21 +13,52 @@ import type { JournalTarget } from './journal/journal.ts';
 
 export class SourceRoutes {
   /** Every path or glob of every jail; its position is the pattern's number. */
-  readonly patterns: string[];
-  /** The jail of each pattern, by index. */
-  readonly #owners: number[];
-  readonly #jails: JailConfig[];
+  readonly patterns: string[] = [];
+  /** The jail of each pattern, by index; -1 where the pattern is given up. */
+  readonly #owners: number[] = [];
+  readonly #jails: readonly JailConfig[];
+  /** The sources of the journal, by what they ask for. */
+  #journals = new Map<string, number>();
   readonly #engine: Engine;
   readonly #routes = new Map<string, number>();
   readonly #free: number[] = [];
   readonly #jailsOf: number[][] = [];
   #routedJails = 0;
 
-  constructor(engine: Engine, jails: JailConfig[]) {
+  constructor(engine: Engine, jails: readonly JailConfig[]) {
     this.#engine = engine;
     this.#jails = jails;
-    this.patterns = jails.flatMap((jail) => jail.logpath);
-    this.#owners = jails.flatMap((jail, index) => jail.logpath.map(() => index));
+    this.#numberPatterns();
+  }
+
+  /**
+   * The jails, or their filters, have changed: routes are made anew. Every followed file is to be
+   * assigned again, and the journal asked for, before anything is fed.
+   */
+  renew(): void {
+    this.#numberPatterns();
+    this.#routes.clear();
+    this.#routedJails = 0;
+    this.#engine.resetRoutes();
+  }
+
+  #numberPatterns(): void {
+    const { patterns } = this;
+    const owners = this.#owners;
+    const free = [...patterns.keys()].filter((number) => patterns[number] === '');
+    for (const [number, path] of patterns.entries()) {
+      if (this.#jails[owners[number]!]?.logpath.includes(path)) continue;
+      patterns[number] = '';
+      owners[number] = -1;
+    }
+    for (const [index, { logpath }] of this.#jails.entries()) {
+      for (const path of logpath) {
+        if (patterns.some((known, number) => known === path && owners[number] === index)) continue;
+        const number = free.shift() ?? patterns.length;
+        patterns[number] = path;
+        owners[number] = index;
+      }
+    }
   }
 
   /** The jail, by index, that a pattern belongs to. */
@@ -35,7 +68,7 @@ export class SourceRoutes {
 
   /** Whether that jail may read from file systems that can hang. */
   network(pattern: number): boolean {
-    return this.#jails[this.jailOf(pattern)]!.network;
+    return this.#jails[this.jailOf(pattern)]?.network ?? false;
   }
 
   /**
@@ -43,19 +76,26 @@ export class SourceRoutes {
    * when there is no room.
    */
   assign(patterns: readonly number[], previous: number): number {
-    const jails = [...new Set(patterns.map((pattern) => this.jailOf(pattern)))].sort((one, other) => one - other);
-    return this.#number(jails, previous);
+    const owners = patterns.map((pattern) => this.jailOf(pattern)).filter((jail) => jail >= 0);
+    return this.#number(
+      [...new Set(owners)].sort((one, other) => one - other),
+      previous,
+    );
   }
 
   /** What the jails read of the journal, numbered: one source for those that ask for the same. */
   journal(): JournalTarget[] {
     const all = [...this.#jails.entries()].filter(([, { journal }]) => journal !== undefined);
     const groups = Map.groupBy(all, ([, { journal }]) => JSON.stringify(journal!.groups));
-    return [...groups.values()].map((jails) => {
+    const before = this.#journals;
+    this.#journals = new Map();
+    for (const [asked, source] of before) if (!groups.has(asked)) this.release(source);
+    return [...groups].map(([asked, jails]) => {
       const source = this.#number(
         jails.map(([index]) => index),
-        -1,
+        before.get(asked) ?? -1,
       );
+      this.#journals.set(asked, source);
       // The configuration has fewer jails than there are numbers.
       if (source < 0) throw new Error('no room for what a jail reads of the journal');
       const name = `journal:${jails.map(([, jail]) => jail.name).join(',')}`.slice(0, 200);
@@ -68,7 +108,8 @@ export class SourceRoutes {
     const source = previous >= 0 ? previous : (this.#free.pop() ?? this.#jailsOf.length);
     if (route < 0 || source >= followedFilesMax) return -1;
     this.#jailsOf[source] = jails;
-    this.#engine.openSource(source, route);
+    if (previous >= 0) this.#engine.moveSource(source, route);
+    else this.#engine.openSource(source, route);
     return source;
   }
 

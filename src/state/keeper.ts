@@ -38,8 +38,8 @@ export interface KeeperOptions {
   path: string;
   /** Between two writes where nothing is urgent. */
   intervalSeconds: number;
-  /** Names, in the engine's order. */
-  jails: readonly string[];
+  /** Names, in the engine's order; asked for whenever they are needed. */
+  readonly jails: readonly string[];
   engine: Pick<Engine, 'saveTable' | 'restoreTable' | 'counter'>;
   /** What is ignored by hand. */
   ignored?: { readonly byHand: readonly IgnoredByHand[]; ignore(network: Address, until: number): void };
@@ -188,6 +188,11 @@ export class StateKeeper {
     clearTimeout(deadline);
   }
 
+  /** The save that is being made; the table must not change meanwhile. */
+  get saving(): Promise<void> | undefined {
+    return this.#saving;
+  }
+
   get #intervalMs(): number {
     return this.#options.intervalSeconds * 1000;
   }
@@ -225,7 +230,7 @@ export class StateKeeper {
 
   /** One save; never rejects. */
   async #save(readers: Readers): Promise<void> {
-    const { path, engine, ignored, jails, disk } = this.#options;
+    const { path, engine, ignored, disk } = this.#options;
     let release = (): void => {};
     const take = (): Snapshot => {
       const began = performance.now();
@@ -251,7 +256,7 @@ export class StateKeeper {
       return {
         time,
         clock: this.#bootTime(),
-        jails,
+        jails: this.#options.jails,
         positions: readers.positions(),
         histories: readers.histories(),
         cursors: readers.cursors?.() ?? [],

@@ -2,7 +2,7 @@
  * What the tests of the control socket share: an operator that remembers, a quiet log, a directory
  * of their own.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, rmSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -147,6 +147,14 @@ export function fakeOperator(partRows = 2): FakeOperator {
     set: (args, by) => {
       calls.push({ verb: 'set', args, by });
       return { level: args.level };
+    },
+    reload: async function* (args, by) {
+      calls.push({ verb: 'reload', args, by });
+      yield { ready: true as const };
+      const file = await by.hands?.();
+      if (file !== undefined && file < 0) throw new OperatorError('not-handed', `nothing was handed over (${file})`);
+      if (file !== undefined) closeSync(file);
+      yield { added: ['sshd'], changed: [], removed: [] };
     },
     version: () => {
       calls.push({ verb: 'version', args: {} });

@@ -40,13 +40,48 @@ describe('the record for the core', () => {
   });
 
   test.each([
-    ['null', 'the configuration record has no memory'],
-    ['[]', 'the configuration record has no memory'],
-    ['{}', 'the configuration record has no memory'],
-    [JSON.stringify({ ...config, log: undefined }), 'the configuration record has no log'],
-    [JSON.stringify({ ...config, filters: null }), 'the configuration record has no filters'],
-    [JSON.stringify({ ...config, jails: 1 }), 'the configuration record has no jails'],
+    ['null', 'form'],
+    ['[]', 'form'],
+    ['{}', 'path'],
+    [JSON.stringify({ ...config, more: 1 }), 'form'],
+    [JSON.stringify({ ...config, log: undefined }), 'log'],
+    [JSON.stringify({ ...config, filters: null }), 'filters'],
+    [JSON.stringify({ ...config, jails: 1 }), 'jails'],
+    [JSON.stringify({ ...config, jails: [...config.jails, ...config.jails] }), 'jails: a name stands twice'],
   ])('is refused where it has another shape: %s', (text, reason) => {
-    expect(() => decodeCoreConfig(text)).toThrow(reason);
+    expect(() => decodeCoreConfig(text)).toThrow(`the configuration record has no usable ${reason}`);
+  });
+
+  const filter = { name: 'own', patterns: ['x'], ignore: [], program: 'AAAA' };
+  test.each([
+    ['jails[0].name', { name: '../x' }],
+    ['jails[0].name', { name: 'x'.repeat(25) }],
+    ['jails[0].maxretry', { maxretry: 0 }],
+    ['jails[0].maxretry', { maxretry: 1_001 }],
+    ['jails[0].findtime', { findtime: 1.5 }],
+    ['jails[0].bantime', { bantime: -2 }],
+    ['jails[0].ipv6Prefix', { ipv6Prefix: 129 }],
+    ['jails[0].logpath[0]', { logpath: ['auth.log'] }],
+    ['jails[0].logpath[0]', { logpath: ['/var/log/../x'] }],
+    ['jails[0].logpath[0]', { logpath: ['/var/log/'] }],
+    ['jails[0].ignoreip[0]', { ignoreip: ['0.0.0.0/0'] }],
+    ['jails[0].ignoreip[0]', { ignoreip: ['192.0.2.1/24'] }],
+    ['jails[0].ports[0].last', { ports: [{ first: 1, last: 65_536 }] }],
+    ['jails[0].hooks[0]', { hooks: ['output'] }],
+    ['jails[0].escalation.bantimes', { escalation: { bantimes: Array(32).fill(1) } }],
+    ['jails[0].format', { format: 'xml' }],
+    ['jails[0].timezone[0].offset', { timezone: [{ from: 0, offset: 1e6 }] }],
+    ['jails[0].journal.groups[0].terms[0][1]', { journal: { text: 'x', groups: [{ terms: [['_UID', 1]] }] } }],
+    ['jails[0]', { more: 1 }],
+  ])('is refused with a jail whose %s is not as it must be', (at, change) => {
+    const text = JSON.stringify({ ...config, jails: [{ ...config.jails[0], ...change }] });
+    expect(() => decodeCoreConfig(text)).toThrow(`the configuration record has no usable ${at}`);
+  });
+
+  test('is refused with a filter that is none', () => {
+    const withFilter = (change: object): string => JSON.stringify({ ...config, filters: [{ ...filter, ...change }] });
+    expect(decodeCoreConfig(withFilter({})).filters).toHaveLength(1);
+    expect(() => decodeCoreConfig(withFilter({ program: '!' }))).toThrow('filters[0].program');
+    expect(() => decodeCoreConfig(withFilter({ patterns: [1] }))).toThrow('filters[0].patterns[0]');
   });
 });

@@ -6,6 +6,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
+  closeSync,
   existsSync,
   linkSync,
   lstatSync,
@@ -16,11 +17,13 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { call } from '../../src/client/call.ts';
+import { descriptorOf } from '../../src/control/authorise.ts';
 import { encodeFrame } from '../../src/control/protocol.ts';
 import { type ControlOptions, ControlServer } from '../../src/control/server.ts';
 import {
@@ -402,6 +405,59 @@ describe('peers that take more than their share', () => {
     expect(server.counters.rateLimitedTotal).toBe(1);
     uid = 1001;
     expect(await call(path, { verb: 'stats', args: {} })).toMatchObject({ ok: true });
+    peer.socket.destroy();
+  });
+});
+
+describe('a descriptor that is handed over', () => {
+  const receive = native.receiveDescriptor;
+  const frame = encodeFrame({ verb: 'reload', args: {} });
+  const ready = (peer: ReturnType<typeof rawPeer>) =>
+    until(() => peer.responses.some((response) => response.ok && 'ready' in (response.data as object)), {
+      what: 'ready',
+    });
+
+  test('is taken, and the connection goes on', async () => {
+    const { operator } = await listening({ receive });
+    const peer = rawPeer(path);
+    for (let count = 1; count <= 3; count++) {
+      peer.responses.length = 0;
+      peer.socket.write(frame);
+      await ready(peer);
+      const file = native.memfd('test');
+      expect(native.sendDescriptor(descriptorOf(peer.socket), file)).toBe(0);
+      closeSync(file);
+      await until(() => peer.responses.length === 3, { what: 'the answer and its end' });
+      expect(peer.responses[1]).toMatchObject({ ok: true, data: { added: ['sshd'] } });
+      peer.socket.write(encodeFrame({ verb: 'version', args: {} }));
+      await until(() => peer.responses.length === 4, { what: 'another answer' });
+      expect(operator.calls).toHaveLength(2 * count);
+    }
+    peer.socket.destroy();
+  });
+
+  test.each([
+    ['bytes without one', (socket: Socket) => socket.write('x'), 'EBADMSG'],
+    ['the end of the connection', (socket: Socket) => socket.end(), 'EPIPE'],
+  ])('%s are none', async (_, say, errno) => {
+    await listening({ receive });
+    const peer = rawPeer(path);
+    peer.socket.write(frame);
+    await ready(peer);
+    say(peer.socket);
+    await until(() => peer.responses.length === 2, { what: 'the refusal' });
+    const code = -constants.errno[errno as 'EPIPE'];
+    expect(peer.responses[1]).toMatchObject({ ok: false, error: { message: `nothing was handed over (${code})` } });
+    peer.socket.destroy();
+  });
+
+  test('of a peer that says nothing more is waited for within the deadline', async () => {
+    await listening({ receive, deadlines: { idleMs: 10_000, answerMs: 50, writeMs: 10_000 } });
+    const peer = rawPeer(path);
+    peer.socket.write(frame);
+    await until(() => peer.responses.some((response) => !response.ok && response.error.code === 'timeout'), {
+      what: 'the timeout',
+    });
     peer.socket.destroy();
   });
 });

@@ -88,6 +88,7 @@ const rows: Record<string, { good: Record<string, unknown>[]; bad: Record<string
     bad: [{}, { setting: 'loglevel' }, { setting: 'x', level: 'info' }, { setting: 'loglevel', level: 'trace' }],
   },
   version: { good: [{}], bad: [{ full: true }] },
+  reload: { good: [{}, { config: '/etc/fail2zig.toml' }], bad: [{ config: '' }, { config: 'a\0b' }, { config: 1 }] },
   unban: {
     good: [{ addresses: ['2001:db8::1'] }, { jail: 'sshd', addresses: ['192.0.2.1'] }],
     bad: [{ all: false }, { all: 'x' }, { addresses: [''] }, { addresses: ['192.0.2.1'], seconds: 1 }],

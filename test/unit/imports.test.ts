@@ -6,7 +6,9 @@ import { describe, expect, test } from 'vitest';
 import { importsOf, readTree, type SourceTree, targetOf } from '../../spec/source.ts';
 
 /** The ground that every room of the core stands on. */
-const ground = ['limits', 'native', 'text', 'log', 'backoff', 'bucket', 'turns', 'clock', 'version', 'parts', 'host'];
+const ground = [
+  ...['limits', 'native', 'text', 'log', 'backoff', 'bucket', 'turns', 'clock', 'version', 'parts', 'places', 'host'],
+];
 
 /**
  * `src/` folder or top-level file → what its files may import besides their own room, `types` and
@@ -18,6 +20,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   types: ['limits'],
   /** The version, out of package.json. */
   version: [],
+  /** Numbers of jails and filters that stay. */
+  places: [],
   backoff: [],
   bucket: [],
   turns: [],
@@ -29,7 +33,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   log: ['limits', 'text', 'bucket', 'native'],
   engine: [],
   /** The engine's host: the one class that owns the wasm boundary, with what it hands out. */
-  host: ['engine', 'limits', 'text', 'parts'],
+  host: ['engine', 'limits', 'text', 'parts', 'places'],
   compiler: ['engine', 'limits'],
   filters: ['compiler', 'limits'],
   memory: ['limits', 'native'],
@@ -50,6 +54,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   enforcer: [...ground, 'backends', 'state'],
   observe: [...ground, 'memory'],
   operator: [...ground, 'history', 'sources', 'backends', 'state', 'control', 'enforcer', 'memory', 'observe'],
+  /** Another configuration in the place of the one that runs. */
+  reload: [...ground, 'control', 'enforcer', 'sources', 'state'],
   /** The composition root. It reads the handed record and no npm package (LP-02). */
   daemon: [
     ...[
@@ -62,6 +68,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
       'memory',
       'observe',
       'operator',
+      'reload',
       'history',
       'service',
     ],
@@ -96,8 +103,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   /** Reads durations as the configuration does. */
   client: [
     ...['control', 'history', 'limits', 'text', 'config', 'version'],
-    // What `doctor` looks at.
-    ...['backends', 'commands', 'compiler', 'engine', 'filters', 'host'],
+    // What `doctor` looks at, and `reload` hands over.
+    ...['native', 'backends', 'commands', 'compiler', 'engine', 'filters', 'host'],
   ],
   /** fail2zig-fleet: a process of its own, which nobody imports. */
   fleet: ['client', 'control', 'history', 'config', 'observe', ...ground],

@@ -26,7 +26,7 @@ const sign = { nobody: Buffer.from('-'), open: Buffer.from('['), close: Buffer.f
 export type Unread = Map<string, number>;
 
 export class EntryFeeder {
-  readonly unread: Unread = new Map();
+  readonly unread: Unread;
   /** Decompressions so far: each costs some tenths of a millisecond. */
   decompressions = 0;
   /** Lines that came of each match. */
@@ -34,9 +34,11 @@ export class EntryFeeder {
   readonly #matcher: Matcher;
   readonly #sink: EntrySink;
 
-  constructor(matcher: Matcher, sink: EntrySink) {
+  /** `unread` goes on counting what was not read before. */
+  constructor(matcher: Matcher, sink: EntrySink, unread: Unread = new Map()) {
     this.#matcher = matcher;
     this.#sink = sink;
+    this.unread = unread;
     this.fed = new Array<number>(matcher.count).fill(0);
   }
 

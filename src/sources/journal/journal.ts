@@ -80,7 +80,7 @@ interface Open {
   /** Its device, inode and birth. */
   readonly key: string;
   readonly root: number;
-  readonly meanings: Meanings;
+  meanings: Meanings;
   /** The number of its last entry that was passed. */
   seqnum: number;
   damaged: number;
@@ -113,10 +113,12 @@ export class JournalSource {
   readonly counters: JournalCounters = { entries: 0, fed: 0, damaged: 0, aside: 0 };
   readonly #options: JournalSourceOptions;
   readonly #directories: JournalDirectories;
-  readonly #matcher: Matcher;
-  readonly #feeder: EntryFeeder;
+  readonly #unread: Unread = new Map();
+  #targets: readonly JournalTarget[] = [];
+  #feeder!: EntryFeeder;
   readonly #silence: Silence;
-  readonly #sources: readonly number[];
+  #sources: readonly number[] = [];
+  #findtime = 0;
   /** Oldest first. */
   #open: Open[] = [];
   /** Files, by device, inode and birth, that are not read any more. */
@@ -153,9 +155,7 @@ export class JournalSource {
   constructor(options: JournalSourceOptions) {
     this.#options = options;
     this.#directories = new JournalDirectories(options.directories);
-    this.#matcher = new Matcher(options.targets.map(({ match }) => match));
-    this.#feeder = new EntryFeeder(this.#matcher, options.sink);
-    this.#sources = options.targets.map(({ source }) => source);
+    this.setTargets(options.targets, options.findtime);
     const saved = (wanted: JournalCursor['kind']): Map<string, number> =>
       new Map((options.resume ?? []).filter(({ kind }) => kind === wanted).map(({ id, seqnum }) => [id, seqnum]));
     for (const [id, seqnum] of saved('file')) this.#keep(id, seqnum);
@@ -163,6 +163,16 @@ export class JournalSource {
     this.#silence = new Silence(options.histories ?? [], (path, quiet, detail) =>
       options.event({ kind: quiet ? 'quiet' : 'heard', path, detail }),
     );
+  }
+
+  /** What is read from now on, of the entries that come. */
+  setTargets(targets: readonly JournalTarget[], findtime: number): void {
+    this.#targets = targets;
+    this.#findtime = findtime;
+    this.#sources = targets.map(({ source }) => source);
+    this.#feeder = new EntryFeeder(new Matcher(targets.map(({ match }) => match)), this.#options.sink, this.#unread);
+    // What an object means is the matcher's.
+    for (const open of this.#open) open.meanings = new Meanings();
   }
 
   start(): void {
@@ -196,7 +206,7 @@ export class JournalSource {
     this.#judgeLag();
     this.#silence.look(
       this.#options.now(),
-      this.#options.targets.map(({ name }) => name),
+      this.#targets.map(({ name }) => name),
     );
   }
 
@@ -260,7 +270,7 @@ export class JournalSource {
     const state = this.#open.length > 0 ? 'reading' : this.#failures.size > 0 ? 'failed' : 'missing';
     const [detail = ''] = this.#failures.values();
     const behind = this.lagSeconds > limits.journalBehindSeconds;
-    return this.#options.targets.map(({ name, source }) => ({
+    return this.#targets.map(({ name, source }) => ({
       path: name,
       source,
       state,
@@ -288,7 +298,7 @@ export class JournalSource {
 
   /** Messages that were not read, by reason. */
   get unread(): Unread {
-    return this.#feeder.unread;
+    return this.#unread;
   }
 
   get files(): number {
@@ -400,7 +410,7 @@ export class JournalSource {
   #findStart(open: Open): void {
     const { file } = open;
     const seqnum = this.#kept.get(file.fileId)?.seqnum ?? this.#floor.get(file.seqnumId) ?? 0;
-    const since = (this.#options.now() - this.#options.findtime) * 1e6;
+    const since = (this.#options.now() - this.#findtime) * 1e6;
     open.seqnum = seqnum;
     if (open.ends && (file.tailSeqnum <= seqnum || file.tailRealtime < since)) file.passed = file.entries;
     else {
@@ -478,7 +488,7 @@ export class JournalSource {
     const before = [...fed];
     const { entries, damaged } = this.counters;
     for (const open of files) if (!this.#waits(open)) this.#readFile(open, share);
-    for (const [match, { name }] of this.#options.targets.entries()) {
+    for (const [match, { name }] of this.#targets.entries()) {
       if (fed[match]! > before[match]!) this.#silence.heard(name, fed[match]! - before[match]!);
     }
     const isOn = this.counters.entries + this.counters.damaged > entries + damaged;

@@ -15,6 +15,13 @@ export const control: readonly Breakage[] = [
     claims: ['X-own-session'],
   },
   {
+    name: 'the group of the socket may reload',
+    find: "    name: 'reload',\n    rootOnly: true,",
+    put: "    name: 'reload',",
+    claims: ['E-03'],
+    tests: ['test/unit/control-server.test.ts'],
+  },
+  {
     name: 'a peer with any further group counts as a member of ours',
     find: "return peer.gid === groupId || peer.groups.includes(groupId) ? 'group' : undefined;",
     put: "return peer.gid === groupId || peer.groups.length > 0 ? 'group' : undefined;",

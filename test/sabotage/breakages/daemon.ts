@@ -10,6 +10,42 @@ export const daemon: readonly Breakage[] = [
     tests: ['test/unit/memory.test.ts'],
   },
   {
+    name: 'a reload takes another eviction policy',
+    find: "  memory: 'the table was made by it',\n",
+    put: '',
+    claims: ['MM-21', 'X-reload'],
+  },
+  {
+    name: 'a reload goes on though something needs a restart',
+    find: 'if (reasons.length > 0) {',
+    put: 'if (reasons.length > 99) {',
+    claims: ['MM-21', 'X-reload'],
+  },
+  {
+    name: 'a reload leaves windows as they were under the old settings',
+    find: 'if (!isGone) restoring.take(entry);',
+    put: '',
+    claims: ['X-reload'],
+  },
+  {
+    name: 'a reload revives what was over',
+    find: 'this.core.freeSpent(now);',
+    put: '',
+    claims: ['X-reload'],
+  },
+  {
+    name: 'a reload keeps entries of a jail that went for the next one of its number',
+    find: 'const isChanged = numbers.map((jail) => fresh.has(jail) || ',
+    put: 'const isChanged = numbers.map((jail) => ',
+    claims: ['X-reload'],
+  },
+  {
+    name: 'a reload moves no source to the new routes',
+    find: 'if (previous >= 0) this.#engine.moveSource(source, route);',
+    put: 'if (previous >= 0) void route;',
+    claims: ['X-reload'],
+  },
+  {
     name: 'the daemon does not take over the bans that the kernel holds',
     find: 'enforcer.start({ adopts: true });',
     put: 'enforcer.start({ adopts: false });',

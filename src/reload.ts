@@ -1,0 +1,174 @@
+/**
+ * Another configuration in the place of the one that runs. Input: a record that a client of root
+ * handed over, whose fields text/record.ts has checked. Jails come, go and change; what a change
+ * would need that was settled at the start is refused, each with its reason, before anything is
+ * touched. Order: the kernel first, in one transaction that keeps every ban of jails that stay;
+ * then everything of ours at once, between two lines of log. So no instant is without protection,
+ * and where the kernel refuses, the old configuration goes on. Claims: MM-21, X-reload.
+ */
+import { OperatorError, type Reloaded } from './control/answers.ts';
+import type { Enforcer } from './enforcer/enforcer.ts';
+import type { Ignored } from './enforcer/ignored.ts';
+import type { Engine, EngineJail } from './engine/host.ts';
+import type { Logger } from './log.ts';
+import { isTaken, placed, vacantFilter, vacantJail } from './places.ts';
+import type { FileSource } from './sources/file.ts';
+import { barred } from './sources/find.ts';
+import type { JournalSource } from './sources/journal/journal.ts';
+import type { SourceRoutes } from './sources/routes.ts';
+import type { StateKeeper } from './state/keeper.ts';
+import type { CoreConfig, JailConfig } from './types.ts';
+
+/** Settings that a start settles: their section, and why. */
+const settled = {
+  memory: 'the table was made by it',
+  firewall: 'rules and bans are in the kernel by it',
+  control: 'the socket was made with rights that are given up by now',
+  metrics: 'nothing new may listen any more',
+  state: 'the file is locked since the start',
+  journal: 'what may be read was settled at the start',
+  confinement: 'it was settled at the start',
+} as const;
+
+/** Settings that the file calls otherwise. */
+const names: Record<string, string> = {
+  'memory.ceilingBytes': 'memory.ceiling',
+  'control.path': 'control.socket',
+  'control.groupId': 'control.group',
+  'state.intervalSeconds': 'state.interval',
+};
+const nameOf = (field: string): string =>
+  names[field] ?? field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
+
+export interface Reloadable {
+  /** What runs; its jails stand in their places. */
+  config: CoreConfig;
+  engine: Engine;
+  enforcer: Enforcer;
+  ignored: Ignored;
+  routes: SourceRoutes;
+  files: FileSource;
+  journal: JournalSource | undefined;
+  keeper: StateKeeper | undefined;
+  clock: { now(): number };
+  log: Pick<Logger, 'info' | 'setLevel'>;
+}
+
+export class Reloader {
+  readonly #running: Reloadable;
+  #isBusy = false;
+
+  constructor(running: Reloadable) {
+    this.#running = running;
+  }
+
+  /** Takes `next`, whole or not at all; throws OperatorError. */
+  async reload(next: CoreConfig): Promise<Reloaded> {
+    if (this.#isBusy) throw new OperatorError('busy', 'another reload is under way: try again when it is over');
+    this.#isBusy = true;
+    try {
+      return await this.#reload(next);
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  async #reload(next: CoreConfig): Promise<Reloaded> {
+    const { clock, config, engine, enforcer, ignored, keeper, log } = this.#running;
+    const jails = placed(config.jails, next.jails, vacantJail);
+    const filters = placed(config.filters, next.filters, vacantFilter);
+    const lists = ignored.listsFor(jails);
+    const fresh = new Set([...jails.keys()].filter((at) => config.jails[at]?.name !== jails[at]!.name));
+    const settings = {
+      jails: jails.map((jail, index): EngineJail & JailConfig => ({ ...jail, ignore: lists[index]! })),
+      filters,
+    };
+    const reasons = [...this.#settledReasons(next), ...engine.unfit(settings, fresh), ...this.#placeReasons(next)];
+    if (reasons.length > 0) {
+      const remedy = 'nothing was changed; to have it, restart the daemon (systemctl restart fail2zig)';
+      throw new OperatorError('needs-restart', `${reasons.join('; ')}: ${remedy}`);
+    }
+    const before = new Map(config.jails.map((jail) => [jail.name, jail]));
+    const isKnown = ({ name }: JailConfig): boolean => before.has(name);
+    const changed = next.jails.filter(
+      (jail) => isKnown(jail) && !same({ ...before.get(jail.name), allow: undefined }, jail),
+    );
+    const removed = config.jails.filter((jail) => isTaken(jail) && !next.jails.some(({ name }) => name === jail.name));
+    const result: Reloaded = {
+      added: next.jails.filter((jail) => !isKnown(jail)).map(({ name }) => name),
+      changed: changed.map(({ name }) => name),
+      removed: removed.map(({ name }) => name),
+    };
+    let isKernels = true;
+    const scaffold = jails.map((jail, index) => ({ ...jail, allow: lists[index]! }));
+    await enforcer
+      .change(
+        scaffold,
+        fresh,
+        () => keeper?.saving,
+        () => {
+          isKernels = false;
+          // What came by now is found by the patterns that it came under.
+          this.#running.files.rescan();
+          config.jails.splice(0, config.jails.length, ...jails);
+          config.filters = filters;
+          config.path = next.path;
+          ignored.renew();
+          settings.jails.forEach((jail, index) => {
+            jail.ignore = ignored.lists[index]!;
+          });
+          engine.change({ ...settings, shared: ignored.links, now: Math.floor(clock.now() / 1000) }, fresh);
+          this.#follow();
+        },
+      )
+      .catch((error: Error) => {
+        if (isKernels) throw new OperatorError('kernel', `${error.message}: the old configuration goes on`);
+        throw error;
+      });
+    if (next.log.level !== config.log.level) log.setLevel(next.log.level);
+    config.log = next.log;
+    keeper?.changed();
+    log.info(
+      'configuration reloaded',
+      Object.fromEntries(Object.entries(result).map(([what, of]) => [what, of.join(' ')])),
+    );
+    return result;
+  }
+
+  /** Follows the logs of the jails as they are now; nothing is fed meanwhile. */
+  #follow(): void {
+    const { config, engine, files, journal, routes } = this.#running;
+    routes.renew();
+    files.setPatterns(routes.patterns, () => {
+      journal?.setTargets(routes.journal(), Math.max(1, ...config.jails.map(({ findtime }) => findtime)));
+      engine.endRoutes();
+    });
+  }
+
+  /** What of the settings that a start settles is another one now. */
+  *#settledReasons(next: CoreConfig): Generator<string> {
+    const { config } = this.#running;
+    for (const [section, why] of Object.entries(settled)) {
+      const [now, then] = [config[section as keyof typeof settled], next[section as keyof typeof settled]];
+      for (const [field, value] of Object.entries(then))
+        if (!same(now[field as never], value)) yield `${nameOf(`${section}.${field}`)} cannot change, since ${why}`;
+    }
+    if (next.log.format !== config.log.format) yield 'log.format cannot change, since one log has one form';
+  }
+
+  /** Logs that the daemon may not read, having given up what it did not need. */
+  *#placeReasons(next: CoreConfig): Generator<string> {
+    const { config, journal } = this.#running;
+    const known = new Set(config.jails.flatMap(({ logpath }) => logpath));
+    for (const { name, logpath, journal: asked, network } of next.jails) {
+      if (asked !== undefined && journal === undefined) yield `jail ${name} is the first that reads the journal`;
+      for (const path of network ? [] : logpath) {
+        const directory = known.has(path) ? undefined : barred(path);
+        if (directory === undefined) continue;
+        yield `jail ${name}: ${directory} is outside of what the daemon may read (confinement.read names what may come)`;
+      }
+    }
+  }
+}
