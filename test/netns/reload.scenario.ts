@@ -182,7 +182,7 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'under a steady writer every line counts once, no ban is dropped and memory stays': async () => {
-    const reloads = Number(process.env.RELOADS ?? 100);
+    const reloads = Number(process.env.RELOADS ?? 50);
     const host = new Host();
     const a = `logpath = "${host.log('a')}"`;
     await host.start({ sshd: `${a}\nmaxretry = 3\nbantime = "5h"` });
