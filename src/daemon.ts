@@ -151,7 +151,8 @@ async function compose(config: CoreConfig, log: Logger) {
         ...config.state,
         path,
         get jails() {
-          return jails.map(({ name }) => name);
+          // A vacant place has a name that no jail can have.
+          return jails.map(({ name }) => name || '-');
         },
         engine,
         ignored,

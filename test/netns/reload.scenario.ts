@@ -123,10 +123,19 @@ export const scenarios: Record<string, Scenario> = {
     const left = (await host.daemon.bans()).get('first 192.0.2.1')!;
     assert.ok(left > 3_600, `a ban of ${left} s has the new bantime`);
     await until(() => nftElements('fail2zig', 'ban4-first').size === 2);
-    // A restart finds the same.
+    // A restart finds the same, also of a jail behind one that went.
+    const now = { first: `${a}\nbantime = "2h"`, third: c };
+    await host.reload({ ...now, fourth: b });
+    await host.reload({ first: now.first, fourth: b });
+    host.fail('b', '192.0.2.6');
+    await host.banned('first 192.0.2.2', 'first 192.0.2.1', 'fourth 192.0.2.6');
     assert.equal(await host.daemon.stop(), 0);
-    host.daemon = await Daemon.start(host.directory, host.settings({ first: `${a}\nbantime = "2h"`, third: c }));
-    await host.banned('first 192.0.2.2', 'first 192.0.2.1', 'third 192.0.2.5');
+    host.daemon = await Daemon.start(host.directory, host.settings({ first: now.first, fourth: b }));
+    await host.banned('first 192.0.2.2', 'first 192.0.2.1', 'fourth 192.0.2.6');
+    assert.ok(
+      host.daemon.said.some((line) => line.includes('state loaded')),
+      host.daemon.said.join('\n'),
+    );
     await host.daemon.stop();
   },
 
