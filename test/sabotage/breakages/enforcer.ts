@@ -100,7 +100,7 @@ export const enforcer: readonly Breakage[] = [
   },
   {
     name: 'ignoreself = false is not heard',
-    find: 'networksOf([...ignoreip, ...(ignoreself ? own : []), ...byHand]),',
+    find: 'networksOf([...ignoreip, ...(ignoreself ? this.#own : []), ...byHand]),',
     put: 'networksOf([...ignoreip, ...own, ...byHand]),',
     claims: ['E-02b'],
   },

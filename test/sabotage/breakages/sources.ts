@@ -16,7 +16,7 @@ export const sources: readonly Breakage[] = [
   },
   {
     name: 'a new file under the name is read from its end',
-    find: 'if (this.#initial) this.#seekInitially(file, tail);',
+    find: 'if (this.#first.has(file)) this.#seekInitially(file, tail);',
     put: 'if (this.#initial || replaced !== null) this.#seekInitially(file, tail);',
     claims: ['LP-20'],
   },
