@@ -101,7 +101,7 @@ export const enforcer: readonly Breakage[] = [
   {
     name: 'ignoreself = false is not heard',
     find: 'networksOf([...ignoreip, ...(ignoreself ? this.#own : []), ...byHand]),',
-    put: 'networksOf([...ignoreip, ...own, ...byHand]),',
+    put: 'networksOf([...ignoreip, ...this.#own, ...byHand]),',
     claims: ['E-02b'],
   },
   {

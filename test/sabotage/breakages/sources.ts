@@ -17,7 +17,7 @@ export const sources: readonly Breakage[] = [
   {
     name: 'a new file under the name is read from its end',
     find: 'if (this.#first.has(file)) this.#seekInitially(file, tail);',
-    put: 'if (this.#initial || replaced !== null) this.#seekInitially(file, tail);',
+    put: 'if (this.#first.has(file) || replaced !== null) this.#seekInitially(file, tail);',
     claims: ['LP-20'],
   },
   {
