@@ -400,6 +400,37 @@ const claimRows: readonly Row[] = [
     'A ban by hand that would cut off the SSH session of whoever asks for it is not made without --force.',
   ],
   [
+    'X-wrapped',
+    'denial',
+    'A line counts alike however Docker, CRI, JSON, svlogd, s6-log or a syslog daemon wrapped it; what a client writes wraps nothing.',
+  ],
+  [
+    'X-attempts',
+    'denial',
+    'One attempt counts once, whoever speaks of it; a folded line counts as often as it says; a success takes back its own failure alone.',
+  ],
+  [
+    'X-zones',
+    'denial',
+    'A log of another time zone counts when it was written where `timezone` says so; where nobody does, the daemon says how far off it is.',
+  ],
+  ['X-places', 'elevation', 'A log is a regular file of a real file system: nothing else is ever opened.'],
+  [
+    'X-locks',
+    'tampering',
+    'One daemon holds a firewall table, a state file and a socket; its end, whatever it was, ends its lock.',
+  ],
+  [
+    'X-neighbours',
+    'denial',
+    'Neighbour discovery passes whatever is banned, so a ban never takes the host off the net.',
+  ],
+  [
+    'X-published',
+    'denial',
+    'With `forward`, a port means the one that the client asked for, before any destination NAT.',
+  ],
+  [
     'X-suggest',
     'product',
     '`fail2zig check --suggest` prints a configuration for the host that it looks at, which `check` takes, and changes nothing.',

@@ -15,12 +15,13 @@ import { type Imported, importTree } from '../src/import/import.ts';
 import { summaryLine } from '../src/import/report.ts';
 import type { CoreConfig, JailConfig } from '../src/types.ts';
 import {
+  allRecorded,
   differencesFrom,
   type ExamineWith,
   examineWith,
   linesOf,
-  recorded,
   twenty,
+  type Record as Verdicts,
   verdictsOfFail2ban,
 } from '../test/support/record.ts';
 import { claim, given, twin } from './claim.ts';
@@ -289,7 +290,7 @@ claim(
   'LP-37',
   given(examineWith),
   async (examine) => {
-    const record = recorded();
+    const [record, newest] = allRecorded() as [Verdicts, Verdicts];
     const filters = new Set(record.rows.map(([filter]) => filter));
     assert.deepEqual([...filters].sort(), [...twenty].sort(), 'each of the twenty filters has lines in the record');
     assert.ok(
@@ -297,7 +298,8 @@ claim(
       'and is built in',
     );
     const { agree, differences } = await differencesFrom(record, examine);
-    const unknown = differences.filter(({ reason }) => reason === undefined);
+    const beside = await differencesFrom(newest, examine);
+    const unknown = [...differences, ...beside.differences].filter(({ reason }) => reason === undefined);
     assert.deepEqual(unknown, [], 'lines that differ without a reason');
     if ((await missing(['fail2ban'])) === undefined) {
       const { version, rows } = verdictsOfFail2ban(linesOf(record));
@@ -305,7 +307,7 @@ claim(
     }
     const only = differences.filter(({ theirs }) => theirs === null).length;
     const twice = differences.filter(({ reason }) => reason?.startsWith('one attempt')).length;
-    return `${record.rows.length} lines of our corpus for ${filters.size} filters: ${agree} as fail2ban ${record.version}, ${only} that only ours knows, ${twice} counted once here, ${differences.length - only - twice} others, each with its reason (npm run compare)`;
+    return `${record.rows.length} lines of our corpus for ${filters.size} filters: ${agree} as fail2ban ${record.version}, ${only} that only ours knows, ${twice} counted once here, ${differences.length - only - twice} others, each with its reason (npm run compare); of ${newest.rows.length} lines ${beside.agree} as fail2ban ${newest.version}, its newest revision, ${beside.differences.length} others with reasons`;
   },
   [
     twin(

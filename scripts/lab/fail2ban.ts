@@ -12,12 +12,15 @@ const filterFolder = 'etc/fail2ban/filter.d';
 const root = existsSync(join(unpacked, filterFolder)) ? unpacked : '/';
 const python = '/usr/bin/python3';
 
+/** A source tree of fail2ban, its newest revision perhaps, that is asked instead. */
+export const fail2banTree = process.env.FAIL2BAN_TREE;
+
 /** The configuration that comes with it. */
-export const fail2banConfig = join(root, 'etc/fail2ban');
+export const fail2banConfig = fail2banTree ? join(fail2banTree, 'config') : join(root, 'etc/fail2ban');
 
 /** Lets programs of python that this process starts find it. */
 export function useFail2banPackage(): void {
-  process.env.PYTHONPATH = join(root, 'usr/lib/python3/dist-packages');
+  process.env.PYTHONPATH = fail2banTree ?? join(root, 'usr/lib/python3/dist-packages');
 }
 
 /** Why there is no fail2ban to compare with; undefined where there is. */

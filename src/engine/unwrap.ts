@@ -1,9 +1,9 @@
 /**
  * What a line is wrapped in: an entry of Docker's json-file or of a CRI log, a JSON object, the
- * stamp of svlogd, multilog or s6-log, a byte order mark, blanks, a syslog priority, colours. Input: log
- * bytes, all of them hostile; what a container wrote stands escaped in Docker's entry and cannot
- * imitate one. Finds the line within, copies it to memory of its own where bytes have to go, and
- * leaves the buffer as it was read.
+ * stamp of svlogd, multilog or s6-log, a byte order mark, blanks, a syslog priority, colours.
+ * Input: log bytes, all of them hostile; what a container wrote stands escaped in Docker's entry
+ * and cannot imitate one. Finds the line within, copies it to memory of its own where bytes have to
+ * go, and leaves the buffer as it was read.
  *
  * One rule for each doubtful thing. Docker's entry is one in exactly Docker's shape; anything else
  * is read as it stands. A line is unwrapped once: an entry within an entry is text. A key that
@@ -170,8 +170,8 @@ function isDigit(p: i32): bool {
 }
 
 /**
- * Past what svlogd, multilog and s6-log write before a line, and the "facility.level: " of socklog behind
- * it where that stands before a time.
+ * Past what svlogd, multilog and s6-log write before a line, and the "facility.level: " of socklog
+ * behind it where that stands before a time.
  */
 function readStamp(): void {
   if (lineStart + 20 > lineEnd) return;
@@ -191,8 +191,8 @@ function readStamp(): void {
 }
 
 /**
- * "2026-11-21T08:00:00.12345 ": only svlogd -ttt writes five digits and no zone. s6-log writes nine,
- * a blank for the "T", and two behind.
+ * "2026-11-21T08:00:00.12345 ": only svlogd -ttt writes five digits and no zone. s6-log writes
+ * nine, a blank for the "T", and two behind.
  */
 function isFraction(): bool {
   const p = lineStart;

@@ -45,7 +45,7 @@ const path: Token = either(
 
 /** What Grafana calls a wrong password, at the login page, the API and the proxy alike. */
 const failures = ['password-auth.failed', 'password-auth.invalid', 'password-auth.empty'];
-/** A request that cannot be a login's is 400 until 10; a Referer that is no URL makes it a warning. */
+/** A wrong password was a bad request until 10; a Referer that is no URL makes it a warning. */
 const request: Token[] = [
   literal(' method='),
   some('alpha', 16),

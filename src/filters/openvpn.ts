@@ -3,9 +3,9 @@
  * `A:port message` while a client is not known, from 2.7 on `udp4:A:port`. An IPv6 address has no
  * port, or, from 2.7 on, brackets and a port. A client that was let in carries its name before the
  * address; what goes wrong then is the network's, but for a password or certificate that is refused
- * when it comes again from the same port. Its name may hold anything; one with a blank or a slash is left
- * alone. Packets that fail tls-auth or tls-crypt name the address at the end. Nothing else before an
- * address is the client's.
+ * when it comes again from the same port. Its name may hold anything; one with a blank or a slash
+ * is left alone. Packets that fail tls-auth or tls-crypt name the address at the end. Nothing else
+ * before an address is the client's.
  *
  * One attempt is one connection, known by its address and port: what was wrong, then that the
  * handshake failed or the connection was dropped. These are stages of one attempt.

@@ -9,6 +9,7 @@ import { filterNameMax } from '../config/limits.ts';
 import { filtersMax, maxretryMax } from '../limits.ts';
 import { readActions } from './actions.ts';
 import { type CustomFilter, customise, type Expressions } from './custom-filter.ts';
+import { type DateVerdict, judgeDatePattern } from './date-pattern.ts';
 import { escalationSettings } from './escalation.ts';
 import { type JailFile, type JailKey, needless, readJails } from './jail-file.ts';
 import { filterMsMax, treeLogPathsMax, treeMsMax } from './limits.ts';
@@ -71,6 +72,20 @@ export function planOf(tree: Tree, notes: Notes, enabled: readonly string[], sur
   return plan;
 }
 
+/** What is said of a `datepattern`. */
+const dateNotes: Readonly<Record<DateVerdict, { weight: Note['weight']; text: string }>> = {
+  read: { weight: 'info', text: 'is not needed: times of this form are found by themselves' },
+  arrival: { weight: 'info', text: 'says that lines have no time: they count when they are read' },
+  unread: {
+    weight: 'warning',
+    text: 'describes a time that is not read: lines count when they are read, and an expression that begins with ^ takes none',
+  },
+  unknown: {
+    weight: 'warning',
+    text: 'is no plain form of a time, so nobody can say beforehand whether it is read',
+  },
+};
+
 class Planner {
   readonly #tree: Tree;
   readonly #notes: Notes;
@@ -126,6 +141,7 @@ class Planner {
     if (known && changed === undefined) {
       const own = this.#isEdited() ? this.#custom(this.#ownName(call.name), undefined, true) : undefined;
       if (own === undefined) {
+        if (this.#jail.options.has('datepattern')) this.#datePattern();
         this.#builtIn(known, call.options);
         return known.name;
       }
@@ -237,24 +253,26 @@ class Planner {
         ...(hint === undefined ? {} : { hint }),
       });
     }
-    const datepattern = options.get('datepattern') ?? filterFile?.datepattern;
-    if (
-      filter &&
-      datepattern &&
-      /%%?[a-zA-Z]/.test(datepattern.text) &&
-      !/\{(?:DATE|LN-BEG)\}/.test(datepattern.text)
-    ) {
-      this.#note('info', 'datepattern is not needed: every known form of time is found by itself', {
-        place: this.#tree.place(datepattern),
-        found: datepattern.text,
-        hint: 'try it: `fail2zig import --try LOG`',
-      });
-    }
     this.#known.set(key, filter ? free : '');
     if (!filter) return undefined;
+    this.#datePattern();
     const place = this.#tree.place(expressions.failregex ?? this.#jail.line);
     this.#plan.filters.push({ filter, place, about: `fail2ban's ${this.#jail.filter?.name ?? ''}` });
     return free;
+  }
+
+  /** Says what becomes of the times that the jail, or its filter, describes. */
+  #datePattern(): void {
+    const { filterFile, options } = this.#jail;
+    const datepattern = options.get('datepattern') ?? filterFile?.datepattern;
+    // fail2ban's own list is no form that somebody chose.
+    if (datepattern === undefined || !/%|EPOCH|TAI|NONE/.test(datepattern.text)) return;
+    const { weight, text } = dateNotes[judgeDatePattern(datepattern.text)];
+    this.#note(weight, `datepattern ${text}`, {
+      place: this.#tree.place(datepattern),
+      found: datepattern.text,
+      hint: 'try it: `fail2zig import --try LOG`',
+    });
   }
 
   get #known(): Map<string, string> {

@@ -5,13 +5,17 @@
  */
 import { globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { fail2banConfig, useFail2banPackage } from '../../scripts/lab/fail2ban.ts';
+import { fail2banConfig, fail2banTree, useFail2banPackage } from '../../scripts/lab/fail2ban.ts';
 import { Examiner, type Verdict } from '../../src/engine/examiner.ts';
 import { askFail2ban } from '../../src/import/fail2ban.ts';
 import { formatAddress, parseAddress } from '../../src/text/address.ts';
 import { readCorpus } from './corpus.ts';
 
-export const recordPath = join(import.meta.dirname, '../compare/record.jsonl');
+/** What Debian's package said, and what the newest revision did. */
+const recordPaths = ['record.jsonl', 'record-newest.jsonl'].map((name) =>
+  join(import.meta.dirname, '../compare', name),
+);
+export const recordPath = recordPaths[fail2banTree === undefined ? 0 : 1]!;
 const now = Date.UTC(2025, 5, 1) / 1000;
 
 /** The filters that most hosts use. */
@@ -36,9 +40,12 @@ export interface Difference {
   reason: string | undefined;
 }
 
+/** Both records. */
+export const allRecorded = (): Record[] => recordPaths.map(recorded);
+
 /** The version on the first line, then a row on each. */
-export function recorded(): Record {
-  const [version = '', ...rows] = readFileSync(recordPath, 'utf8')
+export function recorded(path = recordPath): Record {
+  const [version = '', ...rows] = readFileSync(path, 'utf8')
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));

@@ -17,6 +17,18 @@ export const backends: readonly Breakage[] = [
     tests: ['test/unit/pacer.test.ts'],
   },
   {
+    name: 'neighbour discovery is stopped with all else',
+    find: 'export const discoveryTypes = { first: 133, last: 137 } as const;',
+    put: 'export const discoveryTypes = { first: 141, last: 141 } as const;',
+    claims: ['X-neighbours'],
+  },
+  {
+    name: 'behind a destination NAT the port of the container counts',
+    find: "if (hook === 'input') {\n    rule(ownPort);",
+    put: 'if (hook.length > 0) {\n    rule(ownPort);',
+    claims: ['X-published'],
+  },
+  {
     name: 'our chains stand behind the usual filter chains',
     find: 'const chainPriority = -10;',
     put: 'const chainPriority = 10;',

@@ -3,6 +3,30 @@ import type { Breakage } from '../breakage.ts';
 
 export const engine: readonly Breakage[] = [
   {
+    name: "Docker's entry is read as it stands",
+    find: 'return format === CRI ? NO_ENTRY : readDocker(format, source, finished);',
+    put: 'return format === CRI || finished ? NO_ENTRY : readDocker(format, source, finished);',
+    claims: ['X-wrapped'],
+  },
+  {
+    name: 'of a key that comes twice the last one is read',
+    find: 'if ((keys & key) !== 0 && (key !== KEY_TIME || field < 0) && key !== KEY_OTHER) return -1;',
+    put: '',
+    claims: ['X-wrapped'],
+  },
+  {
+    name: "a module's refusal counts at once",
+    find: 'const HOLD_SECONDS: f64 = 10;',
+    put: 'const HOLD_SECONDS: f64 = 0;',
+    claims: ['X-attempts'],
+  },
+  {
+    name: 'the zone of a jail is not heeded',
+    find: 'useZone(int(p + layout.GROUP_ZONE));',
+    put: 'useZone(0);',
+    claims: ['X-zones'],
+  },
+  {
     name: 'the ignore list compares one bit too many where the prefix is no multiple of 8',
     find: '(0xff00 >> rest) & 255) === 0;',
     put: '(0xff80 >> rest) & 255) === 0;',

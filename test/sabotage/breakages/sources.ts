@@ -3,6 +3,18 @@ import type { Breakage } from '../breakage.ts';
 
 export const sources: readonly Breakage[] = [
   {
+    name: 'a file of proc is followed like a log',
+    find: 'if (kernelFileSystem !== undefined) throw new NotALog(path, `file of ${kernelFileSystem}`);',
+    put: '',
+    claims: ['X-places'],
+  },
+  {
+    name: 'a lock that another process holds is taken',
+    find: 'if (!isOurs || native.tryLock(fd) < 0) {',
+    put: 'if (!isOurs) {',
+    claims: ['X-locks'],
+  },
+  {
     name: 'a log that was renamed is closed at once',
     find: 'file.tail = null;\n    this.addRetired(file, tail);',
     put: 'file.tail = null;\n    this.#close(file, tail);',
