@@ -26,7 +26,7 @@ import { responses } from '../../src/client/call.ts';
 import type { ListPart, Status } from '../../src/control/answers.ts';
 import type { Row } from './rows.ts';
 
-/** An emulated processor is fifty times slower than a real one; only a failure waits so long, ms. */
+/** An emulated processor is fifty times slower than a real one; only a failure waits so long. */
 const patienceMs = 300_000;
 const home = '/var/lib/fail2zig';
 const log = `${home}/auth.log`;

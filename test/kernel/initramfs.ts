@@ -16,7 +16,7 @@ const formats = { folder: 0o040_755, link: 0o120_777, file: 0o100_000 };
 
 function record(path: string, mode: number, bytes: Uint8Array): Buffer[] {
   const name = Buffer.from(`${path}\0`);
-  // Number, mode, owner, group, links, time, size, four numbers of devices, length of the name, sum.
+  // Number, mode, owner, group, links, time, size, four of devices, length of the name, sum.
   const fields = [0, mode, 0, 0, 1, 0, bytes.length, 0, 0, 0, 0, name.length, 0];
   const head = Buffer.from(`070701${fields.map((field) => field.toString(16).padStart(8, '0')).join('')}`);
   const padding = (length: number): Buffer => Buffer.alloc((4 - (length % 4)) % 4);

@@ -75,7 +75,7 @@ export const attempts: Readonly<Record<string, { make: string; ending: Ending }>
   'a ring of io_uring': { make: '(call) => call(425, 4, Buffer.alloc(120))', ending: 'killed' },
   'the memory of another process': { make: '(call) => call(101, 16, 1, 0, 0)', ending: 'killed' },
   'a TCP connection': { make: '(call) => call(41, 2, 1, 0)', ending: 'ended' },
-  // SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC: what the core itself opens until everything listens.
+  // SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC: what the core opens until everything listens.
   'a TCP connection the way Node opens one': { make: '(call) => call(41, 2, 0x80801, 0)', ending: 'ended' },
   'new executable memory': { make: '(call) => call(9, 0, 4096, 7, 34, -1, 0)', ending: 'ended' },
   'its heap made executable': {

@@ -1,4 +1,4 @@
-/** Renames as a directory hears of them, told by hand: the looks for a file that moves on and on. */
+/** Renames as a directory hears of them, told by hand: looks for a file that moves on and on. */
 import { afterAll, expect, test } from 'vitest';
 import { renameLooksMax } from '../../src/limits.ts';
 import { Directories } from '../../src/sources/directories.ts';

@@ -22,7 +22,7 @@ const realClock: Clock = { now: () => performance.now(), sleep: (milliseconds) =
 const text = Buffer.alloc(netlinkListBytesMax);
 
 /**
- * Whether somebody beside us, who have `own` of them, has a socket of the netfilter protocol: out of
+ * Whether somebody beside us, who have `own` of them, has a socket of the netfilter protocol: from
  * the kernel's list for this network namespace (lines of address, protocol, port, groups, …; port 0
  * is the kernel's own end). Who listens to groups watches. A list that cannot be read, or is longer
  * than it should be, may hold one.

@@ -50,7 +50,7 @@ export const destinations = destination.hidden + 1;
  */
 export const drop6KeyBytes = 20;
 export const drop4KeyBytes = 4;
-/** Where a number is the key: beside those, in the half of a slot that is never taken for a spill. */
+/** Where a number is the key: beside those, in the half of a slot that is no spill's. */
 const numberAt = -28;
 /** Value of both: a slot for each scope. */
 export const slotBytes = 8;
@@ -203,8 +203,8 @@ function passDiscovery(code: Assembler): void {
 }
 
 /**
- * The source, cut to `prefix` bits, as a key at the stack's end. Stored by eight bytes: Linux before
- * 6.8 takes half a slot for one that could corrupt a pointer, unless CAP_PERFMON is there.
+ * The source, cut to `prefix` bits, as a key at the stack's end. Stored by eight bytes: before 6.8
+ * Linux takes half a slot for one that could corrupt a pointer, unless CAP_PERFMON is there.
  */
 function storeKey6(code: Assembler, prefix: number): void {
   const start = -drop6KeyBytes;
