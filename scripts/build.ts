@@ -8,6 +8,7 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import asc from 'assemblyscript/asc';
 import { build, type Plugin } from 'esbuild';
+import { forgetFiles } from './compiler.ts';
 import { matcherSizes, withoutNames } from './matcher-sizes.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -46,8 +47,6 @@ function readEngineFile(name: string, folder: string): string | null {
   return existsSync(path) ? readFileSync(path, 'utf8').replaceAll('\n// @inline\n', '\n@inline\n') : null;
 }
 
-const compilersOwn = new Set(Object.keys(asc.libraryFiles));
-
 /**
  * `folders`: what the engine's memory is made of, `#linear`. `sizes`: where the bytes of each
  * matcher are written, for `fail2zig filters`.
@@ -57,8 +56,7 @@ async function buildEngine(output: string, folders: string[], features: string[]
   if (!isStale(output, sources) && (sizes === undefined || !isStale(sizes, sources))) return;
   if (!options.quiet) console.error(`build: ${output}`);
   const temporary = `${output}.${process.pid}`;
-  // The compiler remembers the files of a build for the next one.
-  for (const name of Object.keys(asc.libraryFiles)) if (!compilersOwn.has(name)) delete asc.libraryFiles[name];
+  forgetFiles();
   const { error, stderr } = await asc.main(
     [
       'src/engine/engine.ts',

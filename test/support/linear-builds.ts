@@ -6,6 +6,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import asc from 'assemblyscript/asc';
+import { forgetFiles } from '../../scripts/compiler.ts';
 import type { Build } from '../../src/engine/host.ts';
 import * as plain from '../../src/engine/linear.ts';
 
@@ -42,6 +43,7 @@ export async function linearOf(build: Build): Promise<{ linear: Linear; bytes: B
   }
   const output = join(tmpdir(), `linear-${process.pid}-${build}.wasm`);
   const folder = build === 'wasm' ? 'src/engine/simd' : 'src/engine/scalar';
+  forgetFiles();
   const { error, stderr } = await asc.main([
     `${folder}/#linear.ts`,
     ...['--lib', folder, '--lib', 'src/engine/wasm'],
