@@ -118,7 +118,12 @@ function memoryFigures({ observed: { config, memory } }: Sources): Figure[] {
     one('memory_ceiling_bytes', 'memory.ceiling_bytes', 'The memory ceiling.', () => config.memory.ceilingBytes),
     parts('memory_part_bytes', 'Resident memory of each part.', 'bytes', 'bytes'),
     parts('memory_part_max_bytes', 'What each part may take.', 'bytesMax', 'bytes_max'),
-    one('memory_releases_total', 'memory.releases', 'Times all file pages were given back at once.', () => governor.releases),
+    one(
+      'memory_releases_total',
+      'memory.releases',
+      'Times all file pages were given back at once.',
+      () => governor.releases,
+    ),
     one('memory_release_longest_seconds', 'memory.release_longest_seconds', 'The longest of these.', longestSeconds),
   ];
 }
