@@ -16,6 +16,7 @@ Napi::Object Register(Napi::Env, Napi::Object exports) {
   fail2zig::ExportFile(exports);
   fail2zig::ExportConfine(exports);
   fail2zig::ExportListener(exports);
+  fail2zig::ExportHash(exports);
   return exports;
 }
 

@@ -146,5 +146,6 @@ void ExportReadable(Napi::Object exports);
 void ExportFile(Napi::Object exports);
 void ExportConfine(Napi::Object exports);
 void ExportListener(Napi::Object exports);
+void ExportHash(Napi::Object exports);
 
 }  // namespace fail2zig

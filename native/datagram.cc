@@ -1,5 +1,6 @@
-// A datagram socket of a service manager (unix(7), sd_notify(3)). What is sent goes through
-// writeNow().
+// Datagram sockets of who listens to daemons (unix(7)): a service manager (sd_notify(3)) and
+// journald, connected, where what is sent goes through writeNow(); and syslog, whose socket may be
+// made anew at any time.
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -12,23 +13,45 @@ namespace {
 
 using namespace fail2zig;
 
-/// A descriptor that never waits, or -errno. A path that begins with "@" is an abstract name.
-/// Close-on-exec is left off on purpose: the descriptor is meant for the next stage.
-int64_t DatagramTo(Napi::Env, Text path) {
-  struct sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (path.text.empty() || path.text.size() >= sizeof address.sun_path) return -EINVAL;
-  memcpy(address.sun_path, path.text.data(), path.text.size());
-  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
-  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-  if (fd < 0) return -errno;
-  const auto length = static_cast<socklen_t>(offsetof(struct sockaddr_un, sun_path) + path.text.size());
-  if (connect(fd, reinterpret_cast<const struct sockaddr*>(&address), length) == 0) return fd;
+/// The address of a path, and its length; 0 where it has no room. "@" begins an abstract name.
+socklen_t AddressOf(const std::string& path, struct sockaddr_un* address) {
+  *address = {};
+  address->sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address->sun_path) return 0;
+  memcpy(address->sun_path, path.data(), path.size());
+  if (address->sun_path[0] == '@') address->sun_path[0] = '\0';
+  return static_cast<socklen_t>(offsetof(struct sockaddr_un, sun_path) + path.size());
+}
+
+/// A descriptor that never waits, connected to nobody, or -errno. Close-on-exec is left off on
+/// purpose: the descriptor is meant for the next stage.
+int64_t DatagramOpen(Napi::Env) { return OrErrno(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0)); }
+
+/// The same, connected.
+int64_t DatagramTo(Napi::Env env, Text path) {
+  struct sockaddr_un address;
+  const socklen_t length = AddressOf(path.text, &address);
+  if (length == 0) return -EINVAL;
+  const auto fd = static_cast<int>(DatagramOpen(env));
+  if (fd < 0 || connect(fd, reinterpret_cast<const struct sockaddr*>(&address), length) == 0) return fd;
   const int64_t failed = -errno;
   close(fd);
   return failed;
 }
 
+/// The bytes sent to whoever listens at `path` now, or -errno (-EAGAIN: it does not keep up).
+int64_t DatagramSend(Napi::Env, Descriptor file, Text path, Bytes bytes) {
+  struct sockaddr_un address;
+  const socklen_t length = AddressOf(path.text, &address);
+  if (length == 0) return -EINVAL;
+  const auto* to = reinterpret_cast<const struct sockaddr*>(&address);
+  return OrErrno(sendto(file, bytes.data, bytes.size, MSG_DONTWAIT | MSG_NOSIGNAL, to, length));
+}
+
 }  // namespace
 
-void fail2zig::ExportDatagram(Napi::Object exports) { Export<DatagramTo>(exports, "datagramTo(path: string)"); }
+void fail2zig::ExportDatagram(Napi::Object exports) {
+  Export<DatagramOpen>(exports, "datagramOpen()");
+  Export<DatagramTo>(exports, "datagramTo(path: string)");
+  Export<DatagramSend>(exports, "datagramSend(fd: number, path: string, bytes: Uint8Array)");
+}

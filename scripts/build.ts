@@ -95,7 +95,7 @@ const apart = [
   'sources/portable-events',
 ];
 /** The same for the commands, among them the launch stage: each start reads what it needs. */
-const apartOfMain = ['check', 'compare', 'filters', 'import', 'match', 'remove', 'replay', 'start'].map(
+const apartOfMain = ['audit', 'check', 'compare', 'filters', 'import', 'match', 'remove', 'replay', 'start'].map(
   (name) => `commands/${name}`,
 );
 /** The same for the client. */

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { withFigures } from '../bench/figures-table.ts';
 import { newestPeersRun, peersPicture, withPeersTable } from '../bench/peers-table.ts';
 import { commands, exitCodes, exitMeanings, globalOptions } from '../src/client/help.ts';
+import { usage as auditUsage } from '../src/commands/audit.ts';
 import { usage as checkUsage } from '../src/commands/check.ts';
 import { usage as compareUsage } from '../src/commands/compare.ts';
 import { usage as filtersUsage } from '../src/commands/filters.ts';
@@ -28,6 +29,7 @@ const written = 'November 30, 2026';
 const usages: Readonly<Record<string, string>> = {
   check: checkUsage,
   compare: compareUsage,
+  audit: auditUsage,
   filters: filtersUsage,
   import: importUsage,
   match: matchUsage,

@@ -10,10 +10,11 @@ const by = z.strictObject({ uid: count, pid: count });
 const event = z.strictObject({
   number: count,
   at: z.number(),
-  event: z.enum(['ban', 'restored', 'unban', 'expired', 'command', 'lost']),
+  event: z.enum(['ban', 'restored', 'unban', 'expired', 'command', 'refused', 'lost', 'recovered', 'missing']),
   jail: z.string().optional(),
   addresses: z.array(z.string()).optional(),
   until: z.number().optional(),
+  seconds: z.number().optional(),
   failures: count.optional(),
   pattern: z.string().optional(),
   file: z.string().optional(),
@@ -22,6 +23,10 @@ const event = z.strictObject({
   reason: z.string().optional(),
   command: z.string().optional(),
   count: count.optional(),
+  bytes: count.optional(),
+  torn: z.string().optional(),
+  last: count.optional(),
+  hash: z.string().optional(),
 });
 
 const memoryNow = z.strictObject({

@@ -27,7 +27,7 @@ import { type Denial, Engine } from './engine/host.ts';
 import { Recorder } from './history/recorder.ts';
 import { Telling } from './history/telling.ts';
 import { followedFilesMax, housekeepingMs, jailsMax, jailsMin, otherDescriptorsMax, verdictsMs } from './limits.ts';
-import { Log, type Logger } from './log.ts';
+import { Log, type Logger, stderrIsJournal } from './log.ts';
 import { CeilingError, ProcessMemory } from './memory/ceiling.ts';
 import { residentBytes } from './memory/resident.ts';
 import { native } from './native.ts';
@@ -126,6 +126,17 @@ async function checkMemory(config: CoreConfig): Promise<void> {
   await createEngine(config, new Ignored(config.jails), new ProcessMemory(config.memory.ceilingBytes));
 }
 
+/** What writes records: to `path`, to journald or syslog, and to the log, but nowhere twice. */
+function createRecorder(
+  { audit, control, handed, log: { syslog } }: CoreConfig,
+  path: string | undefined,
+  log: Logger,
+) {
+  const isTwice = handed?.journal !== undefined && stderrIsJournal(process.env, isatty(2));
+  const logs = syslog === undefined ? (isTwice ? 'neither' : 'records') : 'records and seals';
+  return new Recorder({ ...audit, path, groupId: groupOf(control), log, journal: handed?.journal, logs });
+}
+
 /** The rooms that a log line goes through, and the saved state; nothing is read yet. */
 async function compose(config: CoreConfig, log: Logger) {
   // What is never banned passes the kernel's rules too, where a banned prefix covers it.
@@ -162,7 +173,7 @@ async function compose(config: CoreConfig, log: Logger) {
     : undefined;
   const resume = keeper?.load();
   const records = config.state.enabled ? `${path}.history` : undefined;
-  const recorder = new Recorder({ path: records, groupId: groupOf(config.control), log });
+  const recorder = createRecorder(config, records, log);
   await recorder.start();
   // The names of the followed files are known below.
   const pathOf = (source: number): string | undefined => logs.status().find((file) => file.source === source)?.path;
@@ -285,6 +296,7 @@ async function openPages(core: Core, log: Logger) {
       receive: native.receiveDescriptor,
       groupId,
       log,
+      recorder: core.recorder,
     });
     await control.listen(config.handed.socket, config.control.path);
     closers.unshift(() => control!.close());
@@ -396,7 +408,9 @@ async function main(): Promise<void> {
   Object.defineProperty(process, 'stderr', { value: undefined });
   const at = process.argv.indexOf('--config-fd');
   const config = readCoreConfig(Number(process.argv[at + 1]));
-  const log = new Log(config.log);
+  const { handed } = config;
+  const syslog = handed?.syslog === undefined ? undefined : { fd: handed.syslog, path: config.log.syslog! };
+  const log = new Log({ ...config.log, syslog });
   let stop: (() => Promise<void>) | undefined;
   let stopping = false;
   const quit = (): void => {

@@ -660,8 +660,25 @@ export const historyRefillMs = 50;
 export const historyDecisionsMax = 4_096;
 /** Addresses of one record of a burst: its line in the log stays within `logLineMax`. */
 export const historyAddressesMax = 20;
-/** The file of records is replaced when it is longer, bytes; the one before it is kept. */
-export const historyFileBytesMax = 8 * 1024 * 1024;
+/**
+ * Files of the audit log, the newest included: each holds a tenth of its size and of its time. One
+ * more is there for a moment when they move up.
+ */
+export const auditFilesMax = 10;
+/** Records in one write: hashing them holds up the event loop for less than half a millisecond. */
+export const auditBatchRecords = 64;
+/** The newest record is sealed within this, ms, and within so many records. */
+export const auditSealMs = 10_000;
+export const auditSealRecords = 1_000;
+/**
+ * Read of the end of the log at the start, bytes: the longest record and as much that was cut off,
+ * each with a path whose every byte takes six.
+ */
+export const auditEndBytes = 64 * 1024;
+/** Refusals that are recorded at once; others are counted in the next record of one. */
+export const refusalBurst = 200;
+/** One more refusal every so often, ms. */
+export const refusalRefillMs = 1_000;
 /** Events are gathered for this long before they are written, ms. */
 export const historyFlushMs = 100;
 /** Events that wait for the disk, bytes; more are counted as lost. */
@@ -671,6 +688,10 @@ export const historyReadBytes = 32 * 1024;
 /** Ends of bans are looked for this often, ms. */
 export const expiryLookMs = 5_000;
 
+limitHolds(
+  2 * (6 * (pathBytesMax + reasonCharactersMax) + 2_048) < auditEndBytes,
+  'two records fit the end of the log',
+);
 limitHolds(historyAddressesMax * (addressTextMax + 1) + 64 < logLineMax + 64, 'a record of a burst fits a log line');
 
 // --- State on disk (src/state) -------------------------------------------------------------------

@@ -41,6 +41,11 @@ export interface LogOptions {
    * journal stream.
    */
   journal?: boolean;
+  /**
+   * A datagram socket, and where syslog listens: lines go there in the form of RFC 5424, not to
+   * stderr.
+   */
+  syslog?: { fd: number; path: string } | undefined;
   /** Epoch milliseconds. */
   now?: () => number;
 }
@@ -50,6 +55,8 @@ export type Logger = Pick<Log, keyof Log>;
 
 /** Syslog priority of each level (sd-daemon(3)); the order is the order of severity. */
 const priorities: Record<Level, number> = { error: 3, warn: 4, info: 6, debug: 7 };
+/** Syslog's facility of daemons, as part of a priority (RFC 5424, 6.2.1). */
+const daemonFacility = 3 << 3;
 
 /**
  * True where stderr goes to journald: JOURNAL_STREAM is set and stderr is not a terminal
@@ -76,6 +83,10 @@ function formatFields(fields: Fields, max: number): string {
   }
   return out;
 }
+
+/** An event as one line for people, without time and level. */
+export const textOf = (text: string, fields: Fields, max = logLineMax): string =>
+  printable(text, logLineMax) + formatFields(fields, max);
 
 /**
  * `value` as JSON in at most `room` characters, or undefined; a text that takes more is cut, and
@@ -130,6 +141,7 @@ export class Log {
   readonly #write: (line: string) => void;
   readonly #now: () => number;
   readonly #journal: boolean;
+  readonly #syslog: boolean;
   readonly #json: boolean;
   readonly #budgets = new Map<string, Budget>();
   #threshold: number;
@@ -137,7 +149,8 @@ export class Log {
   #lost = 0;
 
   constructor(options: LogOptions) {
-    this.#write = options.write ?? standardError();
+    this.#write = options.write ?? (options.syslog ? toSyslog(options.syslog) : standardError());
+    this.#syslog = options.syslog !== undefined;
     this.#now = options.now ?? Date.now;
     this.#journal = options.journal ?? stderrIsJournal(process.env, isatty(2));
     this.#json = options.format === 'json';
@@ -179,13 +192,17 @@ export class Log {
   }
 
   #textLine(level: Level, text: string, fields: Fields, fieldMax: number): string {
-    const head = this.#journal ? '' : `${new Date(this.#now()).toISOString()} ${level} `;
-    const body = printable(text, logLineMax) + formatFields(fields, fieldMax);
+    const head = this.#journal || this.#syslog ? '' : `${new Date(this.#now()).toISOString()} ${level} `;
+    const body = textOf(text, fields, fieldMax);
     return body.length > logLineMax ? `${head}${body.slice(0, logLineMax)}…` : head + body;
   }
 
   #put(level: Level, text: string, fields: Fields, fieldMax = logFieldMax): void {
-    const priority = this.#journal ? `<${priorities[level]}>` : '';
+    const priority = this.#syslog
+      ? `<${daemonFacility + priorities[level]}>1 ${new Date(this.#now()).toISOString()} - fail2zig ${process.pid} - - `
+      : this.#journal
+        ? `<${priorities[level]}>`
+        : '';
     const line = this.#json
       ? jsonLine(this.#now(), level, text, fields, fieldMax)
       : this.#textLine(level, text, fields, fieldMax);
@@ -255,5 +272,13 @@ function standardError(): (line: string) => void {
     const bytes = Buffer.from(line);
     const written = native.writeNow(descriptor, bytes);
     if (written < bytes.length) throw new Error(`written: ${written}`);
+  };
+}
+
+/** Sends a line to whoever listens at the path by then, and never waits. */
+function toSyslog({ fd, path }: { fd: number; path: string }): (line: string) => void {
+  return (line) => {
+    const sent = native.datagramSend(fd, path, Buffer.from(line.trimEnd()));
+    if (sent < 0) throw new Error(`sent: ${sent}`);
   };
 }

@@ -60,6 +60,12 @@ export interface Native {
    * writeNow(): descriptor or -errno.
    */
   datagramTo(path: string): number;
+  /** The same, connected to nobody; sends through datagramSend(). */
+  datagramOpen(): number;
+  /** Sends to whoever listens at `path` now, without waiting: bytes sent or -errno. */
+  datagramSend(fd: number, path: string, bytes: Uint8Array): number;
+  /** SHA-256 of a text as UTF-8, in hexadecimal digits: OpenSSL's, as node:crypto has it. */
+  sha256(text: string): string;
   /** F_ADD_SEALS: nobody can change or resize the memory file any more: 0 or -errno. */
   seal(fd: number): number;
   /** F_GET_SEALS: the seals of a memory file, or -errno (-EINVAL: it is none). */

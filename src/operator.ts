@@ -210,12 +210,16 @@ export class DaemonOperator implements Operator {
       } catch (error) {
         if (!(error instanceof OperatorError)) throw error;
         refusals.push({ address, error });
+        recorder.refused(error.message, { command: 'ban', jail, addresses: [address], by: { uid, pid } });
       }
     }
     if (targets.length === 0) throw refusals[0]!.error;
     await this.#inKernel(enforcer.ban(index, targets, length));
     const until = length < 0 ? -1 : Math.ceil(Date.now() / 1000 + length);
-    const told = targets.map((target) => ({ address: formatAddress(target), details: () => ({ until }) }));
+    const told = targets.map((target) => ({
+      address: formatAddress(target),
+      details: () => ({ until, seconds: length }),
+    }));
     recorder.bans('ban', jail, told, { by: { uid, pid }, reason });
     return {
       jail,
@@ -274,7 +278,7 @@ export class DaemonOperator implements Operator {
     { addresses, seconds = limits.ignoredByHandSeconds }: { addresses?: string[]; seconds?: number },
     by: Peer,
   ): AsyncGenerator<IgnoreResult> {
-    const { enforcer, recorder } = this.#running;
+    const { enforcer } = this.#running;
     const networks = (addresses ?? []).map(parsed);
     if (networks.length > 0) {
       this.#ignore(networks, seconds < 0 ? Number.POSITIVE_INFINITY : Date.now() / 1000 + seconds);
@@ -283,8 +287,6 @@ export class DaemonOperator implements Operator {
         enforcer.follow();
         throw new OperatorError('no-room', 'there is no room for more ignored networks: restart to make it');
       }
-      for (const text of networks.map(formatAddress))
-        recorder.command(`ignore ${text} ${seconds}`, { uid: by.uid, pid: by.pid });
       try {
         yield* this.#liftWithin(networks, by);
       } finally {
@@ -306,8 +308,8 @@ export class DaemonOperator implements Operator {
     }
   }
 
-  unignore({ addresses }: { addresses: string[] }, { uid, pid }: Peer): IgnoreResult {
-    const { enforcer, recorder } = this.#running;
+  unignore({ addresses }: { addresses: string[] }): IgnoreResult {
+    const { enforcer } = this.#running;
     const rows = this.#ignoredRows();
     const networks = addresses.map(parsed);
     const unknown = networks.map(formatAddress).find((text) => !rows.some(({ address }) => address === text));
@@ -317,7 +319,6 @@ export class DaemonOperator implements Operator {
     }
     this.#ignore(networks, 0);
     enforcer.follow();
-    for (const text of networks.map(formatAddress)) recorder.command(`unignore ${text}`, { uid, pid });
     return { ignored: this.#ignoredRows() };
   }
 
@@ -442,9 +443,8 @@ export class DaemonOperator implements Operator {
     return { path, number: recorder.number, ...(addresses && { addresses: [...new Set(addresses)] }) };
   }
 
-  set({ level }: { level: Level }, { uid, pid }: Peer): { level: Level } {
+  set({ level }: { level: Level }): { level: Level } {
     this.#running.log.setLevel(level);
-    this.#running.recorder.command(`set loglevel ${level}`, { uid, pid });
     return { level };
   }
 

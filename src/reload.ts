@@ -26,6 +26,7 @@ const settled = {
   control: 'the socket was made with rights that are given up by now',
   metrics: 'nothing new may listen any more',
   state: 'the file is locked since the start',
+  audit: 'its files were begun with it',
   journal: 'what may be read was settled at the start',
   confinement: 'it was settled at the start',
 } as const;
@@ -36,6 +37,8 @@ const names: Record<string, string> = {
   'control.path': 'control.socket',
   'control.groupId': 'control.group',
   'state.intervalSeconds': 'state.interval',
+  'audit.keepSeconds': 'audit.keep',
+  'audit.bytes': 'audit.size',
 };
 const nameOf = (field: string): string =>
   names[field] ?? field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

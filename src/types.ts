@@ -142,6 +142,9 @@ export interface CallFilter {
 /** What only the launch stage may make, for the core that has fewer rights. */
 export interface Handed {
   socket?: BoundSocket;
+  /** Sockets of who is told: journald's, connected, or one for syslog. */
+  journal?: number;
+  syslog?: number;
   /** For when everything listens, and for when the metrics page does not yet. */
   filters?: { listening: CallFilter; notYet: CallFilter };
   /** The capabilities that are left, as /proc/self/status shows them. */
@@ -176,7 +179,10 @@ export interface CoreConfig {
    * where no ban comes.
    */
   state: { enabled: boolean; path: string; intervalSeconds: number };
-  log: { level: 'error' | 'warn' | 'info' | 'debug'; format: 'text' | 'json' };
+  /** `syslog`: where syslog listens, which is told instead of standard error. */
+  log: { level: 'error' | 'warn' | 'info' | 'debug'; format: 'text' | 'json'; syslog?: string };
+  /** How long records are kept and how much they may take; whether journald is told. */
+  audit: { keepSeconds: number; bytes: number; journal: boolean };
   /** Where journals are looked for; empty = where the system has them. */
   journal: { directories: string[] };
   /** `read`: directories that logs lead to, beside those of the jails. */

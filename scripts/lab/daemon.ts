@@ -50,9 +50,15 @@ export class Daemon {
   /**
    * Starts bin/fail2zig with `settings` (TOML, beside where its socket goes) and resolves when it
    * says that it has started.
+   * @param isStarted resolves when it has started; it need not say so then
    * @throws Error with what it said, where it ended or was silent
    */
-  static async start(directory: string, settings: string, program = [join(root, 'bin', 'fail2zig')]): Promise<Daemon> {
+  static async start(
+    directory: string,
+    settings: string,
+    program = [join(root, 'bin', 'fail2zig')],
+    isStarted?: () => Promise<void>,
+  ): Promise<Daemon> {
     const socket = join(directory, 'control.sock');
     const path = join(directory, 'fail2zig.toml');
     const state = /^\[state\]/m.test(settings) ? '' : `[state]\npath = "${join(directory, 'state', 'state')}"\n`;
@@ -69,6 +75,7 @@ export class Daemon {
       const timer = setTimeout(() => fail(`did not start within ${startMs} ms`), startMs);
       child.once('error', (error) => fail(error.message));
       child.once('close', (code) => fail(`ended with status ${code}`));
+      void isStarted?.().then(resolve, reject);
       daemon.onLine((line) => {
         if (!/ started |"msg":"started"/.test(line)) return;
         clearTimeout(timer);

@@ -30,7 +30,13 @@ export function remaining(seconds: number): string {
 
 export const timeOf = (second: number): string => new Date(second * 1000).toISOString().slice(0, 19).replace('T', ' ');
 
-const eventTexts: Record<string, string> = { expired: 'over', command: 'operator', lost: 'not kept' };
+const eventTexts: Record<string, string> = {
+  expired: 'over',
+  command: 'operator',
+  lost: 'not kept',
+  recovered: 'an unfinished write is closed',
+  missing: 'records are missing: see fail2zig audit verify',
+};
 
 /** One event as lines of at most some 80 columns: the time, what happened to whom, and why. */
 export function eventText(event: Event): string {

@@ -10,8 +10,9 @@ import { type FileHandle, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { watchPauseMs, whyEventsMax } from '../config/limits.ts';
 import type { BanRow, ListPart, Records, Why } from '../control/answers.ts';
+import { fileAt } from '../history/chain.ts';
 import { type Event, eventOf, openToRead } from '../history/event.ts';
-import { historyReadBytes } from '../limits.ts';
+import { auditFilesMax, historyReadBytes } from '../limits.ts';
 import { UnreachableError } from './call.ts';
 import { commandsFor } from './why.ts';
 
@@ -154,14 +155,24 @@ async function isReplaced(path: string, { handle }: OpenFile): Promise<boolean> 
   return now !== undefined && !isSame(now, await handle.stat());
 }
 
-/** The file that follows the one that was read; the older one at first, and for who fell behind. */
+/** The file that follows the one that was read; the oldest at first, and for who fell behind. */
 async function fileAfter(path: string, read?: Stats): Promise<OpenFile | undefined> {
-  // In this order: when the files change places in between, the older one is this newer one.
-  const newer = await openRecords(path);
-  const older = await openRecords(`${path}.1`);
-  const isRead = older === undefined || (read !== undefined && isSame(await older.stat(), read));
-  const [next, other] = isRead ? [newer, older] : [older, newer];
-  await other?.close();
+  let next: FileHandle | undefined;
+  let last: Stats | undefined;
+  // In this order: when the files move up in between, one is met twice, and none is missed.
+  for (let age = 0; age <= auditFilesMax; age++) {
+    const older = await openRecords(fileAt(path, age));
+    const kind = await older?.stat();
+    if (kind !== undefined && read !== undefined && isSame(kind, read)) {
+      await older?.close();
+      break;
+    }
+    if (kind === undefined || (last !== undefined && isSame(kind, last))) await older?.close();
+    else {
+      await next?.close();
+      [next, last] = [older, kind];
+    }
+  }
   return next && { handle: next, rest: '' };
 }
 

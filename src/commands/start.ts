@@ -12,7 +12,7 @@
  * (EX_UNAVAILABLE) where the socket is taken or cannot be made. 70 (EX_SOFTWARE) where the core
  * cannot be started.
  */
-import { existsSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSea } from 'node:sea';
 import { takeCoverage } from 'node:v8';
@@ -27,7 +27,7 @@ import { native } from '../native.ts';
 import { addonVariable, readPart } from '../parts.ts';
 import { notifyVariable } from '../service.ts';
 import { printable } from '../text/printable.ts';
-import type { CoreConfig } from '../types.ts';
+import type { CoreConfig, Handed } from '../types.ts';
 
 export const exitConfig = 78;
 export const exitSoftware = 70;
@@ -108,7 +108,7 @@ export function coreArguments(fd: number): string[] | undefined {
 
 /** Says what is odd about a usable configuration, in the form the log will have. */
 function warn({ log }: CoreConfig, warning: string): void {
-  if (log.format === 'json') new Log(log).warn('configuration', { warning });
+  if (log.format === 'json') new Log({ level: log.level, format: log.format }).warn('configuration', { warning });
   else process.stderr.write(`fail2zig: warning: ${warning}\n`);
 }
 
@@ -132,11 +132,12 @@ export function launch(path: string = defaultConfigPath): number {
   let command: string[];
   try {
     const manager = connectedManager();
-    const handed = confine(config, coreFile());
+    const told = whoIsTold(config);
+    const handed = { ...confine(config, coreFile()), ...told };
     const fd = handedRecord({ ...config, handed });
     command = coreArguments(fd) ?? [];
     const socket = handed.socket ? [handed.socket.fd, handed.socket.lock] : [];
-    keepOnly([fd, ...manager, ...socket, ...(isSea() ? [handedAddon()] : [])]);
+    keepOnly([fd, ...manager, ...Object.values(told), ...socket, ...(isSea() ? [handedAddon()] : [])]);
   } catch (error) {
     return refuse(statusOf(error), printable((error as Error).message));
   }
@@ -166,6 +167,28 @@ function connectedManager(): number[] {
   }
   process.env[notifyVariable] = String(fd);
   return [fd];
+}
+
+/** Journald's socket, which tells it of records. */
+const journaldPath = '/run/systemd/journal/socket';
+
+/**
+ * Sockets through which the core tells journald of records, where it is there, or syslog all that
+ * it says, by choice.
+ */
+function whoIsTold({ log, audit }: CoreConfig): Pick<Handed, 'journal' | 'syslog'> {
+  if (log.syslog === undefined) {
+    const fd = audit.journal ? native.datagramTo(journaldPath) : -1;
+    return fd < 0 ? {} : { journal: fd };
+  }
+  const fd = native.datagramOpen();
+  if (fd < 0) throw new Error(`cannot make a socket for syslog (errno ${-fd})`);
+  const known = native.datagramTo(log.syslog);
+  if (known < 0) {
+    const lost = `nobody hears the log at ${printable(log.syslog)} (errno ${-known}): it is lost until somebody does`;
+    process.stderr.write(`fail2zig: warning: ${lost}\n`);
+  } else closeSync(known);
+  return { syslog: fd };
 }
 
 /**

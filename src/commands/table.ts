@@ -20,6 +20,7 @@ export const commands: Record<string, Row> = {
   import: { about: 'translate a fail2ban configuration', load: () => import('./import.ts') },
   remove: { about: 'take our rules and bans out of the kernel', load: () => import('./remove.ts') },
   compare: { about: 'our decisions over a log beside those of fail2ban', load: () => import('./compare.ts') },
+  audit: { about: 'verify, show or export the log of bans and commands', load: () => import('./audit.ts') },
   filters: { about: 'list the built-in filters, or show one', load: () => import('./filters.ts') },
 };
 

@@ -296,7 +296,7 @@ class Reader {
 
   private resolve(document: Document): CoreConfig {
     this.resolveFilters(document.filter ?? []);
-    const { memory, firewall, control, metrics, state, log, confinement } = document;
+    const { memory, firewall, control, metrics, state, log, audit, confinement } = document;
     const config: CoreConfig = {
       path: this.path,
       memory: {
@@ -326,7 +326,16 @@ class Reader {
         path: state?.path ?? defaultSettings.statePath,
         intervalSeconds: state?.interval ?? defaultSettings.stateIntervalSeconds,
       },
-      log: { level: log?.level ?? defaultSettings.logLevel, format: log?.format ?? defaultSettings.logFormat },
+      log: {
+        level: log?.level ?? defaultSettings.logLevel,
+        format: log?.format ?? defaultSettings.logFormat,
+        ...(log?.target === 'syslog' && { syslog: log.socket ?? defaultSettings.syslogSocket }),
+      },
+      audit: {
+        keepSeconds: audit?.keep ?? defaultSettings.auditKeepSeconds,
+        bytes: audit?.size ?? defaultSettings.auditBytes,
+        journal: audit?.journal ?? defaultSettings.auditJournal,
+      },
       journal: { directories: document.journal?.directories ?? [] },
       confinement: {
         seccomp: confinement?.seccomp ?? defaultSettings.seccomp,

@@ -118,6 +118,12 @@ export const statePathBytesMax = 4_000;
  * again.
  */
 export const stateIntervalSecondsMax = 3_600;
+/**
+ * The least and the most that the audit log may take, bytes: a tenth holds a batch of records, and
+ * verifying it all takes some seconds.
+ */
+export const auditBytesMin = 1024 * 1024;
+export const auditBytesMax = 16 * 1024 ** 3;
 /** Bars of a report: each is some hours of a week, and fits a phone. */
 export const reportBars = 56;
 /** Rows of a report's lists. */

@@ -194,10 +194,22 @@ export const reference: readonly TableRow[] = [
   {
     header: '[log]',
     path: ['log'],
-    says: 'What the daemon says on standard error.',
+    says: 'What the daemon says, on standard error or to syslog.',
     keys: [
       row('level', '"error", "warn", "info" or "debug"', '"info"', 'No level shows the text of a log line.'),
       row('format', '"text" or "json"', '"text"', 'Lines for people, or one object a line.'),
+      row('target', '"stderr" or "syslog"', '"stderr"', 'Who is told. Syslog: in the form of RFC 5424.'),
+      row('socket', 'a path', '"/dev/log"', 'Where syslog listens.'),
+    ],
+  },
+  {
+    header: '[audit]',
+    path: ['audit'],
+    says: 'The log of bans, refusals and commands, beside the state; fail2zig audit verifies it.',
+    keys: [
+      row('keep', 'a duration', '"90d"', 'How long a record, and the address in it, is kept at most.'),
+      row('size', 'a size', '"80MB"', 'What the log may take; beyond that the oldest tenth goes.'),
+      row('journal', boolean, 'true', 'Records go to journald too, with fields, where it is and log.target is stderr.'),
     ],
   },
   {

@@ -9,7 +9,14 @@ import { parseDuration, parseInterval } from './duration.ts';
 import { bantimeFormulas, parseFactor, parseMultipliers } from './escalation.ts';
 import { parseFleetInterval, parseMachine, parseSpoolSize } from './fleet-values.ts';
 import { parseJournalDirectories, parseJournalMatch } from './journal-match.ts';
-import { ceilingBytesDefault, ceilingBytesMax, ceilingBytesMin, stateIntervalSecondsMax } from './limits.ts';
+import {
+  auditBytesMax,
+  auditBytesMin,
+  ceilingBytesDefault,
+  ceilingBytesMax,
+  ceilingBytesMin,
+  stateIntervalSecondsMax,
+} from './limits.ts';
 import type { Parsed } from './parsed.ts';
 import { parsePorts } from './port.ts';
 import { parseSize } from './size.ts';
@@ -69,6 +76,7 @@ function setting<T>(parse: (value: unknown) => Parsed<T>) {
 export const backendNames = ['auto', 'nftables', 'iptables', 'ipset', 'xdp', 'log-only'] as const;
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 export const logFormats = ['text', 'json'] as const;
+export const logTargets = ['stderr', 'syslog'] as const;
 export const seccompModes = ['enforce', 'log', 'off'] as const;
 export const lineFormats = ['auto', 'plain', 'docker', 'cri', 'json'] as const;
 
@@ -110,6 +118,14 @@ const journal = z.strictObject({ directories: setting(parseJournalDirectories) }
 const log = z.strictObject({
   level: setting((value) => parseWord(value, logLevels)),
   format: setting((value) => parseWord(value, logFormats)),
+  target: setting((value) => parseWord(value, logTargets)),
+  socket: setting(parseSocketPath),
+});
+
+const audit = z.strictObject({
+  keep: setting((value) => parseDuration(value, false)),
+  size: setting((value) => parseSize(value, auditBytesMin, auditBytesMax)),
+  journal: setting(parseBoolean),
 });
 
 const confinement = z.strictObject({
@@ -213,6 +229,7 @@ export const schema = z.strictObject({
   metrics: z.optional(metrics),
   state: z.optional(state),
   log: z.optional(log),
+  audit: z.optional(audit),
   journal: z.optional(journal),
   confinement: z.optional(confinement),
   fleet: z.optional(fleet),
@@ -247,7 +264,7 @@ export function knownKeys(path: readonly PropertyKey[]): string[] {
   return table ? Object.keys(table.shape) : [];
 }
 
-const tables = { memory, firewall, control, metrics, state, log, journal, confinement };
+const tables = { memory, firewall, control, metrics, state, log, audit, journal, confinement };
 const sections: Record<string, { shape: object }> = tables;
 
 sections.fleet = fleet;
@@ -284,6 +301,10 @@ export const defaultSettings = {
   stateIntervalSeconds: 60,
   logLevel: 'info',
   logFormat: 'text',
+  syslogSocket: '/dev/log',
+  auditKeepSeconds: 90 * 86_400,
+  auditBytes: 80 * 1024 * 1024,
+  auditJournal: true,
   seccomp: 'enforce',
   landlock: true,
   // As fail2ban's: five failures within ten minutes ban for ten minutes.

@@ -20,6 +20,8 @@ import { Connection, type Deadlines, turnAway } from './connection.ts';
 import { RequestRate } from './rate.ts';
 import { answerTo, findVerb, mayCall, type Role } from './verbs.ts';
 
+type By = { uid: number; pid: number };
+
 export interface ControlOptions {
   operator: Operator;
   /** `native.peerCredentials`. */
@@ -29,6 +31,11 @@ export interface ControlOptions {
   /** The group that may use the socket; undefined = root (and the daemon's own user) only. */
   groupId: number | undefined;
   log: Logger;
+  /** Is told of commands that change something, and of whom was refused what. */
+  recorder?: {
+    command(command: string, by: By): void;
+    refused(reason: string, what: { command?: string; by?: By }): void;
+  };
   /** Milliseconds that never go back. */
   now?: () => number;
   deadlines?: Deadlines;
@@ -94,12 +101,13 @@ export class ControlServer {
   }
 
   #accept(socket: Socket): void {
-    const { askPeer, groupId, log } = this.#options;
+    const { askPeer, groupId, log, recorder } = this.#options;
     const peer = credentialsOf(socket, askPeer);
     const role = peer && roleOf(peer, this.#daemonUid, groupId);
     if (peer === undefined || role === undefined) {
       this.counters.refusedTotal += 1;
       log.warn('control connection refused', { uid: peer?.uid, gid: peer?.gid, pid: peer?.pid });
+      recorder?.refused('no right to the control socket', { by: peer && { uid: peer.uid, pid: peer.pid } });
       this.#dismiss(socket, peer, 'forbidden', 'only root and the members of the group of this socket may use it');
       return;
     }
@@ -140,19 +148,25 @@ export class ControlServer {
     verbName: unknown,
     given: unknown,
   ): ReturnType<typeof answerTo> {
-    const { operator, log } = this.#options;
+    const { operator, recorder } = this.#options;
     this.counters.requestsTotal += 1;
     if (!this.#rate.take(peer.uid)) {
       this.counters.rateLimitedTotal += 1;
       throw new OperatorError('rate-limited', 'too many requests from this user: wait a second');
     }
     const verb = findVerb(verbName);
-    if (!mayCall(verb, role)) throw new OperatorError('forbidden', `${verb.name} is for root only`);
     const by = { uid: peer.uid, gid: peer.gid, pid: peer.pid };
+    const who = { uid: peer.uid, pid: peer.pid };
+    if (!mayCall(verb, role)) {
+      recorder?.refused('for root only', { command: verb.name, by: who });
+      throw new OperatorError('forbidden', `${verb.name} is for root only`);
+    }
     // The arguments have been checked when this returns.
     const hands = verb.takes && this.#heldHands(socket);
     const answer = answerTo(operator, verb, given, hands ? { ...by, hands } : by);
-    if (verb.changes) log.record('operator command', { verb: verb.name, ...textsOf(given as object), ...by });
+    const texts = textsOf(given as object);
+    // Without arguments it changes nothing; a reload says itself whether it did.
+    if (verb.changes && texts.length > 0) recorder?.command([verb.name, ...texts].join(' '), who);
     return answer;
   }
 
@@ -206,12 +220,9 @@ function isSame(one: BigIntStats | undefined, other: BigIntStats | undefined): b
   return one?.ino === other?.ino && one?.dev === other?.dev && one?.mtimeNs === other?.mtimeNs;
 }
 
-/** Checked arguments as fields of a log line. */
-function textsOf(args: object): Record<string, string | number> {
-  return Object.fromEntries(
-    Object.entries(args).map(([name, value]) => [name, Array.isArray(value) ? shortList(value) : value]),
-  );
-}
+/** Checked arguments as a record names them. */
+const textsOf = (args: object): string[] =>
+  Object.entries(args).map(([name, value]) => `${name}=${Array.isArray(value) ? shortList(value) : value}`);
 
 /** The records of the bans name each address; the command's line names some. */
 function shortList(values: string[]): string {

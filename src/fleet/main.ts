@@ -117,7 +117,7 @@ function untilStopped(): AbortSignal {
 
 async function runFleet({ compiled, fleet }: Loaded): Promise<number> {
   const { config } = compiled;
-  const log = new Log(config.log);
+  const log = new Log({ level: config.log.level, format: config.log.format });
   const figures = new Figures();
   const credentials = readCredentials(fleet);
   const signal = untilStopped();

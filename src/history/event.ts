@@ -1,11 +1,23 @@
 /**
- * What the file of records holds: one event a line, as JSON in ASCII. The daemon writes it; the
- * client and the daemon's next run read it.
+ * What the audit log holds: one event a line, as JSON in ASCII. The daemon writes it; the client
+ * and the daemon's next run read it.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 
-export type EventKind = 'ban' | 'restored' | 'unban' | 'expired' | 'command' | 'lost';
+export type EventKind =
+  | 'ban'
+  | 'restored'
+  | 'unban'
+  | 'expired'
+  | 'command'
+  | 'refused'
+  /** Events that were not recorded: `count` of them. */
+  | 'lost'
+  /** What a write left behind that was cut off: `bytes`, with their hash in `torn`. */
+  | 'recovered'
+  /** At the start the log had not what its seal names: the last record was `last`. */
+  | 'missing';
 
 export interface Event {
   /** One more than the number of the event before, over restarts too. */
@@ -18,18 +30,28 @@ export interface Event {
   addresses?: string[];
   /** Epoch second at which the ban ends; -1 = it does not. */
   until?: number;
+  /** For how long it was banned, seconds; -1 = for ever. */
+  seconds?: number;
   /** What led to the ban: failures within findtime, and the line that was the last of them. */
   failures?: number;
   pattern?: string;
   file?: string;
   offset?: number;
-  /** An operator: who asked and why. */
+  /** An operator: who asked and why. Of a refusal: why it was refused. */
   by?: { uid: number; pid: number };
   reason?: string;
   command?: string;
-  /** Events that could not be written. */
+  /** Events that could not be written, or refusals that were not recorded before this one. */
   count?: number;
+  bytes?: number;
+  torn?: string;
+  last?: number;
+  /** SHA-256 over the hash of the line before and this one (chain.ts). */
+  hash?: string;
 }
+
+/** What happened, before it has its place in the log. */
+export type Happened = Omit<Event, 'number' | 'at' | 'hash'>;
 
 /** The event of a line; undefined where it holds none (a header, or what a crash cut). */
 export function eventOf(line: string): Event | undefined {

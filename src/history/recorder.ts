@@ -1,34 +1,42 @@
 /**
- * Writes the file of records: what happened to bans, and who asked for it. The client reads it
- * (client/records.ts): it belongs to the group of the control socket. Input: events of ours, with
- * texts an operator or a file system chose. Invariant: every ban, unban and expiry is written with
- * its address. A burst is written in batches of addresses, so a flood costs some 20 bytes each. Two
- * files of `historyFileBytesMax`: when the newer one is full it takes the place of the older one.
- * What waits for a disk is bounded: what does not fit is counted, and the count is an event.
- * Claims: R-01a builds on it.
+ * Records what happened to bans, who asked for it, and what was refused. One record goes to the
+ * audit log (audit-file.ts), which the client reads (client/records.ts), to journald where it is
+ * there, and to our own log. Input: events of ours, with texts an operator or a file system chose.
+ * Invariant: every ban, unban and expiry is written with its address. A burst is written in batches
+ * of addresses, so a flood costs some 20 bytes each. What waits for a disk is bounded: what does
+ * not fit gets no number and is counted, and the count is an event. Nothing waits for journald.
+ * Claims: R-01a, R-01d.
  */
-import { constants } from 'node:fs';
-import { type FileHandle, open, rename } from 'node:fs/promises';
 import { Bucket } from '../bucket.ts';
 import * as limits from '../limits.ts';
-import type { Fields, Logger } from '../log.ts';
+import { type Fields, type Logger, textOf } from '../log.ts';
+import { native } from '../native.ts';
 import { asciiJson } from '../text/json.ts';
+import { printable } from '../text/printable.ts';
 import { Turns } from '../turns.ts';
-import { type Event, eventOf, openToRead } from './event.ts';
+import { AuditFile } from './audit-file.ts';
+import type { Seal } from './chain.ts';
+import type { Event, EventKind, Happened } from './event.ts';
 
 export interface RecorderOptions {
-  /** Absent where nothing is kept: then events go to the log only. */
+  /** Absent where nothing is kept: then events go to log and journal only. */
   path: string | undefined;
   /** Who may read it beside root; undefined = nobody. */
   groupId?: number | undefined;
   log: Pick<Logger, 'record' | 'error' | 'warn'>;
+  /** Journald's socket, connected. */
+  journal?: number | undefined;
+  /** What the log says comes to the journal anyway, or elsewhere: `record` says it there too. */
+  logs?: 'records' | 'records and seals' | 'neither';
   /** Epoch milliseconds. */
   now?: () => number;
-  fileBytesMax?: number;
+  /** Of all files, and how long a record is kept at most. */
+  bytes?: number;
+  keepSeconds?: number;
 }
 
 /** What is known of a ban. */
-export type Details = Pick<Event, 'until' | 'failures' | 'pattern' | 'file' | 'offset'>;
+export type Details = Pick<Event, 'until' | 'seconds' | 'failures' | 'pattern' | 'file' | 'offset'>;
 
 /** A ban that began or ended; `details` is called only where they are recorded. */
 export interface Told {
@@ -36,44 +44,62 @@ export interface Told {
   details?: () => Details;
 }
 
-const header = '{"fail2zig":"history","version":1}';
-/** How the log says it. */
-const texts = { ban: 'banned', restored: 'restored', unban: 'unbanned', expired: 'ban is over' } as const;
+/** How log and journal say it. */
+const texts: Record<EventKind, string> = {
+  ban: 'banned',
+  restored: 'restored',
+  unban: 'unbanned',
+  expired: 'ban is over',
+  command: 'operator command',
+  refused: 'refused',
+  lost: 'records were lost',
+  recovered: 'the audit log was cut off and goes on',
+  missing: 'the audit log lacks records that it had: see fail2zig audit verify',
+};
+/** What the journal is told of a seal. */
+type SealEvent = { event: 'seal'; number: number; hash: string };
+type BanEvent = 'ban' | 'restored' | 'unban' | 'expired';
 
 export class Recorder {
-  readonly counters = { events: 0, lost: 0 };
+  readonly counters = { events: 0, lost: 0, undelivered: 0 };
   readonly #options: RecorderOptions;
   readonly #now: () => number;
   readonly #details: Bucket;
-  #file: FileHandle | undefined;
-  #bytes = 0;
-  #number = 0;
-  /** What is not written yet. */
-  #lines: string[] = [];
+  readonly #refusals: Bucket;
+  readonly #file: AuditFile | undefined;
+  #isStarted = false;
+  /** What is not written yet, and its number of bytes. */
+  readonly #waiting: string[] = [];
   #waitingBytes = 0;
   #lostUnsaid = 0;
+  #refusedUnsaid = 0;
   /** Addresses of a burst that have no record yet. */
-  readonly #bursts = new Map<string, Omit<Event, 'number' | 'at'> & { addresses: string[] }>();
+  readonly #bursts = new Map<string, Happened & { addresses: string[] }>();
   readonly #turns = new Turns();
-  /** Asked for before the confinement, which does not allow it. */
-  readonly #uid = process.getuid!();
   #timer: NodeJS.Timeout | undefined;
+  #sealTimer: NodeJS.Timeout | undefined;
   #problem: string | undefined;
+  #missing: string | undefined;
 
   constructor(options: RecorderOptions) {
     this.#options = options;
+    const { path, bytes = Number.POSITIVE_INFINITY, keepSeconds = limits.banSecondsMax } = options;
     this.#now = options.now ?? Date.now;
     this.#details = new Bucket(() => performance.now(), limits.historyBurst, limits.historyRefillMs);
+    this.#refusals = new Bucket(() => performance.now(), limits.refusalBurst, limits.refusalRefillMs);
+    const sealed = (seal: Seal): void => this.#tellSeal(seal);
+    if (path !== undefined)
+      this.#file = new AuditFile({ ...options, path, bytes, keepSeconds, now: this.#now, sealed });
   }
 
-  /** Why records are not written now; undefined when they are. */
+  /** Why records are not written now, or are not whole; undefined when all is well. */
   get problem(): string | undefined {
-    return this.#problem;
+    return this.#problem ?? this.#missing;
   }
 
-  /** Number of the last event. */
+  /** Number of the last event that was written. */
   get number(): number {
-    return this.#number;
+    return this.#file?.number ?? 0;
   }
 
   /** The file; undefined where nothing is kept. */
@@ -81,27 +107,31 @@ export class Recorder {
     return this.#options.path;
   }
 
-  /** Continues the file of the last run. A file that is not ours is set aside. */
+  /** Continues the log of the last run. */
   async start(): Promise<void> {
-    const { path } = this.#options;
-    if (path === undefined) return;
-    try {
-      this.#number = (await lastNumber(path)) ?? (await lastNumber(`${path}.1`)) ?? 0;
-      await this.#open(path);
-    } catch (error) {
-      this.#fail(error as Error);
+    if (this.#file === undefined) return;
+    await this.flush();
+    this.#sealTimer = setInterval(() => void this.#turns.take(() => this.#write(true)), limits.auditSealMs).unref();
+  }
+
+  async #begin(file: AuditFile): Promise<void> {
+    const found = await file.start();
+    this.#isStarted = true;
+    for (const what of found) {
+      if (what.event === 'missing') this.#missing = texts.missing;
+      this.#tell(what);
     }
   }
 
   /** Bans that began or ended: each by itself, or in a burst many to a record. */
-  bans(event: keyof typeof texts, jail: string, bans: readonly Told[], asked: Pick<Event, 'by' | 'reason'> = {}): void {
+  bans(event: BanEvent, jail: string, bans: readonly Told[], asked: Pick<Event, 'by' | 'reason'> = {}): void {
     for (const { address, details } of bans) {
       if (this.#details.take()) this.#put({ event, jail, addresses: [address], ...details?.(), ...asked });
       else this.#gather({ event, jail, ...asked }, address);
     }
   }
 
-  #gather(what: Omit<Event, 'number' | 'at'>, address: string): void {
+  #gather(what: Happened, address: string): void {
     const key = JSON.stringify(what);
     const burst = this.#bursts.get(key) ?? { ...what, addresses: [] };
     this.#bursts.set(key, burst);
@@ -110,31 +140,69 @@ export class Recorder {
     else this.#flushSoon();
   }
 
-  #endBurst(key: string, burst: Omit<Event, 'number' | 'at'>): void {
+  #endBurst(key: string, burst: Happened): void {
     this.#bursts.delete(key);
     this.#put(burst);
   }
 
-  /** What an operator had done that is no ban. */
+  /** What an operator asked for: the verb with what it was given. */
   command(command: string, by: Event['by']): void {
     this.#put({ event: 'command', command, by });
   }
 
-  #put(what: Omit<Event, 'number' | 'at'>): void {
-    this.counters.events++;
-    if (what.event in texts) this.#options.log.record(texts[what.event as keyof typeof texts], fieldsOf(what));
-    if (this.path === undefined) return;
-    const event: Event = { number: ++this.#number, at: this.#now() / 1000, ...what };
+  /** What an operator, or somebody who is none, was refused. */
+  refused(reason: string, what: Pick<Event, 'command' | 'jail' | 'addresses' | 'by'>): void {
+    const count = this.#refusedUnsaid;
+    if (!this.#refusals.take()) this.#refusedUnsaid++;
+    else {
+      this.#refusedUnsaid = 0;
+      this.#put({ event: 'refused', ...what, reason, ...(count > 0 && { count }) });
+    }
+  }
+
+  #put(what: Happened): void {
+    this.#tell(what);
+    if (this.#file === undefined) return;
     // Every character is one byte: the file can be read from anywhere.
-    const line = `${asciiJson(event)}\n`;
-    if (this.#waitingBytes + line.length > limits.historyWaitBytesMax) {
+    const body = asciiJson({ at: this.#now() / 1000, ...what });
+    if (this.#waitingBytes + body.length > limits.historyWaitBytesMax) {
       this.counters.lost++;
       this.#lostUnsaid++;
       return;
     }
-    this.#lines.push(line);
-    this.#waitingBytes += line.length;
+    this.#waiting.push(body);
+    this.#waitingBytes += body.length;
     this.#flushSoon();
+  }
+
+  /** Says it in log and journal. */
+  #tell(what: Happened): void {
+    this.counters.events++;
+    const { log, logs } = this.#options;
+    const fields = fieldsOf(what);
+    if (logs !== 'neither') log.record(texts[what.event], fields);
+    this.#tellJournal(texts[what.event], what, fields);
+  }
+
+  /** An entry in journald's own form (systemd.io/JOURNAL_NATIVE_PROTOCOL). */
+  #tellJournal(text: string, values: Partial<Happened> | SealEvent, fields: Fields): void {
+    const { journal } = this.#options;
+    if (journal === undefined) return;
+    const { addresses, by, ...others } = values as Partial<Happened>;
+    let entry = `MESSAGE=${textOf(text, fields)}\nPRIORITY=6\nSYSLOG_IDENTIFIER=fail2zig\n`;
+    for (const [name, value] of Object.entries({ ...others, ...by, address: addresses })) {
+      for (const each of value === undefined ? [] : [value].flat())
+        entry += `FAIL2ZIG_${name.toUpperCase()}=${printable(String(each), limits.pathBytesMax)}\n`;
+    }
+    const bytes = Buffer.from(entry);
+    if (native.writeNow(journal, bytes) !== bytes.length) this.counters.undelivered++;
+  }
+
+  #tellSeal({ number, head }: Seal): void {
+    const text = 'audit log sealed';
+    const seal = { number, hash: head };
+    if (this.#options.logs === 'records and seals') this.#options.log.record(text, seal);
+    this.#tellJournal(text, { event: 'seal', ...seal }, seal);
   }
 
   #flushSoon(): void {
@@ -149,58 +217,29 @@ export class Recorder {
     await this.#turns.take(() => this.#write());
   }
 
-  async #write(): Promise<void> {
-    const { path } = this;
-    if (path === undefined || this.#lines.length === 0) return;
+  async #write(seals = false): Promise<void> {
+    const file = this.#file;
+    if (file === undefined) return;
+    const waiting = this.#waiting;
     try {
-      if (this.#bytes > (this.#options.fileBytesMax ?? limits.historyFileBytesMax)) await this.#rotate(path);
-      const file = this.#file ?? (await this.#open(path));
-      const text = this.#lines.join('');
-      const count = this.#lines.length;
-      await file.appendFile(text);
-      this.#bytes += text.length;
-      this.#lines.splice(0, count);
-      this.#waitingBytes -= text.length;
-      this.#problem = undefined;
-      if (this.#lostUnsaid > 0) {
-        const lost = this.#lostUnsaid;
-        this.#lostUnsaid = 0;
-        this.#put({ event: 'lost', count: lost });
+      if (!this.#isStarted) await this.#begin(file);
+      for (;;) {
+        await file.ready();
+        if (file.unsealed >= limits.auditSealRecords) await file.seal();
+        if (waiting.length === 0) break;
+        const bodies = waiting.splice(0, limits.auditBatchRecords);
+        for (const { length } of bodies) this.#waitingBytes -= length;
+        await file.append(bodies);
       }
+      if (seals) await file.seal();
+      this.#problem = undefined;
+      const count = this.#lostUnsaid;
+      this.#lostUnsaid = 0;
+      if (count > 0) this.#put({ event: 'lost', count });
     } catch (error) {
       this.#fail(error as Error);
       this.#timer ??= setTimeout(() => void this.flush(), 10 * limits.historyFlushMs);
     }
-  }
-
-  async #open(path: string): Promise<FileHandle> {
-    const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
-    const file = await open(path, flags, 0o600);
-    this.#file = file;
-    this.#bytes = (await file.stat()).size;
-    await this.#share(file);
-    // A line that a crash cut ends here: readers pass over what is no event.
-    await file.appendFile(this.#bytes === 0 ? `${header}\n` : '\n');
-    return file;
-  }
-
-  /** Lets the group of the control socket read the file. */
-  async #share(file: FileHandle): Promise<void> {
-    const { groupId, log } = this.#options;
-    if (groupId === undefined) return;
-    try {
-      await file.chown(this.#uid, groupId);
-      await file.chmod(0o640);
-    } catch (error) {
-      log.warn('only root can read the records', { groupId, error: (error as Error).message });
-    }
-  }
-
-  async #rotate(path: string): Promise<void> {
-    await this.#file?.close();
-    this.#file = undefined;
-    await rename(path, `${path}.1`);
-    await this.#open(path);
   }
 
   #fail(error: Error): void {
@@ -210,30 +249,21 @@ export class Recorder {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#sealTimer);
     await this.flush();
+    await this.#turns.take(() => this.#write(true));
     clearTimeout(this.#timer);
+    const count = this.#waiting.length + this.#lostUnsaid;
+    if (count > 0) this.#options.log.error('records were lost', { count });
     await this.#file?.close();
   }
 }
 
-/** The number of the last event of a file; undefined where there is none. */
-async function lastNumber(path: string): Promise<number | undefined> {
-  const file = await openToRead(path);
-  if (file === undefined) return undefined;
-  try {
-    const bytes = Buffer.alloc(limits.historyReadBytes);
-    const from = Math.max(0, (await file.stat()).size - bytes.length);
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, from);
-    const lines = bytes.toString('latin1', 0, bytesRead).split('\n');
-    return lines.map(eventOf).findLast((event) => event !== undefined)?.number;
-  } finally {
-    await file.close();
-  }
-}
-
-function fieldsOf({ jail, addresses = [], until, by, reason }: Omit<Event, 'number' | 'at'>): Fields {
+function fieldsOf(what: Happened): Fields {
+  const { jail, addresses = [], until, by, reason, command, count, bytes, last } = what;
   const end = until === undefined ? undefined : until < 0 ? 'for ever' : new Date(until * 1000).toISOString();
-  const who = { uid: by?.uid, pid: by?.pid, reason };
+  const who = { uid: by?.uid, pid: by?.pid, command, reason };
   if (addresses.length === 1) return { jail, address: addresses[0], until: end, ...who };
-  return { jail, count: addresses.length, addresses: addresses.join(' '), ...who };
+  const many = addresses.length > 0 ? { count: addresses.length, addresses: addresses.join(' ') } : { count };
+  return { jail, ...many, until: end, ...who, bytes, last };
 }

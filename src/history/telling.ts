@@ -72,7 +72,7 @@ export class Telling {
     this.#decisions.delete(key);
     const details = (): Details => ({
       until: Number.isFinite(ban.end) ? ban.end : -1,
-      ...(decision && this.#reason(decision)),
+      ...(decision && { seconds: decision.seconds, ...this.#reason(decision) }),
     });
     const { jails, recorder } = this.#options;
     recorder.bans(event, jails[ban.jail]!.name, [{ address: formatAddress(ban.address), details }]);

@@ -245,6 +245,7 @@ function surroundingFigures({ observed, jails }: Sources): Figure[] {
   const logsOf = (jail: number) => routes.statusOf(jail, followed());
   const silent = 'Seconds since a line came in any log of the jail, as looked at each minute.';
   const silence = (jail: number) => Math.min(...logsOf(jail).map(({ quietSeconds = 0 }) => quietSeconds));
+  const undelivered = (): number => recorder.counters.undelivered;
   const unwell = 'Log files that cannot be read, found no room or are quiet.';
   return [
     jails('jail_logs', '', 'Logs that the jail reads.', (jail) => logsOf(jail).length),
@@ -266,6 +267,7 @@ function surroundingFigures({ observed, jails }: Sources): Figure[] {
     one('log_lines_lost_total', 'log.lost', 'Log lines that nobody was ready to read.', () => log.linesLost),
     one('events_recorded_total', 'events.recorded', 'Records of bans and commands.', () => recorder.counters.events),
     one('events_lost_total', 'events.lost', 'Records that found no place.', () => recorder.counters.lost),
+    one('events_undelivered_total', 'events.undelivered', 'Records that journald did not take.', undelivered),
     one('control_requests_total', '', 'Requests on the control socket.', () => control?.counters.requestsTotal ?? 0),
     one('control_refused_total', '', 'Peers refused there.', () => control?.counters.refusedTotal ?? 0),
   ];

@@ -35,7 +35,9 @@ export class Journald {
 
   /** Fresh directories, then journald. */
   static async start({ variables = {}, settings = [] }: JournaldForm = {}): Promise<Journald> {
-    if (readlinkSync('/proc/self/ns/mnt') === readlinkSync(`/proc/${process.ppid}/ns/mnt`))
+    // The first process of a namespace of processes has no parent there.
+    const parent = process.ppid === 0 ? '' : readlinkSync(`/proc/${process.ppid}/ns/mnt`);
+    if (readlinkSync('/proc/self/ns/mnt') === parent)
       throw new Error('journald is started in a mount namespace of its own only: unshare -m');
     for (const path of ['/run', '/var/log']) run('mount', '-t', 'tmpfs', 'tmpfs', path);
     mkdirSync('/run/systemd/journal', { recursive: true });

@@ -42,6 +42,11 @@ export class FakeServiceManager {
     return manager;
   }
 
+  /** It reads no more. */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
   async stop(): Promise<void> {
     const ended = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');

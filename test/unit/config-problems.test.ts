@@ -500,6 +500,7 @@ describe('a usable configuration', () => {
         metrics: { enabled: true, bind: '127.0.0.1', port: 9100 },
         state: { enabled: true, path: '/var/lib/fail2zig/state', intervalSeconds: 60 },
         log: { level: 'info', format: 'text' },
+        audit: { keepSeconds: 7_776_000, bytes: 83_886_080, journal: true },
         journal: { directories: [] },
         confinement: { seccomp: 'enforce', landlock: true, read: [] },
         filters: [],

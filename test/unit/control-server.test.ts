@@ -43,6 +43,13 @@ let directory: ReturnType<typeof temporaryDirectory>;
 let path: string;
 let servers: ControlServer[];
 
+/** A recorder that remembers what it is told. */
+function rememberingRecorder() {
+  const told: unknown[][] = [];
+  const remember = (...what: unknown[]): void => void told.push(what);
+  return { told, command: remember, refused: remember };
+}
+
 beforeEach(() => {
   directory = temporaryDirectory();
   chmodSync(directory.path, 0o755);
@@ -294,12 +301,12 @@ describe('conversation', () => {
   });
 
   test('what changes something is logged with who did it', async () => {
-    const { log, operator } = await listening();
-    await call(path, { verb: 'ban', args: { jail: 'sshd', addresses: ['192.0.2.1'] } });
+    const recorder = rememberingRecorder();
+    const { operator } = await listening({ recorder });
+    await call(path, { verb: 'ban', args: { jail: 'sshd', addresses: ['192.0.2.1', '192.0.2.2'], seconds: 60 } });
     await call(path, { verb: 'list', args: {} });
-    expect(log.said).toMatchObject([
-      { level: 'record', fields: { verb: 'ban', addresses: '192.0.2.1', uid: process.getuid?.(), pid: process.pid } },
-    ]);
+    const by = { uid: process.getuid?.(), pid: process.pid };
+    expect(recorder.told).toEqual([['ban jail=sshd addresses=192.0.2.1 192.0.2.2 seconds=60', by]]);
     expect(operator.calls[0]?.by).toMatchObject({ pid: process.pid });
   });
 });

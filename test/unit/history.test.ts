@@ -51,7 +51,8 @@ describe('records', () => {
     recorder.bans('unban', 'sshd', [{ address: '192.0.2.1' }], { by: { uid: 1000, pid: 7 }, reason: 'it was me' });
     recorder.command('set loglevel debug', { uid: 0, pid: 8 });
     const at = 1_763_687_728.5;
-    expect(await all(recorder)).toEqual([
+    const events = await all(recorder);
+    expect(events.map(({ hash, ...event }) => event)).toEqual([
       { number: 1, at, event: 'ban', jail: 'sshd', addresses: ['192.0.2.1'], ...details },
       {
         number: 2,
@@ -64,7 +65,7 @@ describe('records', () => {
       },
       { number: 3, at, event: 'command', command: 'set loglevel debug', by: { uid: 0, pid: 8 } },
     ]);
-    expect(log.said).toMatchObject([
+    expect(log.said.slice(0, 2)).toMatchObject([
       { text: 'banned', fields: { jail: 'sshd', address: '192.0.2.1', until: '2025-11-21T01:16:40.000Z' } },
       { text: 'unbanned', fields: { jail: 'sshd', address: '192.0.2.1', uid: 1000, pid: 7, reason: 'it was me' } },
     ]);
@@ -94,12 +95,13 @@ describe('records', () => {
     recorder.bans('ban', 'sshd', [{ address: '192.0.2.2' }]);
     expect((await all(recorder)).map(({ number, addresses }) => [number, addresses?.[0]])).toEqual([
       [1, '192.0.2.1'],
-      [2, '192.0.2.2'],
+      [2, undefined],
+      [3, '192.0.2.2'],
     ]);
   });
 
   test('a file is replaced without a system call that the confined core may not make', async () => {
-    const { recorder } = await started({ fileBytesMax: 2_048, groupId: process.getgid!() });
+    const { recorder } = await started({ bytes: 20_480, groupId: process.getgid!() });
     const getuid = vi.spyOn(process, 'getuid');
     for (let index = 0; !existsSync(`${path}.1`); index++) {
       recorder.bans('ban', 'sshd', [{ address: source(index) }]);
@@ -109,8 +111,8 @@ describe('records', () => {
     getuid.mockRestore();
   });
 
-  test('two files hold the latest events; numbers go on over them and over a restart', async () => {
-    const { recorder } = await started({ fileBytesMax: 4_096 });
+  test('files hold the latest events; numbers go on over them and over a restart', async () => {
+    const { recorder } = await started({ bytes: 40_960 });
     for (let index = 0; index < 300; index++) {
       recorder.bans('ban', 'sshd', [{ address: source(index) }]);
       await recorder.flush();
@@ -122,11 +124,12 @@ describe('records', () => {
     await recorder.close();
     const next = await started();
     next.recorder.bans('ban', 'sshd', [{ address: '192.0.2.1' }]);
+    await next.recorder.flush();
     expect(next.recorder.number).toBe(301);
   });
 
   test('who follows gets what comes, over the change of files, and can go on from a number', async () => {
-    const { recorder } = await started({ fileBytesMax: 2_048 });
+    const { recorder } = await started({ bytes: 20_480 });
     const seen: number[] = [];
     const stop = new AbortController();
     const following = (async () => {
@@ -147,7 +150,7 @@ describe('records', () => {
   });
 
   test('who reads slowly misses nothing of a file that is replaced, and goes on with the oldest there is', async () => {
-    const { recorder } = await started({ fileBytesMax: 2_048 });
+    const { recorder } = await started({ bytes: 20_480 });
     const put = async (count: number): Promise<void> => {
       for (let index = 0; index < count; index++) {
         recorder.bans('ban', 'sshd', [{ address: source(index) }]);
@@ -258,7 +261,7 @@ test('a ban is told with the decision that led to it, once', () => {
   telling.tell('ban', { ...ban, end: Number.POSITIVE_INFINITY });
   const line = { failures: 5, pattern: 'failed-password', file: '/var/log/auth.log', offset: 77 };
   expect(told).toEqual([
-    ['ban', 'sshd', '192.0.2.1', { until: 61, ...line }],
+    ['ban', 'sshd', '192.0.2.1', { until: 61, seconds: 60, ...line }],
     ['ban', 'sshd', '192.0.2.1', { until: -1 }],
   ]);
   // The log is told of the decision, under debug, with where the line stands and nothing of it.

@@ -88,6 +88,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     ...[
       'sole',
       'service',
+      'history',
       'engine',
       'config',
       'import',

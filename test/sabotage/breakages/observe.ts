@@ -126,10 +126,40 @@ export const observe: readonly Breakage[] = [
   },
   {
     name: 'records are not written to their file',
-    find: 'await file.appendFile(text);',
+    find: 'await file.append(bodies);',
     put: '',
     claims: [],
     tests: ['test/unit/history.test.ts'],
+  },
+  {
+    name: 'a value of a record may begin a new field in the journal',
+    find: '=${printable(String(each), limits.pathBytesMax)}\\n`;',
+    put: '=${each}\\n`;',
+    claims: ['R-01a'],
+  },
+  {
+    name: 'a line of the audit log does not follow the one before',
+    find: 'const hash = hashOf(previous + body);',
+    put: 'const hash = hashOf(body);',
+    claims: ['R-01d'],
+  },
+  {
+    name: 'the audit log is never sealed',
+    find: 'await this.#sealFile!.write(sealText(seal), 0);',
+    put: '',
+    claims: ['R-01d'],
+  },
+  {
+    name: 'what a crash cut off the audit log is not closed',
+    find: "if (newest?.hash !== undefined && torn !== '')",
+    put: "if (newest?.hash === '')",
+    claims: ['R-01d'],
+  },
+  {
+    name: 'syslog is told without a priority',
+    find: '`<${daemonFacility + priorities[level]}>1 ',
+    put: '`1 ',
+    claims: ['LP-32'],
   },
   {
     name: 'a ban that is over is not recorded',
