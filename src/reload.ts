@@ -159,6 +159,7 @@ export class Reloader {
         if (!same(now[field as never], value)) yield `${nameOf(`${section}.${field}`)} cannot change, since ${why}`;
     }
     if (next.log.format !== config.log.format) yield 'log.format cannot change, since one log has one form';
+    if (next.log.syslog !== config.log.syslog) yield 'log.target cannot change, since its socket was made at the start';
   }
 
   /** Logs that the daemon may not read, having given up what it did not need. */

@@ -126,10 +126,7 @@ const record = fields(
     control: fields({ enabled: flag, path, groupId: whole(-1, all32) }),
     metrics: fields({ enabled: flag, bind: text(limits.addressTextMax), port }),
     state: fields({ enabled: flag, path, intervalSeconds: whole(1, 3_600) }),
-    log: fields(
-      { level: oneOf('error', 'warn', 'info', 'debug'), format: oneOf('text', 'json') },
-      { syslog: path },
-    ),
+    log: fields({ level: oneOf('error', 'warn', 'info', 'debug'), format: oneOf('text', 'json') }, { syslog: path }),
     audit: fields({ keepSeconds: seconds, bytes: whole(1, 2 ** 53), journal: flag }),
     journal: fields({ directories: list(path, 64) }),
     confinement: fields({ seccomp: oneOf('enforce', 'log', 'off'), landlock: flag, read: list(path, 64) }),
