@@ -106,7 +106,12 @@ export const scenarios: Record<string, Scenario> = {
     const modeOf = (path: string): number => statSync(path).mode & 0o777;
     const modes = [join(host.directory, 'state'), host.state, `${host.state}.history`].map(modeOf);
     assert.deepEqual(modes, [0o750, 0o600, 0o640]);
-    assert.deepEqual(readdirSync(join(host.directory, 'state')).sort(), ['state', 'state.history', 'state.lock']);
+    assert.deepEqual(readdirSync(join(host.directory, 'state')).sort(), [
+      'state',
+      'state.history',
+      'state.history.seal',
+      'state.lock',
+    ]);
     host.fail('192.0.2.2', 1);
     host.fail('192.0.2.3', 2);
     daemon = await host.start();
@@ -272,7 +277,13 @@ export const scenarios: Record<string, Scenario> = {
     assert.deepEqual(readFileSync(host.state).subarray(0, 8), before.subarray(0, 8));
     host.fail('192.0.2.3', 3);
     await until(() => elements().join() === '192.0.2.1,192.0.2.2,192.0.2.3', { ...timeout, what: 'bans go on' });
-    assert.deepEqual(readdirSync(disk).sort(), ['ballast', 'state', 'state.history', 'state.lock']);
+    assert.deepEqual(readdirSync(disk).sort(), [
+      'ballast',
+      'state',
+      'state.history',
+      'state.history.seal',
+      'state.lock',
+    ]);
     rmSync(join(disk, 'ballast'));
     await until(async () => (await daemon.status()).problems.length === 0, { ...timeout, what: 'the problem is over' });
     await daemon.kill();
