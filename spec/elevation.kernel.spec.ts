@@ -104,7 +104,7 @@ claim(
       'a daemon that runs a program whose module is named at run time',
       processOf(source, scenarios(bans, breakage('a ban runs a program whose module is named at run time'))),
       // The filter of system calls (E-01c) ends it in the attempt.
-      /processes and threads since|cannot reach the daemon/,
+      /processes and threads since|cannot reach the daemon|ended the connection without an answer/,
     ),
   ],
   { needs: ['linux', 'root', 'namespaces', 'built', 'nft'], timeoutMs: 240_000 },
