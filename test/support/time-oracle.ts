@@ -13,19 +13,20 @@ const zoneNames: Record<string, number> = {
 };
 const named = `(?<zone> (?:${Object.keys(zoneNames).join('|')}))?`;
 const zone = `(?<zone>Z| (?:${Object.keys(zoneNames).join('|')})| ?[+-]\\d\\d(?::?\\d\\d)?)?`;
-const months = 'Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec';
-const name = `(?<name>${months})`;
+const months = 'jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec';
+/** In any case. */
+const name = `(?<name>(?i:${months}))`;
 const word = '(?<word>[A-Za-z\x80-\xff]{3,12})\\.?';
 const weekday = '(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?: |,[^]))?';
 /** One in any language stands before a year only. */
-const anyWeekday = `(?:${weekday}|[A-Za-z\x80-\xff][a-z{|}~\x7f-\xff.]{0,10} )`;
+const anyWeekday = `(?:${weekday}|[A-\xff][a-z{|}~\x7f-\xff.]{0,10} )`;
 const day = '(?<day>(?:(?<= ) )?\\d\\d?)';
 
 const shapes = [
   // RFC 3164, with a year before or after the clock.
   `${weekday}${word}  ?(?<day>\\d\\d?),?(?: (?<year>\\d{4}),?)? ${clock}${named}`,
   `${weekday}${word}  ?(?<day>\\d\\d?),? ${clock}${named} (?<year>\\d{4})`,
-  `${weekday}${word}  ?(?<day>\\d\\d?),? ${clock} (?<year>\\d{4})${zone}`,
+  `${weekday}${word}  ?(?<day>\\d\\d?),? ${clock} (?<year>\\d{4})(?=$| )${zone}`,
   // Access logs, named, PHP, mail.
   `${weekday}(?<day>\\d\\d?)(?<separator>[-/ ])${name}\\k<separator>(?<year>\\d{4})[: ]${clock}${zone}`,
   `${weekday}(?<day>\\d\\d?) ${name} ${clock}${zone}`,
@@ -115,7 +116,8 @@ export function readTime(text: string, now: number): number {
     const groups = shape.exec(text)?.groups;
     if (!groups) continue;
     const number = (key: string): number => Number(groups[key] ?? Number.NaN);
-    const short = groups.name === undefined ? number('month') : months.split('|').indexOf(groups.name) + 1;
+    const short =
+      groups.name === undefined ? number('month') : months.split('|').indexOf(groups.name.toLowerCase()) + 1;
     const month = groups.word === undefined ? short : monthOf(groups.word);
     const year = groups.short === undefined ? number('year') : 2_000 + number('short');
     const [day, minute, second] = [number('day'), number('minute'), number('second')];
