@@ -397,6 +397,7 @@ export class DaemonOperator implements Operator {
     const held = await this.#heldOf(places);
     const followed = files.status();
     const now = Date.now() / 1000;
+    const ignoredRows = this.#ignoredRows();
     const views = places.map((place): JailView => {
       const { jail, address: banned } = place;
       const { name, filter, mode, maxretry, findtime } = config.jails[jail]!;
@@ -404,7 +405,7 @@ export class DaemonOperator implements Operator {
       const timeoutMs = held.get(place);
       const rule = ignored?.lists[jail]?.find((network) => isWithin(banned, network));
       const ignoredBy = rule && formatAddress(rule);
-      const byHand = this.#ignoredRows().find((row) => row.address === ignoredBy);
+      const byHand = ignoredRows.find((row) => row.address === ignoredBy);
       return {
         jail: name,
         address: formatAddress(banned),
@@ -474,13 +475,8 @@ export class DaemonOperator implements Operator {
     const { jails } = this.#running.config;
     const index = jails.findIndex((jail) => jail.name === name);
     if (index >= 0) return index;
-    throw new OperatorError(
-      'no-such-jail',
-      `no jail ${name}; there are ${jails
-        .filter(isTaken)
-        .map((jail) => jail.name)
-        .join(', ')}`,
-    );
+    const names = this.#numbers().map((number) => jails[number]!.name);
+    throw new OperatorError('no-such-jail', `no jail ${name}; there are ${names.join(', ')}`);
   }
 
   /** Bits of the source that `jail` bans for an address; a ban that runs is as wide as it is. */
