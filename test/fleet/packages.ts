@@ -1,9 +1,9 @@
 /**
  * Debian's CrowdSec and PostgreSQL, unpacked under build/fleet: nothing is installed.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { libraries, unpack } from '../../scripts/lab/debian.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const folder = join(root, 'build', 'fleet');
@@ -22,7 +22,6 @@ export const programs = {
 export const profiles = join(folder, 'etc/crowdsec/profiles.yaml');
 export const simulation = join(folder, 'etc/crowdsec/simulation.yaml');
 
-const libraries = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
 export const environment = {
   PATH: process.env.PATH,
   LC_ALL: 'C',
@@ -32,10 +31,5 @@ export const environment = {
 /** Unpacks what is not there; throws where it cannot be had. */
 export function unpackPackages(): void {
   if (Object.values(programs).every((program) => existsSync(program))) return;
-  mkdirSync(folder, { recursive: true });
-  for (const name of packages) {
-    const fetch = 'cd "$1" && apt-get download -qq "$2" && dpkg-deb -x "$2"_*.deb . && rm -f -- "$2"_*.deb';
-    const { status, stderr } = spawnSync('sh', ['-c', fetch, 'sh', folder, name], { encoding: 'utf8' });
-    if (status !== 0) throw new Error(`package ${name} cannot be had: ${stderr.trim()}`);
-  }
+  unpack(folder, packages);
 }

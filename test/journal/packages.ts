@@ -2,9 +2,9 @@
  * Debian's journald and what belongs to it, unpacked under build/tools/journal: nothing is
  * installed.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { libraries, unpack } from '../../scripts/lab/debian.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const folder = join(root, 'build', 'tools', 'journal');
@@ -16,7 +16,6 @@ export const programs = {
   journalctl: join(folder, 'bin/journalctl'),
 };
 
-const libraries = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
 export const environment = {
   ...process.env,
   LD_LIBRARY_PATH: `${folder}/usr/lib/${libraries}/systemd:${folder}/usr/lib/${libraries}`,
@@ -25,10 +24,5 @@ export const environment = {
 /** Unpacks what is not there; throws where it cannot be had. */
 export function unpackPackages(): void {
   if (Object.values(programs).every((program) => existsSync(program))) return;
-  mkdirSync(folder, { recursive: true });
-  for (const name of packages) {
-    const fetch = 'cd "$1" && apt-get download -qq "$2" && dpkg-deb -x "$2"_*.deb . && rm -f -- "$2"_*.deb';
-    const { status, stderr } = spawnSync('sh', ['-c', fetch, 'sh', folder, name], { encoding: 'utf8' });
-    if (status !== 0) throw new Error(`package ${name} cannot be had: ${stderr.trim()}`);
-  }
+  unpack(folder, packages);
 }

@@ -4,8 +4,9 @@
  * machine's sources (Debian 12: 6.1).
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { unpack } from '../../scripts/lab/debian.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 export const folder = join(root, 'build', 'tools', 'kernel');
@@ -34,11 +35,6 @@ function run(program: string, ...args: string[]): string {
   return stdout;
 }
 
-function unpack(name: string): void {
-  const fetch = 'cd "$1" && apt-get download -qq "$2" && dpkg-deb -x "$2"_*.deb . && rm -f -- "$2"_*.deb';
-  run('sh', '-c', fetch, 'sh', folder, name);
-}
-
 export interface Kernel {
   /** As uname -r says it. */
   release: string;
@@ -48,15 +44,14 @@ export interface Kernel {
 
 /** Unpacks what is not there; throws where it cannot be had. */
 export function unpackPackages(): Kernel {
-  mkdirSync(folder, { recursive: true });
-  if (!Object.values(programs).every((program) => existsSync(program))) packages.forEach(unpack);
+  if (!Object.values(programs).every((program) => existsSync(program))) unpack(folder, packages);
   const boot = join(folder, 'boot');
   const find = (): string | undefined =>
     existsSync(boot) ? readdirSync(boot).find((name) => name.startsWith('vmlinuz-')) : undefined;
   if (find() === undefined) {
     const [name] = run('apt-cache', 'depends', 'linux-image-cloud-amd64').match(/linux-image-\S+-cloud-amd64$/m) ?? [];
     if (name === undefined) throw new Error('the package sources have no linux-image-cloud-amd64');
-    unpack(name);
+    unpack(folder, [name]);
   }
   const release = (find() ?? '').slice('vmlinuz-'.length);
   const modules = join(folder, 'lib/modules', release);

@@ -4,8 +4,9 @@
  * machine's own is changed.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { unpack } from '../../scripts/lab/debian.ts';
 
 const tools = join(import.meta.dirname, '../../build/tools');
 const base = join(tools, 'debian-bookworm');
@@ -13,9 +14,7 @@ const base = join(tools, 'debian-bookworm');
 /** Unpacks debootstrap and makes the system, once; a copy of it is what tests change. */
 function makeBase(): void {
   if (existsSync(base)) return;
-  mkdirSync(tools, { recursive: true });
-  const fetch = 'apt-get download -qq debootstrap && dpkg-deb -x debootstrap_*.deb . && rm -f debootstrap_*.deb';
-  execFileSync('sh', ['-c', fetch], { cwd: tools, stdio: ['ignore', 'ignore', 'ignore'] });
+  unpack(tools, ['debootstrap']);
   const folder = mkdtempSync(join(tools, 'debian-'));
   const wanted = '--include=systemd,nftables,fail2ban,minisign,libgpgme11,libdevmapper1.02.1';
   execFileSync(
@@ -24,8 +23,7 @@ function makeBase(): void {
     { env: { ...process.env, DEBOOTSTRAP_DIR: join(tools, 'usr/share/debootstrap') }, stdio: ['ignore', 2, 2] },
   );
   // Some of what skopeo depends on cannot be configured here, and is not needed.
-  const skopeo = 'apt-get download -qq skopeo && dpkg-deb -x skopeo_*.deb "$0" && rm -f skopeo_*.deb';
-  execFileSync('sh', ['-c', skopeo, folder], { cwd: tools, stdio: ['ignore', 'ignore', 'ignore'] });
+  unpack(folder, ['skopeo']);
   renameSync(folder, base);
 }
 
