@@ -1,6 +1,7 @@
 /** The real metrics listener as a piece, and a raw HTTP peer that may misbehave. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
+import { openDescriptors } from '../../scripts/lab/descriptors.ts';
 import type { Series } from '../../src/observe/metrics.ts';
 import { MetricsServer } from '../../src/observe/metrics-server.ts';
 import { rememberingLog } from '../../test/support/control.ts';
@@ -40,14 +41,7 @@ export function patientListener(timeoutMs: number, pageBytes: number): Supply<Me
  * 127.0.0.1.
  */
 export function listeningAt(port: number): string[] {
-  const own = new Set<string>();
-  for (const descriptor of readdirSync('/proc/self/fd')) {
-    try {
-      own.add(readlinkSync(`/proc/self/fd/${descriptor}`));
-    } catch {
-      // It was closed meanwhile.
-    }
-  }
+  const own = new Set(openDescriptors().values());
   const found: string[] = [];
   for (const table of ['tcp', 'tcp6']) {
     for (const line of readFileSync(`/proc/net/${table}`, 'latin1').split('\n').slice(1)) {

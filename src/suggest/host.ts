@@ -3,7 +3,9 @@
  * sshd, a free port for the metrics page. Looks below `root` ('' is this host); reads only, and a
  * file that cannot be read is one that is not there.
  */
+
 import { existsSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { silentLogSeconds } from '../config/limits.ts';
 import { journalOrigins } from '../filters/journal.ts';
 import { matchingPaths } from '../import/log-files.ts';
@@ -103,16 +105,20 @@ function freePort(root: string): number {
 
 /** Whether a running fail2zig holds the socket: only root sees that of others. */
 function isOurs(root: string, inode: string): boolean {
+  return namesIn(`${root}/proc`)
+    .filter((name) => /^[0-9]+$/.test(name))
+    .filter((pid) => readBelow(root, `/proc/${pid}/cmdline`).includes('fail2zig'))
+    .some((pid) => {
+      const folder = `${root}/proc/${pid}/fd`;
+      return namesIn(folder).some((fd) => linkOf(join(folder, fd)) === `socket:[${inode}]`);
+    });
+}
+
+/** The names in a directory; none where it cannot be read or its process has ended. */
+function namesIn(folder: string): string[] {
   try {
-    return readdirSync(`${root}/proc`)
-      .filter((name) => /^[0-9]+$/.test(name))
-      .filter((pid) => readBelow(root, `/proc/${pid}/cmdline`).includes('fail2zig'))
-      .some((pid) =>
-        readdirSync(`${root}/proc/${pid}/fd`).some(
-          (fd) => linkOf(`${root}/proc/${pid}/fd/${fd}`) === `socket:[${inode}]`,
-        ),
-      );
+    return readdirSync(folder);
   } catch {
-    return false;
+    return [];
   }
 }

@@ -4,19 +4,11 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  appendFileSync,
-  closeSync,
-  ftruncateSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { appendFileSync, closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { Daemon } from '../../scripts/lab/daemon.ts';
+import { openDescriptors } from '../../scripts/lab/descriptors.ts';
 import { handedRecord } from '../../src/commands/start.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { temporaryDirectory } from '../support/control.ts';
@@ -91,8 +83,7 @@ logpath = "${join(home.path, 'auth.log')}"
     said += chunk;
   });
   await until(() => said.includes(' started '), { what: 'the start' });
-  const folder = `/proc/${daemon.pid}/fd`;
-  const open = readdirSync(folder).map((name) => readlinkSync(join(folder, name)));
+  const open = [...openDescriptors(daemon.pid).values()];
   expect(open).not.toContain(leaked);
   expect(open.length).toBeGreaterThan(5);
   daemon.kill();

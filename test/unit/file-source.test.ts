@@ -11,7 +11,6 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -24,6 +23,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openDescriptors } from '../../scripts/lab/descriptors.ts';
 import {
   decisionsWaitingMax,
   fingerprintBytesMax,
@@ -1009,13 +1009,8 @@ function fileSize(path: string): number {
 /** Descriptors of this process that stand on files below a directory. */
 function descriptorsUnder(directory: string): number {
   let count = 0;
-  for (const name of readdirSync('/proc/self/fd')) {
-    try {
-      if (!readlinkSync(`/proc/self/fd/${name}`).startsWith(`${directory}/`)) continue;
-      if (fstatSync(Number(name)).isFile()) count++;
-    } catch {
-      // The descriptor that listed the directory.
-    }
+  for (const [descriptor, name] of openDescriptors()) {
+    if (name.startsWith(`${directory}/`) && fstatSync(descriptor).isFile()) count++;
   }
   return count;
 }
