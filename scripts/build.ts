@@ -1,7 +1,8 @@
 /**
  * Builds what runs: the engine (wasm with SIMD, wasm scalar) into build/, the bundles into
- * dist/. Only what is older than its sources is built again; `--force` builds all. Files are
- * renamed into place, so that two builds at once do no harm.
+ * dist/. Only what is older than its sources is built again; `--force` builds all, `--unoptimized`
+ * engines that are soon built and slow, to be tested. Files are renamed into place, so that two
+ * builds at once do no harm.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -12,7 +13,9 @@ import { forgetFiles } from './compiler.ts';
 import { matcherSizes, withoutNames } from './matcher-sizes.ts';
 
 const root = join(import.meta.dirname, '..');
-const { values: options } = parseArgs({ options: { force: { type: 'boolean' }, quiet: { type: 'boolean' } } });
+const { values: options } = parseArgs({
+  options: { force: { type: 'boolean' }, quiet: { type: 'boolean' }, unoptimized: { type: 'boolean' } },
+});
 
 /** Newest modification below the given files and folders, ms. */
 function newest(paths: string[]): number {
@@ -62,7 +65,15 @@ async function buildEngine(output: string, folders: string[], features: string[]
       'src/engine/engine.ts',
       ...folders.flatMap((folder) => ['--lib', folder]),
       ...['--baseDir', root, '--outFile', temporary],
-      ...['-O3', '--runtime', 'stub', '--noAssert', '--importMemory', '--debug', ...features],
+      ...[
+        options.unoptimized ? '-O0' : '-O3',
+        '--runtime',
+        'stub',
+        '--noAssert',
+        '--importMemory',
+        '--debug',
+        ...features,
+      ],
     ],
     { readFile: readEngineFile },
   );

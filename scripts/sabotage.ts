@@ -1,141 +1,60 @@
 /**
  * `npm run sabotage`: applies named breakages (test/sabotage), one at a time, to scratch copies of
- * the tree, and runs what should notice: the specification of the claim first, then the tests that
- * the breakage names, then (with --all) every other specification and test. Who noticed is printed
- * as a table; a breakage that nobody notices fails the run.
+ * the tree, and runs what should notice (scripts/sabotage/scratch.ts). Who noticed is printed as a
+ * table; a breakage that nobody notices fails the run.
  *
  * Without names it takes fifteen breakages, chosen by the hash of the tree (the same tree chooses
  * the same ones), and those in files that the last commit or the working tree changed. A run over
- * all that was interrupted goes on where it was, as long as the tree is the same.
+ * all begins with a control: claims and tests that fail without a breakage are no judges. One that
+ * was interrupted goes on where it was, as long as the tree is the same; only when it is whole is
+ * it recorded.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, release } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type Breakage, breakableFiles, broken, fileOf } from '../test/sabotage/breakage.ts';
+import { type Breakage, breakableFiles, fileOf } from '../test/sabotage/breakage.ts';
 import { breakages } from '../test/sabotage/breakages.ts';
 import { readCommandLine } from './lab/command-line.ts';
+import {
+  byRoom,
+  type Control,
+  exitStatus,
+  type SabotageRecord,
+  score,
+  table,
+  type Verdict,
+  whyNoRecord,
+} from './sabotage/record.ts';
+import { Scratch } from './sabotage/scratch.ts';
 
 /** Breakages tried on every change besides those in changed files. */
 const chosenByHash = 15;
-/** One specification or test run gets so long, ms: a breakage may well hang it. */
-const judgeMs = 240_000;
-
-const built = ['build/fail2zig.node', 'build/engine.wasm', 'build/engine-scalar.wasm', 'build/matchers.json', 'dist'];
 
 const root = join(import.meta.dirname, '..');
 const recordPath = join(root, 'test/sabotage/record.json');
 /** Verdicts of a run over all that has not ended yet. */
 const progressPath = join(root, 'reports/sabotage.json');
 
-type Notice = 'its claim' | 'another claim' | 'tests' | 'the build' | 'nobody' | 'not run';
+/** A breakage and the file that it changes. */
+type Placed = [Breakage, string];
 
-interface Verdict {
-  name: string;
-  file: string;
-  claims: readonly string[];
-  noticedBy: Notice;
-  seconds: number;
-}
-
-interface Ended {
-  status: number | null;
-  out: string;
-}
-
-/** Runs a program to its end, or stops its process group after judgeMs. */
-function run(cwd: string, args: string[]): Promise<Ended> {
-  const { NODE_V8_COVERAGE: _, ...env } = process.env;
-  const child = spawn(process.execPath, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
-  const parts: Buffer[] = [];
-  child.stdout.on('data', (part: Buffer) => parts.push(part));
-  return new Promise((resolve) => {
-    const late = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), judgeMs);
-    child.on('close', (status) => {
-      clearTimeout(late);
-      resolve({ status, out: Buffer.concat(parts).toString() });
-    });
-  });
-}
-
-/** A copy of the tracked files and of what is built, in which one breakage at a time is tried. */
-class Scratch {
-  readonly #folder: string;
-
-  constructor(number: number, files: readonly string[]) {
-    this.#folder = join(root, 'build/sabotage', String(number));
-    rmSync(this.#folder, { recursive: true, force: true });
-    for (const path of files) this.#copy(path);
-    this.#copyBuilt();
-    for (const name of ['node_modules', '.git', 'build/tools']) {
-      if (existsSync(join(root, name))) symlinkSync(join(root, name), join(this.#folder, name));
-    }
-  }
-
-  #copy(path: string): void {
-    const [from, to] = [join(root, path), join(this.#folder, path)];
-    if (!existsSync(from)) return;
-    mkdirSync(dirname(to), { recursive: true });
-    cpSync(from, to, { preserveTimestamps: true });
-  }
-
-  /** What is built, as new as the copy, so that only what a breakage touches is built again. */
-  #copyBuilt(): void {
-    for (const name of built) cpSync(join(root, name), join(this.#folder, name), { recursive: true });
-  }
-
-  async try(breakage: Breakage, path: string, thorough: boolean): Promise<Notice> {
-    const file = join(this.#folder, path);
-    const whole = readFileSync(file, 'utf8');
-    const { atime, mtime } = statSync(file);
-    try {
-      writeFileSync(file, broken(whole, breakage));
-      return await this.#judge(breakage, thorough);
-    } finally {
-      writeFileSync(file, whole);
-      utimesSync(file, atime, mtime);
-      this.#copyBuilt();
-    }
-  }
-
-  async #judge({ claims, tests = [] }: Breakage, thorough: boolean): Promise<Notice> {
-    for (const build of ['scripts/native.mjs', 'scripts/build.ts']) {
-      if ((await run(this.#folder, [build, '--quiet'])).status !== 0) return 'the build';
-    }
-    if (claims.length > 0) {
-      const { status, out } = await run(this.#folder, ['scripts/verify.ts', '--json', '--allow-skips', ...claims]);
-      // What it says, not its status: verify may be what is broken.
-      if (status === null || out.includes('"FAILED"')) return 'its claim';
-    }
-    if (tests.length > 0 && (await this.#testsFail(tests))) return 'tests';
-    if (!thorough) return 'nobody';
-    const { status, out } = await run(this.#folder, ['scripts/verify.ts', '--json', '--allow-skips']);
-    if (status === null || out.includes('"FAILED"')) return 'another claim';
-    return (await this.#testsFail(['test/unit', 'test/property', 'test/corpus', 'test/netns'])) ? 'tests' : 'nobody';
-  }
-
-  async #testsFail(files: readonly string[]): Promise<boolean> {
-    return (await run(this.#folder, ['node_modules/vitest/vitest.mjs', 'run', '--bail=1', ...files])).status !== 0;
-  }
+/** What a run over all has found so far. */
+interface Progress {
+  /** Hash of the tree that it is about. */
+  tree: string;
+  minutes: number;
+  control: Control;
+  breakages: Verdict[];
 }
 
 const git = (...args: string[]) => spawnSync('git', args, { cwd: root, encoding: 'utf8' }).stdout.trim();
 
 /** The breakages to try, each with its file, in the order in which they are tried. */
-function choose(names: readonly string[], all: boolean): [Breakage, string][] {
+function choose(names: readonly string[], all: boolean): Placed[] {
   const files = breakableFiles(root);
-  const placed = breakages.map((breakage): [Breakage, string] => [breakage, fileOf(breakage, files)]);
+  const placed = breakages.map((breakage): Placed => [breakage, fileOf(breakage, files)]);
   if (all) return placed;
   if (names.length > 0) {
     return placed.filter(([{ name, claims }, path]) =>
@@ -158,85 +77,136 @@ const usage = `npm run sabotage -- [NAME…] [--all] [--list] [--minutes N] [--j
   or nobody. Without names: ${chosenByHash} chosen by the hash of the tree, and those in files that the last change touched.
 
   NAME         breakages whose name or file holds this text, or that this claim must notice
-  --all        every breakage; writes test/sabotage/record.json. Up to an hour; goes on where it was interrupted
+  --all        every breakage, after a control without one; goes on where it was interrupted. When all are tried it
+               writes test/sabotage/record.json. An hour on two cores
   --list       the names; applies nothing
   --minutes N  begins no new breakage after N minutes; what was not tried is printed
   --jobs N     so many at once (one for each core)
 
   Exit status 1 where nobody notices a breakage.`;
 
+/** Where to begin: what an interrupted run over all of this tree found, or nothing. */
+function earlier(all: boolean): Progress {
+  const nothing = { tree: tree(), minutes: 0, control: { claims: [], tests: [] }, breakages: [] };
+  if (!all || !existsSync(progressPath)) return nothing;
+  const kept = JSON.parse(readFileSync(progressPath, 'utf8')) as Progress;
+  if (kept.tree !== nothing.tree) return nothing;
+  return { ...kept, breakages: kept.breakages.filter(({ noticedBy }) => noticedBy !== 'not run') };
+}
+
+function keep(progress: Progress): void {
+  mkdirSync(dirname(progressPath), { recursive: true });
+  writeFileSync(progressPath, `${JSON.stringify(progress)}\n`);
+}
+
+const distinct = (list: readonly string[]): string[] => [...new Set(list)].sort();
+
+/** What fails without a breakage, of everything that the breakages name. */
+async function controlOf(scratch: Scratch, chosen: readonly Placed[]): Promise<Control> {
+  console.log('control: everything that the breakages name, over the tree as it is');
+  const claimsOf = (placed: readonly Placed[]) => distinct(placed.flatMap(([{ claims }]) => claims));
+  const engine = claimsOf(chosen.filter(([, path]) => path.startsWith('src/engine/')));
+  const control = await scratch.control(
+    claimsOf(chosen),
+    engine,
+    distinct(chosen.flatMap(([{ tests = [] }]) => tests)),
+  );
+  const failed = [...control.claims, ...control.tests];
+  console.log(`control: ${failed.length === 0 ? 'all pass' : `no judges, for they fail: ${failed.join(' ')}`}`);
+  return control;
+}
+
+/** Tries what waits, several at once; each verdict is printed and, with `all`, kept. */
+async function tryAll(chosen: readonly Placed[], progress: Progress, jobs: number, minutes: number, all: boolean) {
+  const began = performance.now();
+  const known = new Set(progress.breakages.map(({ name }) => name));
+  const waiting = chosen.filter(([{ name }]) => !known.has(name));
+  const tracked = git('ls-files').split('\n');
+  const scratches = Array.from({ length: Math.min(jobs, waiting.length) }, (_, at) => new Scratch(root, at, tracked));
+  if (all && known.size === 0 && scratches.length > 0) progress.control = await controlOf(scratches[0]!, chosen);
+  const minutesBefore = progress.minutes;
+  const passed = () => (performance.now() - began) / 60_000;
+  const work = async (scratch: Scratch) => {
+    scratch.believe(progress.control);
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [breakage, file] = next;
+      const started = performance.now();
+      const late = passed() > minutes;
+      const found = late ? ({ noticedBy: 'not run', by: '' } as const) : await scratch.try(breakage, file, all);
+      const seconds = Math.round((performance.now() - started) / 100) / 10;
+      progress.breakages.push({ name: breakage.name, file, claims: breakage.claims, ...found, seconds });
+      progress.minutes = Math.round((minutesBefore + passed()) * 10) / 10;
+      if (all) keep(progress);
+      console.log(
+        `${found.noticedBy.padEnd(13)} ${`${seconds}`.padStart(6)} s  ${file}: ${breakage.name}\n    ${found.by}`,
+      );
+    }
+  };
+  await Promise.all(scratches.map(work));
+  rmSync(join(root, 'build/sabotage'), { recursive: true, force: true });
+}
+
 async function main(): Promise<number> {
   const flag = { type: 'boolean' } as const;
   const text = { type: 'string' } as const;
-  const { values, positionals, misuse } = readCommandLine(
-    'sabotage',
-    usage,
-    { all: flag, list: flag, minutes: text, jobs: text },
-    true,
-  );
-  const chosen = choose(positionals, values.all ?? values.list ?? false);
+  const options = { all: flag, list: flag, minutes: text, jobs: text };
+  const { values, positionals, misuse } = readCommandLine('sabotage', usage, options, true);
+  const all = values.all ?? false;
+  const chosen = choose(positionals, all || (values.list ?? false));
   if (values.list) {
     for (const [{ name, claims }, path] of chosen) console.log(`${path}: ${name} → ${claims.join(' ') || 'tests'}`);
     return 0;
   }
   if (chosen.length === 0) misuse(`no breakage has "${positionals.join('" or "')}" in its name; --list prints them`);
-  const jobs = Math.min(Number(values.jobs ?? availableParallelism()), chosen.length);
-  const deadline = performance.now() + Number(values.minutes ?? 600) * 60_000;
-  const tracked = git('ls-files').split('\n');
-  const verdicts: Verdict[] = values.all ? earlierVerdicts() : [];
-  const known = new Set(verdicts.map(({ name }) => name));
-  const waiting = chosen.filter(([{ name }]) => !known.has(name));
-  for (const [{ name, claims }, path] of waiting)
-    console.log(`to try  ${path}: ${name} → ${claims.join(' ') || 'tests'}`);
-  const work = async (number: number) => {
-    const scratch = new Scratch(number, tracked);
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const [breakage, file] = next;
-      const started = performance.now();
-      const late = started > deadline;
-      const noticedBy = late ? 'not run' : await scratch.try(breakage, file, values.all ?? false);
-      const seconds = Math.round((performance.now() - started) / 100) / 10;
-      verdicts.push({ name: breakage.name, file, claims: breakage.claims, noticedBy, seconds });
-      if (values.all) keep(verdicts);
-      console.log(`${noticedBy.padEnd(13)} ${`${seconds}`.padStart(6)} s  ${file}: ${breakage.name}`);
-    }
-  };
-  await Promise.all(Array.from({ length: jobs }, (_, number) => work(number)));
-  rmSync(join(root, 'build/sabotage'), { recursive: true, force: true });
-  return report(verdicts, values.all ?? false);
+  const progress = earlier(all);
+  if (!all)
+    for (const [{ name, claims }, path] of chosen)
+      console.log(`to try  ${path}: ${name} → ${claims.join(' ') || 'tests'}`);
+  const jobs = Number(values.jobs ?? availableParallelism());
+  await tryAll(chosen, progress, jobs, Number(values.minutes ?? 600), all);
+  return report(progress, all);
 }
 
 const tree = (): string => git('rev-parse', 'HEAD^{tree}');
 
-/** What an interrupted run over all of this tree found. */
-function earlierVerdicts(): Verdict[] {
-  if (!existsSync(progressPath)) return [];
-  const kept = JSON.parse(readFileSync(progressPath, 'utf8')) as { tree: string; breakages: Verdict[] };
-  return kept.tree === tree() ? kept.breakages.filter(({ noticedBy }) => noticedBy !== 'not run') : [];
-}
-
-function keep(verdicts: readonly Verdict[]): void {
-  mkdirSync(dirname(progressPath), { recursive: true });
-  writeFileSync(progressPath, `${JSON.stringify({ tree: tree(), breakages: verdicts })}\n`);
-}
-
 /** Prints the score, records a whole run, and returns the exit status. */
-function report(verdicts: readonly Verdict[], whole: boolean): number {
-  const count = (by: Notice) => verdicts.filter(({ noticedBy }) => noticedBy === by).length;
-  const kinds: Notice[] = ['its claim', 'another claim', 'tests', 'the build', 'nobody', 'not run'];
-  const score = kinds
-    .map((by) => `${count(by)} by ${by}`)
-    .join(', ')
-    .replace(/by not run$/, 'not run');
+function report({ breakages: verdicts, minutes, control }: Progress, all: boolean): number {
   for (const { name, file } of verdicts.filter(({ noticedBy }) => noticedBy === 'nobody')) {
     console.log(`NOBODY NOTICES  ${file}: ${name}`);
   }
-  console.log(`${verdicts.length} breakages noticed: ${score}`);
-  if (whole && count('not run') === 0) {
-    const record = { date: new Date().toISOString(), commit: git('rev-parse', 'HEAD'), breakages: verdicts };
-    writeFileSync(recordPath, `${JSON.stringify(record, null, 2)}\n`);
+  console.log(`${table(verdicts)}\n${score(verdicts)}`);
+  if (all) record(verdicts, minutes, control);
+  return exitStatus(verdicts);
+}
+
+function record(verdicts: Verdict[], minutes: number, control: Control): void {
+  const why = whyNoRecord(
+    verdicts,
+    breakages.map(({ name }) => name),
+    git('status', '--porcelain'),
+  );
+  if (why !== undefined) {
+    console.log(`not recorded: ${why}`);
+    return;
   }
-  return count('nobody') > 0 ? 1 : 0;
+  const machine = {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    kernel: release(),
+    node: process.version,
+  };
+  const [date, commit] = [new Date().toISOString(), git('rev-parse', 'HEAD')];
+  const whole: SabotageRecord = {
+    date,
+    commit,
+    machine,
+    minutes,
+    control,
+    rooms: byRoom(verdicts),
+    breakages: verdicts,
+  };
+  writeFileSync(recordPath, `${JSON.stringify(whole, null, 2)}\n`);
+  console.log(`recorded in ${recordPath}`);
 }
 
 process.exit(await main());

@@ -22,7 +22,7 @@ import { startVitest, type TestCase, type TestModule } from 'vitest/node';
 import type { ClaimResult } from '../spec/claim.ts';
 import { type Claim, claims, pageOf } from '../spec/claims.ts';
 import { environments } from '../spec/environment.ts';
-import { importsOf, targetOf } from '../spec/source.ts';
+import { reaches } from '../spec/source.ts';
 import { readCommandLine } from './lab/command-line.ts';
 import { gather } from './page/evidence.ts';
 import { pageText } from './page/page.ts';
@@ -167,20 +167,6 @@ function filesTouchedSince(revision: string): string[] {
   });
 }
 
-/** Whether `entry` or a file it imports, at any distance, is in `changed`. */
-function reaches(entry: string, changed: ReadonlySet<string>): boolean {
-  const seen = new Set([entry]);
-  for (const path of seen) {
-    if (changed.has(path)) return true;
-    if (!path.endsWith('.ts')) continue;
-    for (const { specifier } of importsOf(path, readFileSync(path, 'utf8'))) {
-      if (specifier === '#linear') seen.add('src/engine/linear.ts');
-      else if (specifier.startsWith('.')) seen.add(targetOf(path, specifier));
-    }
-  }
-  return false;
-}
-
 interface Selection {
   /** Specification files to run. */
   files: string[];
@@ -191,7 +177,7 @@ interface Selection {
 }
 
 /** Runs the specifications of a selection; the second value lists what went wrong beside claims. */
-async function run({ files, pattern }: Selection): Promise<[Finding[], string[]]> {
+async function run({ files, pattern }: Selection, first: boolean): Promise<[Finding[], string[]]> {
   const findings: Finding[] = [];
   const troubles: string[] = [];
   const progress = {
@@ -217,6 +203,7 @@ async function run({ files, pattern }: Selection): Promise<[Finding[], string[]]
     run: true,
     reporters: [progress],
     passWithNoTests: true,
+    bail: first ? 1 : 0,
     ...(pattern === undefined ? {} : { testNamePattern: pattern }),
   });
   await vitest.close();
@@ -236,13 +223,14 @@ export function report(outcomes: readonly Outcome[], troubles: readonly string[]
   return troubles.length > 0 || has('FAILED') || (has('SKIPPED') && !allowSkips) ? 1 : 0;
 }
 
-const usage = `npm run verify -- [ID…] [--changed [--since REVISION]] [--list] [--allow-skips] [--json] [--page] [--record]
+const usage = `npm run verify -- [ID…] [--changed [--since REVISION]] [--first] [--list] [--allow-skips] [--json] [--page] [--record]
 
   Runs every specification, or those of the given claims, and prints each claim with its status, evidence and twins.
   A run over everything writes ${reportPath} and ${pagePath}, one page with every claim.
 
   --changed       only what the changes since the last commit may touch
   --since REV     with --changed: since that revision
+  --first         ends at the first claim that fails; claims that it did not come to are left out
   --list          the register: id, sentence, and why a claim is pending; runs nothing
   --allow-skips   claims that this machine cannot check do not fail the run
   --json          prints the outcomes as JSON on standard output, everything else on standard error
@@ -256,7 +244,16 @@ async function main(): Promise<number> {
   const { values, positionals, misuse } = readCommandLine(
     'verify',
     usage,
-    { changed: flag, since: { type: 'string' }, list: flag, 'allow-skips': flag, record: flag, json: flag, page: flag },
+    {
+      changed: flag,
+      since: { type: 'string' },
+      first: flag,
+      list: flag,
+      'allow-skips': flag,
+      record: flag,
+      json: flag,
+      page: flag,
+    },
     true,
   );
   const unknown = positionals.filter((id) => !claims.some((row) => row.id === id));
@@ -277,11 +274,11 @@ async function main(): Promise<number> {
     console.log(whole || values.changed ? 'no specification is touched' : 'these claims have no specification yet');
   }
   const started = performance.now();
-  const [findings, troubles] = selection.files.length === 0 ? [[], []] : await run(selection);
+  const [findings, troubles] = selection.files.length === 0 ? [[], []] : await run(selection, values.first ?? false);
   const heldBefore = new Set<string>(JSON.parse(readFileSync(ledgerPath, 'utf8')));
   const settled = settle(selection.register, findings, heldBefore);
   const reported = new Set(findings.flatMap(({ result }) => result.ids));
-  const outcomes = values.changed ? settled.filter(({ id }) => reported.has(id)) : settled;
+  const outcomes = values.changed || values.first ? settled.filter(({ id }) => reported.has(id)) : settled;
   if (values.json) process.stdout.write(`${JSON.stringify({ claims: outcomes, troubles }, null, 2)}\n`);
   const status = report(outcomes, troubles, values['allow-skips'] ?? false);
   const seconds = Math.round(performance.now() - started) / 1000;

@@ -161,3 +161,17 @@ export function reachOf(tree: SourceTree, entry: string, aliases: Readonly<Recor
   }
   return reach;
 }
+
+/** Whether `entry` or a file it imports, at any distance, is in `changed`. */
+export function reaches(entry: string, changed: ReadonlySet<string>): boolean {
+  const seen = new Set([entry]);
+  for (const path of seen) {
+    if (changed.has(path)) return true;
+    if (!path.endsWith('.ts')) continue;
+    for (const { specifier } of importsOf(path, readFileSync(path, 'utf8'))) {
+      if (specifier === '#linear') seen.add('src/engine/linear.ts');
+      else if (specifier.startsWith('.')) seen.add(targetOf(path, specifier));
+    }
+  }
+  return false;
+}

@@ -42,3 +42,9 @@ export function broken(text: string, { find, put }: Breakage): string {
   const at = text.indexOf(find);
   return text.slice(0, at) + put + text.slice(at + find.length);
 }
+
+/** The room of a file: its folder in src, or the folder of the tree. */
+export function roomOf(path: string): string {
+  const [top = '', room = ''] = path.split('/');
+  return top === 'src' && room !== '' ? `src/${room}` : top;
+}

@@ -109,9 +109,23 @@ export const proof: readonly Breakage[] = [
   },
   {
     name: 'a sabotage that nobody notices passes',
-    find: "return count('nobody') > 0 ? 1 : 0;",
+    find: "return countOf(verdicts, 'nobody') > 0 ? 1 : 0;",
     put: 'return 0;',
     claims: [],
-    tests: ['test/unit/sabotage.test.ts'],
+    tests: ['test/unit/ledger-sabotage.test.ts'],
+  },
+  {
+    name: 'a part of the breakages is recorded as all of them',
+    find: "const tried = verdicts.filter(({ noticedBy }) => noticedBy !== 'not run');",
+    put: 'const tried = verdicts;',
+    claims: [],
+    tests: ['test/unit/ledger-sabotage.test.ts'],
+  },
+  {
+    name: 'a run of sabotage over a changed tree is recorded under its commit',
+    find: "return changes === '' ? undefined : ",
+    put: "return changes !== '' ? undefined : ",
+    claims: [],
+    tests: ['test/unit/ledger-sabotage.test.ts'],
   },
 ];

@@ -1,0 +1,186 @@
+/**
+ * A copy of the tree in which one breakage at a time is tried, and the order of its judges: the
+ * claims that promise it, at the first of which that fails the run ends; the tests that it names;
+ * and, where it is asked to be thorough, whatever specification or test reaches the changed file.
+ *
+ * A breakage of the engine is judged over engines that are built without optimisation: what they
+ * do is the same, and to build them takes an eighth of the time.
+ */
+import { spawn } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { reaches } from '../../spec/source.ts';
+import { type Breakage, broken } from '../../test/sabotage/breakage.ts';
+import type { Outcome } from '../verify.ts';
+import type { Control, Verdict } from './record.ts';
+
+/** One run of a judge gets so long, ms: a breakage may well hang it. */
+const judgeMs = 600_000;
+
+const built = ['build/fail2zig.node', 'build/engine.wasm', 'build/engine-scalar.wasm', 'build/matchers.json', 'dist'];
+const linked = ['node_modules', '.git', 'build/tools'];
+
+interface Ended {
+  /** null: it did not end. */
+  status: number | null;
+  out: string;
+}
+
+type Finding = Pick<Verdict, 'noticedBy' | 'by'>;
+
+/** Runs a program to its end, or stops its process group after judgeMs. */
+function run(cwd: string, args: string[]): Promise<Ended> {
+  const { NODE_V8_COVERAGE: _, ...env } = process.env;
+  const child = spawn(process.execPath, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
+  const parts: Buffer[] = [];
+  child.stdout.on('data', (part: Buffer) => parts.push(part));
+  return new Promise((resolve) => {
+    const late = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), judgeMs);
+    child.on('close', (status) => {
+      clearTimeout(late);
+      resolve({ status, out: Buffer.concat(parts).toString() });
+    });
+  });
+}
+
+/** What a failed judge said, short enough for a table. */
+const short = (text: string): string => text.replaceAll(/\s+/g, ' ').slice(0, 160);
+
+export class Scratch {
+  readonly #folder: string;
+  readonly #root: string;
+  #control: Control = { claims: [], tests: [] };
+
+  constructor(root: string, number: number, files: readonly string[]) {
+    this.#root = root;
+    this.#folder = join(root, 'build/sabotage', String(number));
+    rmSync(this.#folder, { recursive: true, force: true });
+    for (const path of files) this.#copy(path);
+    this.#copyBuilt();
+    for (const name of linked) {
+      if (existsSync(join(root, name))) symlinkSync(join(root, name), join(this.#folder, name));
+    }
+  }
+
+  #copy(path: string): void {
+    const [from, to] = [join(this.#root, path), join(this.#folder, path)];
+    if (!existsSync(from)) return;
+    mkdirSync(dirname(to), { recursive: true });
+    cpSync(from, to, { preserveTimestamps: true });
+  }
+
+  /** What is built, as new as the copy, so that only what a breakage touches is built again. */
+  #copyBuilt(): void {
+    for (const name of built) cpSync(join(this.#root, name), join(this.#folder, name), { recursive: true });
+  }
+
+  /** Claims and tests whose failures prove nothing, because they fail without a breakage. */
+  believe(control: Control): void {
+    this.#control = control;
+  }
+
+  /**
+   * Which of the claims and test files fail here without a breakage; those of `engine` also over
+   * engines without optimisation.
+   */
+  async control(claims: readonly string[], engine: readonly string[], tests: readonly string[]): Promise<Control> {
+    const failed = new Set(await this.#failedClaims(claims));
+    for (const build of ['build/engine.wasm', 'build/engine-scalar.wasm']) rmSync(join(this.#folder, build));
+    await this.#build('src/engine/engine.ts', true);
+    for (const id of await this.#failedClaims(engine)) failed.add(id);
+    this.#copyBuilt();
+    const failedTests: string[] = [];
+    if (await this.#testsFail(tests)) {
+      for (const file of tests) if (await this.#testsFail([file])) failedTests.push(file);
+    }
+    return { claims: [...failed].sort(), tests: failedTests };
+  }
+
+  async try(breakage: Breakage, path: string, thorough: boolean): Promise<Finding> {
+    const file = join(this.#folder, path);
+    const whole = readFileSync(file, 'utf8');
+    const { atime, mtime } = statSync(file);
+    try {
+      writeFileSync(file, broken(whole, breakage));
+      return await this.#judge(breakage, path, thorough);
+    } finally {
+      writeFileSync(file, whole);
+      utimesSync(file, atime, mtime);
+      this.#copyBuilt();
+    }
+  }
+
+  async #judge({ claims, tests = [] }: Breakage, path: string, thorough: boolean): Promise<Finding> {
+    if (!(await this.#build(path, path.startsWith('src/engine/')))) return { noticedBy: 'the build', by: '' };
+    const believed = this.#believed(tests);
+    const [promised] = await this.#failures(claims.filter((id) => !this.#control.claims.includes(id)));
+    if (promised !== undefined) return { noticedBy: 'its claim', by: promised };
+    if (await this.#testsFail(believed)) return { noticedBy: 'tests', by: believed.join(' ') };
+    if (!thorough) return { noticedBy: 'nobody', by: '' };
+    const [found] = await this.#failures(['--changed']);
+    if (found !== undefined) return { noticedBy: 'another claim', by: found };
+    const reaching = this.#believed(this.#testsThatReach(path));
+    const noticed = await this.#testsFail(reaching);
+    return noticed ? { noticedBy: 'tests', by: 'a test that reaches the file' } : { noticedBy: 'nobody', by: '' };
+  }
+
+  #believed(tests: readonly string[]): string[] {
+    return tests.filter((file) => !this.#control.tests.includes(file));
+  }
+
+  /** Builds what is made of a file; false where that cannot be done. */
+  async #build(path: string, unoptimized: boolean): Promise<boolean> {
+    if (/^(native|scripts)\//.test(path) && (await run(this.#folder, ['scripts/native.mjs'])).status !== 0)
+      return false;
+    if (!/^(src|scripts)\//.test(path)) return true;
+    const flags = unoptimized ? ['--unoptimized'] : [];
+    return (await run(this.#folder, ['scripts/build.ts', '--quiet', ...flags])).status === 0;
+  }
+
+  /** `ID: assertion` of each claim that fails; the run ends with the first one, or not. */
+  async #failures(selection: readonly string[], first = true): Promise<string[]> {
+    if (selection.length === 0) return [];
+    const flags = ['--json', '--allow-skips', ...(first ? ['--first'] : [])];
+    const { status, out } = await run(this.#folder, ['scripts/verify.ts', ...flags, ...selection]);
+    if (status === null) return [`it did not end within ${judgeMs / 1000} s`];
+    // What it says, not its status: verify may be what is broken.
+    const { claims, troubles } = reportOf(out);
+    const failed = claims.filter(({ id, status: its }) => its === 'FAILED' && !this.#control.claims.includes(id));
+    return [...failed.map(({ id, evidence }) => short(`${id}: ${evidence}`)), ...troubles.map(short)];
+  }
+
+  async #failedClaims(ids: readonly string[]): Promise<string[]> {
+    return (await this.#failures(ids, false)).map((line) => line.split(':', 1)[0]!);
+  }
+
+  async #testsFail(files: readonly string[]): Promise<boolean> {
+    if (files.length === 0) return false;
+    return (await run(this.#folder, ['node_modules/vitest/vitest.mjs', 'run', '--bail=1', ...files])).status !== 0;
+  }
+
+  #testsThatReach(path: string): string[] {
+    const changed = new Set([path]);
+    const files = globSync('test/{unit,property,corpus}/**/*.test.ts', { cwd: this.#root });
+    return files.filter((file) => reaches(file, changed));
+  }
+}
+
+/** What verify printed for machines; where it printed nothing of use, it failed. */
+function reportOf(out: string): { claims: Outcome[]; troubles: string[] } {
+  try {
+    return JSON.parse(out) as { claims: Outcome[]; troubles: string[] };
+  } catch {
+    return { claims: [], troubles: ['verify did not report'] };
+  }
+}

@@ -1,0 +1,48 @@
+/** What a run of sabotage says of itself: the score, the table by room, and what is recorded. */
+import { expect, test } from 'vitest';
+import {
+  byRoom,
+  exitStatus,
+  type Notice,
+  score,
+  table,
+  type Verdict,
+  whyNoRecord,
+} from '../../scripts/sabotage/record.ts';
+
+const verdict = (name: string, file: string, noticedBy: Notice): Verdict => ({
+  ...{ name, file, noticedBy },
+  ...{ claims: ['FM-2'], by: '', seconds: 1 },
+});
+const verdicts = [
+  verdict('a', 'src/state/load.ts', 'its claim'),
+  verdict('b', 'src/state/save.ts', 'tests'),
+  verdict('c', 'native/peer.cc', 'its claim'),
+  verdict('d', 'src/daemon.ts', 'the build'),
+];
+
+test('the table counts by room, the line by who noticed', () => {
+  expect(byRoom(verdicts)).toEqual({
+    native: { 'its claim': 1 },
+    'src/daemon.ts': { 'the build': 1 },
+    'src/state': { 'its claim': 1, tests: 1 },
+  });
+  expect(table(verdicts).split('\n').at(-1)).toMatch(/^src\/state {6}\s+1\s+0\s+1\s+0\s+0\s+0$/);
+  expect(score(verdicts)).toBe(
+    '4 breakages noticed: 2 by its claim, 0 by another claim, 1 by tests, 1 by the build, 0 by nobody, 0 not run',
+  );
+});
+
+test('one that nobody notices fails the run', () => {
+  expect(exitStatus(verdicts)).toBe(0);
+  expect(exitStatus([...verdicts, verdict('e', 'src/log.ts', 'nobody')])).toBe(1);
+});
+
+test('a part is not recorded as the whole, nor a tree that no commit holds', () => {
+  const names = verdicts.map(({ name }) => name);
+  expect(whyNoRecord(verdicts, names, '')).toBeUndefined();
+  expect(whyNoRecord(verdicts, [...names, 'e'], '')).toMatch(/^this is a part: 1 of 5 /);
+  const late = [...verdicts, verdict('e', 'src/log.ts', 'not run')];
+  expect(whyNoRecord(late, [...names, 'e'], '')).toMatch(/^this is a part: 1 of 5 /);
+  expect(whyNoRecord(verdicts, names, ' M src/log.ts')).toBe('the working tree has changes that no commit holds');
+});
