@@ -292,7 +292,8 @@ claim(
   async (examine) => {
     const [record, newest] = allRecorded() as [Verdicts, Verdicts];
     const filters = new Set(record.rows.map(([filter]) => filter));
-    assert.deepEqual([...filters].sort(), [...twenty].sort(), 'each of the twenty filters has lines in the record');
+    const without = twenty.filter((name) => !filters.has(name));
+    assert.deepEqual(without, [], 'filters of the twenty without lines in the record');
     assert.ok(
       [...twenty].every((name) => knownFilters.some((filter) => filter.name === name)),
       'and is built in',
@@ -307,7 +308,7 @@ claim(
     }
     const only = differences.filter(({ theirs }) => theirs === null).length;
     const twice = differences.filter(({ reason }) => reason?.startsWith('one attempt')).length;
-    return `${record.rows.length} lines of our corpus for ${filters.size} filters: ${agree} as fail2ban ${record.version}, ${only} that only ours knows, ${twice} counted once here, ${differences.length - only - twice} others, each with its reason (npm run compare); of ${newest.rows.length} lines ${beside.agree} as fail2ban ${newest.version}, its newest revision, ${beside.differences.length} others with reasons`;
+    return `${record.rows.length} lines of our corpus for ${filters.size} filters, the twenty among them: ${agree} as fail2ban ${record.version}, ${only} that only ours knows, ${twice} counted once here, ${differences.length - only - twice} others, each with its reason (npm run compare); of ${newest.rows.length} lines ${beside.agree} as fail2ban ${newest.version}, its newest revision, ${beside.differences.length} others with reasons`;
   },
   [
     twin(
