@@ -421,6 +421,11 @@ const claimRows: readonly Row[] = [
     'One daemon holds a firewall table, a state file and a socket; its end, whatever it was, ends its lock.',
   ],
   [
+    'X-states',
+    'tampering',
+    'A state file of every form that was ever written keeps its bans; one of a newer program is set aside whole, with the reason.',
+  ],
+  [
     'X-neighbours',
     'denial',
     'Neighbour discovery passes whatever is banned, so a ban never takes the host off the net.',

@@ -16,11 +16,12 @@ import * as layout from './layout.ts';
 import { secondsMax } from './records.ts';
 
 /**
- * Number of this form of entries. A file of the form before is read as well: it knew no rows, and
- * its entries have none.
+ * Number of this form of entries. Files of the forms before are read as well: the second knew no
+ * rows, the first no sub-counts either, hence no findtimes.
  */
 export const savedTableLayout = 3;
 const layoutWithoutRows = 2;
+const layoutWithoutCounts = 1;
 
 /** Memory of a running engine, and what it must be asked. */
 export interface TableMemory {
@@ -121,17 +122,19 @@ export function restoreTable(
 ): RestoringTable | null {
   const [key = 0, step = 0, steps = 0, ...rest] = saved.note;
   const jails = jailOf.length;
-  const uppers = saved.note.subarray(3 + 5 * jails);
+  const noted = jails * (saved.layout === layoutWithoutCounts ? 1 : 5);
+  const uppers = saved.note.subarray(3 + noted);
   const isKnown =
-    (saved.layout === savedTableLayout || (saved.layout === layoutWithoutRows && uppers.length === 0)) &&
+    (saved.layout === savedTableLayout ||
+      ([layoutWithoutRows, layoutWithoutCounts].includes(saved.layout) && uppers.length === 0)) &&
     (key === 8 || key === 16) &&
     (step === 2 || step === 4) &&
-    rest.length >= 5 * jails &&
+    rest.length >= noted &&
     uppers.length % layout.UPPER_BYTES === 0 &&
     saved.entryBytes === layout.entrySize(key, step, steps);
   if (!isKnown) return null;
-  const last = Buffer.from(rest.slice(jails, 5 * jails));
-  const findtimes = jailOf.map((_, jail) => Math.max(1, last.readUInt32LE(4 * jail)));
+  const last = Buffer.from(rest.slice(jails, noted));
+  const findtimes = last.length === 0 ? [] : jailOf.map((_, jail) => Math.max(1, last.readUInt32LE(4 * jail)));
   const prefixes = rest.slice(0, jails);
   const form = { size: saved.entryBytes, key, step, steps, prefixes, jailOf, findtimes, uppers };
   return new RestoringTable(memory, form, now, clockStep);

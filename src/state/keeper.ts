@@ -130,7 +130,6 @@ export class StateKeeper {
         const step = stepBetween(table.time, table.clock, now, this.#bootTime());
         if (step !== 0) log.warn('the clock was set since the state was saved', { seconds: step });
         restoring = engine.restoreTable(table, jailOf, now, step);
-        if (restoring === null) log.warn('saved table is of another form, left out', { path });
         return restoring !== null;
       },
       entries: (bytes: Buffer) => restoring?.take(bytes),

@@ -3,9 +3,10 @@
  * disk may hold.
  *
  * The whole file is checked first (structure, every field, checksum) and only then handed over, in
- * a second pass, so a damaged file has no effect at all. Memory is one section, whatever the file's
- * length. A file that is damaged, cut, of a newer version, or not ours alone is renamed to
- * `<path>.damaged-<time>` for people to look at. Claim: T-02b, FM-2.
+ * a second pass, so a damaged file has no effect at all (a visitor that refuses the table forgets the
+ * positions that came before it). Memory is one section, whatever the file's length. A file that is
+ * damaged, cut, of a newer version, or not ours alone is renamed to `<path>.damaged-<time>` for
+ * people to look at. Claim: T-02b, FM-2.
  */
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs';
@@ -44,7 +45,7 @@ export interface LoadedTable {
 /** Who takes the content of a valid file. */
 export interface StateVisitor {
   position(position: ReadPosition): void;
-  /** Answers whether the entries are wanted; a build with another layout does not want them. */
+  /** Answers whether it can read the entries: a file with others is set aside. */
   table(table: LoadedTable): boolean;
   /** Entries in order, whole ones; the bytes are only lent. */
   entries(bytes: Buffer): void;
@@ -161,7 +162,6 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
   let clock: BootTime | undefined;
   let jails: string[] | null = null;
   let table: LoadedTable | null = null;
-  let wanted = false;
   let histories = 0;
   let cursors = 0;
   let ignored = 0;
@@ -191,11 +191,12 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
     } else if (tag === format.sectionTag.tableHead) {
       if (table !== null) damaged('it describes its table twice');
       table = { ...readTableHead(bytes, jails), time: state.time, clock };
-      wanted = visitor?.table(table) ?? false;
+      if (visitor?.table(table) === false)
+        damaged(`its table has form ${table.layout}, which this program does not read`);
     } else if (tag === format.sectionTag.tableEntries) {
       if (table === null || length % table.entryBytes !== 0) damaged('its table is cut in the middle');
       state.tableBytes += length;
-      if (wanted) visitor!.entries(bytes);
+      visitor?.entries(bytes);
     } else if (tag === format.sectionTag.histories) {
       if (++histories > historiesMax) damaged('it holds too many histories');
       const history = format.decodeHistory(bytes);

@@ -88,6 +88,18 @@ export const state: readonly Breakage[] = [
     claims: ['T-02b'],
   },
   {
+    name: 'a table without findtimes is not read',
+    find: '[layoutWithoutRows, layoutWithoutCounts].includes(saved.layout)',
+    put: '[layoutWithoutRows].includes(saved.layout)',
+    claims: ['X-states'],
+  },
+  {
+    name: 'a table of another form is left out, and written over',
+    find: 'if (visitor?.table(table) === false)',
+    put: 'if (visitor?.table(table) === undefined && visitor !== null)',
+    claims: ['X-states'],
+  },
+  {
     name: 'the state is not saved at the stop',
     find: '      await this.#save(readers);\n    };',
     put: '    };',
