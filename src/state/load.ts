@@ -3,10 +3,10 @@
  * disk may hold.
  *
  * The whole file is checked first (structure, every field, checksum) and only then handed over, in
- * a second pass, so a damaged file has no effect at all (a visitor that refuses the table forgets the
- * positions that came before it). Memory is one section, whatever the file's length. A file that is
- * damaged, cut, of a newer version, or not ours alone is renamed to `<path>.damaged-<time>` for
- * people to look at. Claim: T-02b, FM-2.
+ * a second pass, so a damaged file has no effect at all (a visitor that refuses the table forgets
+ * the positions that came before it). Memory is one section, whatever the file's length. A file
+ * that is damaged, cut, of a newer version, or not ours alone is renamed to `<path>.damaged-<time>`
+ * for people to look at. Claim: T-02b, FM-2.
  */
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs';
