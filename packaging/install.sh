@@ -87,7 +87,7 @@ if [ "$uninstall" = yes ]; then
     "$prefix/bin/fail2zig" remove || echo 'install.sh: rules may be left in the kernel' >&2
     rm -rf "$prefix/bin/fail2zig" "$prefix/bin/fail2zig-client" "$prefix/bin/fail2zig-fleet" \
       /etc/systemd/system/fail2zig.service /etc/systemd/system/fail2zig-fleet.service \
-      /etc/fail2zig.toml /var/lib/fail2zig /var/lib/fail2zig-fleet /var/lib/private/fail2zig-fleet /run/fail2zig
+      /etc/fail2zig.toml /etc/fail2zig.d /var/lib/fail2zig /var/lib/fail2zig-fleet /var/lib/private/fail2zig-fleet /run/fail2zig
     if getent group fail2zig >/dev/null; then groupdel fail2zig || true; fi
   fi
   echo 'fail2zig is gone.'
@@ -156,6 +156,7 @@ else
   ln -sf fail2zig "$prefix/bin/fail2zig-client"
   ln -sf fail2zig "$prefix/bin/fail2zig-fleet"
   if [ ! -e /etc/fail2zig.toml ]; then install -m 0644 -o root -g root "$scratch/tree/etc/fail2zig.toml" /etc/fail2zig.toml; fi
+  mkdir -p -m 0755 /etc/fail2zig.d
   for unit in fail2zig fail2zig-fleet; do
     if [ -f "$scratch/tree/lib/systemd/system/$unit.service" ] && [ -d /etc/systemd/system ]; then
       sed "s,/usr/bin/,$prefix/bin/,g" "$scratch/tree/lib/systemd/system/$unit.service" >"/etc/systemd/system/$unit.service"

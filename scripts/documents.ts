@@ -99,6 +99,7 @@ says otherwise.
 ${sections.join('')}.Sh FILES
 ${tagged([
   ['Pa /etc/fail2zig.toml', 'The configuration.'],
+  ['Pa /etc/fail2zig.d/*.toml', 'What continues it, in the order of names.'],
   ['Pa /run/fail2zig/fail2zig.sock', 'The socket of fail2zig-client.'],
   ['Pa /var/lib/fail2zig/state', 'Bans, open windows and positions in logs.'],
   ['Pa /var/lib/fail2zig/state.history', 'The records of bans and commands.'],
@@ -162,11 +163,27 @@ says so beforehand.
 .Pp
 Durations are whole seconds, or "30s", "10m", "1h", "1d", "1w", "1d 12h".
 Sizes are written "64MB", where MB is 1024 x 1024 bytes.
+.Pp
+Beside the file, those of
+.Pa /etc/fail2zig.d
+whose names end in
+.Dq .toml
+are read in the order of their names, each by itself: tables are joined, and
+.Dq [[filter]]
+is continued.
+A key that two files set is refused with both places.
+What holds for the file holds for each of them, and for the directory.
+With
+.Fl -config Ar NAME.toml
+the directory is
+.Pa NAME.d .
 .Sh TABLES
 ${tables.join('')}.Sh FILES
 .Bl -tag -width Ds
 .It Pa /etc/fail2zig.toml
 Belongs to root; nobody else may write it.
+.It Pa /etc/fail2zig.d/*.toml
+Continue it. The same holds for them and their directory.
 .El
 .Sh EXAMPLES
 .Bd -literal -offset 2n
@@ -222,6 +239,14 @@ refused with its line and column, and nothing is changed: \`fail2zig check\` say
 seconds, or \`"30s"\`, \`"10m"\`, \`"1h"\`, \`"1d"\`, \`"1w"\`, \`"1d 12h"\`. Sizes are written \`"64MB"\`, where MB is
 1024 × 1024 bytes. [config/fail2zig.toml](../config/fail2zig.toml) is a file to begin with, [docs/filters.md](filters.md) says
 how patterns are written.
+
+Beside the file, \`/etc/fail2zig.d/*.toml\` are read in the order of their names, each by itself: a jail or a few keys in a
+file of their own, which a package, a role or a colleague puts there. Tables are joined (\`[jails.sshd]\` may stand in two
+files, each with keys of its own), \`[[filter]]\` is continued. A key that two files set is refused, and both places are
+named: to change one, change it where it stands. Every file, and the directory, is held to what holds for the first:
+nobody but its owner may decide what stands in it, and one mistake refuses all of them, each named with file, line and
+column. Names that begin with a dot are passed over, others that do not end in \`.toml\` with a warning. For
+\`--config NAME.toml\` the directory is \`NAME.d\`.
 ${tables.join('')}`;
 }
 

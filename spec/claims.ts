@@ -442,6 +442,11 @@ const claimRows: readonly Row[] = [
   ],
   ['X-repair', 'failures', 'What others flush or edit of our tables is noticed and made again, with the bans in it.'],
   [
+    'X-pieces',
+    'product',
+    'Files beside the configuration continue it in the order of their names, each held to the same; a key set twice is refused.',
+  ],
+  [
     'X-reload',
     'product',
     'A reload is taken whole or not at all, and then goes on as a start with it would; windows and bans stay.',

@@ -30,7 +30,7 @@ export function librariesOf(executable: string): string[] {
 
 /** What the layer holds, below `home`. */
 function writeRoot(home: string, executable: string): void {
-  for (const folder of ['usr/bin', 'etc', 'var/lib/fail2zig', 'run/fail2zig', 'proc', 'var/log']) {
+  for (const folder of ['usr/bin', 'etc/fail2zig.d', 'var/lib/fail2zig', 'run/fail2zig', 'proc', 'var/log']) {
     mkdirSync(join(home, folder), { recursive: true });
   }
   linkSync(executable, join(home, 'usr/bin/fail2zig'));

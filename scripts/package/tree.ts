@@ -40,6 +40,7 @@ export function writeTree(home: string, executable: string): void {
   linkSync(executable, join(home, 'usr/bin/fail2zig'));
   for (const name of ['fail2zig-client', 'fail2zig-fleet']) symlinkSync('fail2zig', join(home, 'usr/bin', name));
   put('etc/fail2zig.toml', writeSuggestion(packaged));
+  mkdirSync(join(home, 'etc/fail2zig.d'));
   copy('packaging/debian/copyright', 'usr/share/doc/fail2zig/copyright');
   put('usr/share/doc/fail2zig/changelog.gz', compressed(readFileSync(join(root, 'CHANGELOG.md'))));
   for (const path of globSync('systemd/*.service', { cwd: root })) copy(path, `lib/systemd/system/${basename(path)}`);

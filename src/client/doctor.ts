@@ -13,7 +13,7 @@ import { namedFiles, publishedPorts, unreadLogs } from '../commands/check.ts';
 import type { Compiled } from '../config/compile.ts';
 import type { FleetConfig } from '../config/fleet.ts';
 import { fleetLagSeconds, silentLogSeconds, tailBytes } from '../config/limits.ts';
-import { loadConfig } from '../config/load.ts';
+import { type Loaded, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problem.ts';
 import type { Status } from '../control/answers.ts';
 import { Examiner } from '../engine/examiner.ts';
@@ -45,10 +45,10 @@ const skipped = (link: string, says: string, mend: string): Finding => ({ link, 
 
 /** Each finding as soon as it is made. */
 export async function* examine(path: string, socket: string, now = Date.now() / 1000): AsyncGenerator<Finding> {
-  let compiled: Compiled | undefined;
+  let compiled: Loaded | undefined;
   try {
     compiled = loadConfig(path);
-    yield ok('configuration', `${path} can be used: jails ${names(compiled.config.jails)}`);
+    yield ok('configuration', `${compiled.files.join(', ')} can be used: jails ${names(compiled.config.jails)}`);
     for (const text of compiled.warnings) yield warning('configuration', text, 'fail2zig check says more');
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

@@ -9,10 +9,10 @@ import { closeSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isSea } from 'node:sea';
 import { hasDestinationNat } from '../backends/destination-nat.ts';
-import type { Compiled } from '../config/compile.ts';
 import { formatDuration } from '../config/duration.ts';
 import type { OperatorFilter } from '../config/filter.ts';
-import { defaultConfigPath, loadConfig } from '../config/load.ts';
+import { defaultConfigPath, type Loaded, loadConfig } from '../config/load.ts';
+import { piecesDirectory } from '../config/pieces.ts';
 import { formatPorts } from '../config/port.ts';
 import { ConfigError, type Problem } from '../config/problem.ts';
 import { formatSize } from '../config/size.ts';
@@ -27,7 +27,7 @@ import { coreArguments, coreEnvironment, exitConfig, handedAddon, handedRecord }
 
 export const usage = `fail2zig check: say whether the configuration can be used, or why not
 
-  --config FILE   the configuration (${defaultConfigPath})
+  --config FILE   the configuration (${defaultConfigPath}); with NAME.toml, NAME.d/*.toml
   --json          one JSON object on one line
   --suggest       print a configuration for this host instead: its services, their
                   logs or the journal, the ports of its sshd; changes nothing
@@ -132,7 +132,7 @@ export async function publishedPorts(jails: JailConfig[]): Promise<string[]> {
   ];
 }
 
-function asJson({ config, warnings, filters }: Compiled): object {
+function asJson({ config, warnings, filters, files }: Loaded): object {
   const jails = config.jails.map((jail) => ({
     name: jail.name,
     filter: jail.filter,
@@ -146,13 +146,15 @@ function asJson({ config, warnings, filters }: Compiled): object {
     ignore,
     tags,
   }));
-  return { ok: true, path: config.path, filters: own, jails, warnings };
+  return { ok: true, path: config.path, files, filters: own, jails, warnings };
 }
 
-function summary({ config, warnings, filters }: Compiled): string {
+function summary({ config, warnings, filters, files }: Loaded): string {
   const { memory, firewall } = config;
+  const beside = files.length - 1;
+  const more = beside === 0 ? '' : ` and ${count(beside, 'file')} of ${printable(piecesDirectory(config.path))}`;
   const lines = [
-    `OK ${printable(config.path)}`,
+    `OK ${printable(config.path)}${more}`,
     `memory ceiling ${formatSize(memory.ceilingBytes)}, ${memory.evictionPolicy}; firewall ${firewall.backend}`,
     ...filters.map(filterLine),
     ...config.jails.flatMap(jailLines),

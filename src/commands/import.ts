@@ -6,6 +6,7 @@
 import { closeSync, constants, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { defaultConfigPath } from '../config/load.ts';
+import { readPieces } from '../config/pieces.ts';
 import { databaseOf, databasePath } from '../import/database.ts';
 import { type Imported, importTree } from '../import/import.ts';
 import { exitOf, reportJson, reportText } from '../import/report.ts';
@@ -74,7 +75,16 @@ export async function run(argv: string[]): Promise<number> {
     ? `${jsonText({ ...reportJson(imported, written, exit), tried })}\n`
     : reportText(imported, written, tried.map(comparisonText));
   (output === '-' && isWritten ? process.stderr : process.stdout).write(report);
+  if (isWritten && output !== '-') tellPieces(output);
   return exit;
+}
+
+/** Says what is read with the written file. */
+function tellPieces(output: string): void {
+  const [, ...beside] = readPieces(output).pieces.map(({ path }) => printable(path));
+  if (beside.length === 0) return;
+  const hint = `\`fail2zig check --config ${printable(output)}\` says whether they fit together`;
+  process.stderr.write(`fail2zig import: read with it: ${beside.join(', ')}; ${hint}\n`);
 }
 
 /** The jails with translated filters over the lines of the logs. */

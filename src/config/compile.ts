@@ -3,7 +3,7 @@
  * everything wrong with it. Pure: what it must know of the host (groups, filters) is handed in.
  * Input: any text. It returns or throws ConfigError, nothing else.
  */
-import { parse, TomlDate, TomlError, type TomlTable } from 'smol-toml';
+import { TomlDate, type TomlTable } from 'smol-toml';
 import type { z } from 'zod';
 import { jailsMax, messageFieldsMax, timezonesMax } from '../limits.ts';
 import { printable } from '../text/printable.ts';
@@ -15,20 +15,9 @@ import { type FleetConfig, resolveFleet, withFleetJail } from './fleet.ts';
 import { foreignHint } from './foreign-keys.ts';
 import { resolveJournal } from './journal-match.ts';
 import type { KnownFilter } from './known-filters.ts';
-import { configProblemsMax, tomlDepthMax, tomlMistakesMax, tomlStatementsMax } from './limits.ts';
-import {
-  dotted,
-  type KeyMap,
-  locateKeys,
-  offsetAt,
-  offsetWithin,
-  type Path,
-  pathKey,
-  positionAt,
-  type Statement,
-} from './locate.ts';
+import { dotted, offsetWithin, type Path, pathKey } from './locate.ts';
 import { nearest } from './nearest.ts';
-import { ConfigError, type Problem, type ProblemKind } from './problem.ts';
+import type { ProblemKind } from './problem.ts';
 import {
   type Document,
   defaultSettings,
@@ -39,10 +28,8 @@ import {
   type RefusedParams,
   schema,
 } from './schema.ts';
+import { type Found, type Piece, TomlPieces } from './toml.ts';
 import { isLoopback, parseJailName } from './values.ts';
-
-const openText = 'the text must end on its line, with the quote that it began with';
-const escapes = "in single quotes a backslash stands for itself: '\\S+'";
 
 /** What of the host a configuration refers to. */
 export interface Surroundings {
@@ -66,175 +53,47 @@ export interface Compiled {
  * The record for `text`, which was read from `path`; throws ConfigError with every problem found.
  */
 export function compileConfig(text: string, path: string, surroundings: Surroundings): Compiled {
-  const reader = new Reader(text, path, surroundings);
-  return reader.read();
+  return compilePieces([{ path, text }], surroundings);
 }
 
-/** A problem by its offset. What only a shown problem needs is worked out when it is shown. */
-interface Found {
-  kind: ProblemKind;
-  path: Path;
-  offset: number;
-  reason: string;
-  hint?: string | (() => string | undefined);
+/** The same of a file and of those that stand beside it, which continue it. */
+export function compilePieces(pieces: readonly Piece[], surroundings: Surroundings): Compiled {
+  return new Reader(pieces, surroundings).read();
 }
 
 class Reader {
-  private readonly text: string;
+  private readonly document: TomlPieces;
   private readonly path: string;
   private readonly surroundings: Surroundings;
-  private readonly keys: KeyMap;
-  private readonly problems: Found[] = [];
   private readonly warnings: string[] = [];
   private filters: OperatorFilter[] = [];
   /** Filters a jail may name: built in, and the operator's, whether or not they are usable. */
   private known: readonly KnownFilter[];
 
-  constructor(text: string, path: string, surroundings: Surroundings) {
-    this.text = text;
-    this.path = path;
+  constructor(pieces: readonly Piece[], surroundings: Surroundings) {
+    this.document = new TomlPieces(pieces);
+    this.path = pieces[0].path;
     this.surroundings = surroundings;
-    this.keys = locateKeys(text);
     this.known = surroundings.filters;
   }
 
   read(): Compiled {
-    const table = this.parseToml();
+    const { document } = this;
+    const table = document.parse();
     const checked = schema.safeParse(withoutDates(table));
     for (const issue of checked.error?.issues ?? []) this.addIssue(issue, table);
     // Where text was passed over, what is missing may have stood there.
-    if (this.problems.length > 0 || !checked.success) throw this.error();
+    if (document.isRefused || !checked.success) throw document.error();
     const config = this.resolve(withFleetJail(checked.data));
     const fleet = resolveFleet(checked.data.fleet, this.warnings, (kind, key, reason, hint) =>
       this.add(kind, ['fleet', key], this.valueOffset(['fleet', key]), reason, hint),
     );
-    if (this.problems.length > 0) throw this.error();
+    if (document.isRefused) throw document.error();
     return { config, warnings: this.warnings, filters: this.filters, ...(fleet && { fleet }) };
   }
 
-  private error(): ConfigError {
-    const sorted = this.problems.toSorted((one, other) => one.offset - other.offset);
-    const kept = sorted.slice(0, configProblemsMax).map((found) => this.shown(found));
-    return new ConfigError(printable(this.path), kept, sorted.length - kept.length);
-  }
-
-  private shown({ kind, path, offset, reason, hint }: Found): Problem {
-    const { line, column } = positionAt(this.text, offset);
-    const problem: Problem = { kind, line, column, key: printable(dotted(path)), reason };
-    const said = typeof hint === 'function' ? hint() : hint;
-    if (said !== undefined) problem.hint = said;
-    return problem;
-  }
-
   private add(kind: ProblemKind, path: Path, offset: number, reason: string, hint?: Found['hint']): void {
-    this.problems.push({ kind, path, offset, reason, hint });
-  }
-
-  // --- TOML --------------------------------------------------------------------------------------
-
-  /** The document; where a statement is no TOML, what is left when it is passed over. */
-  private parseToml(): TomlTable {
-    const { tooDeep } = this.keys;
-    if (tooDeep !== undefined) {
-      this.add('syntax', [], tooDeep, `a key has more than ${tomlDepthMax} parts`);
-      throw this.error();
-    }
-    const first = this.keys.statements[tomlStatementsMax];
-    if (first !== undefined) {
-      this.add('syntax', [], first.start, `the file defines more than ${tomlStatementsMax} keys and tables`);
-      throw this.error();
-    }
-    let rest = this.text;
-    for (let mistakes = 0; ; mistakes++) {
-      try {
-        return parse(rest, { maxDepth: tomlDepthMax, unsafeKeyBehaviour: 'throw' });
-      } catch (error) {
-        if (!(error instanceof TomlError)) throw error;
-        const offset = offsetAt(this.text, error.line, error.column);
-        this.addTomlError(error, offset);
-        const without = mistakes < tomlMistakesMax ? this.blank(rest, offset) : rest;
-        if (without === rest) throw this.error();
-        rest = without;
-      }
-    }
-  }
-
-  private addTomlError(error: TomlError, offset: number): void {
-    const reason = error.message.slice('Invalid TOML document: '.length).split('\n', 1)[0];
-    const statement = this.statementAt(offset);
-    if (statement?.duplicateOf !== undefined) {
-      const first = positionAt(this.text, statement.duplicateOf);
-      this.add('duplicate', statement.path, offset, `is defined twice, first on line ${first.line}`);
-    } else if (reason.startsWith('trying to redefine')) {
-      this.add('duplicate', this.pathAt(offset, statement), offset, 'redefines a key or table that has a value');
-    } else if (reason === 'document contains an unsafe property') {
-      // `__proto__` and `constructor`: no key of ours, and harmful in careless hands.
-      this.add('unknown-key', this.pathAt(offset, statement), offset, 'unknown key');
-    } else {
-      this.addSyntaxError(printable(reason), offset, statement);
-    }
-  }
-
-  private addSyntaxError(reason: string, offset: number, statement: Statement | undefined): void {
-    const unquoted = this.unquotedValue(statement);
-    if (statement && unquoted?.text === '') {
-      this.add('syntax', statement.path, unquoted.offset, 'a value is missing after "="');
-    } else if (statement && unquoted) {
-      this.add('syntax', statement.path, unquoted.offset, reason, `text stands in quotes: "${unquoted.text}"`);
-    } else {
-      const isOpen = /in strings|unfinished/.test(reason) && ['\n', undefined].includes(this.text[offset]);
-      const hint = isOpen ? openText : reason.includes('escape sequence') ? escapes : undefined;
-      this.add('syntax', this.pathAt(offset, statement), offset, reason, hint);
-    }
-  }
-
-  /**
-   * The value of a refused statement where it is a run of harmless characters without quotes, or
-   * nothing at all.
-   */
-  private unquotedValue(statement: Statement | undefined): { text: string; offset: number } | undefined {
-    const place = statement && !statement.header ? this.keys.places.get(pathKey(statement.path)) : undefined;
-    if (!place || !statement || place.value > statement.end) return undefined;
-    if (!this.text.slice(place.key, place.value).includes('=')) return undefined;
-    const [line] = this.text.slice(place.value, statement.end).split('\n', 1);
-    const value = line.split('#', 1)[0].trim();
-    return /^[A-Za-z0-9_./:,* -]{0,60}$/.test(value) ? { text: value, offset: place.value } : undefined;
-  }
-
-  private statementAt(offset: number): Statement | undefined {
-    return this.keys.statements.findLast((statement) => statement.start <= offset);
-  }
-
-  /** The path of the last key at or before `offset` within its statement. */
-  private pathAt(offset: number, statement: Statement | undefined): Path {
-    if (!statement) return [];
-    // smol-toml points at the start of a statement when it means what the whole statement defines.
-    if (offset <= statement.start + (statement.header ? 2 : 0)) return statement.path;
-    let best: { path: Path; key: number } = { path: statement.path, key: -1 };
-    for (const place of this.keys.places.values()) {
-      if (place.key >= statement.start && place.key <= offset && place.key >= best.key) best = place;
-    }
-    return best.path;
-  }
-
-  /**
-   * `text` with the statement at `offset` (a header with all that stands below it) overwritten by
-   * spaces.
-   */
-  private blank(text: string, offset: number): string {
-    const statement = this.statementAt(offset);
-    let start = text.lastIndexOf('\n', offset - 1) + 1;
-    let end = text.indexOf('\n', offset);
-    if (end === -1) end = text.length;
-    if (statement) {
-      start = Math.min(start, statement.start);
-      end = Math.max(end, statement.end);
-      if (statement.header) {
-        const next = this.keys.statements.find((other) => other.header && other.start > statement.start);
-        end = next ? next.start : text.length;
-      }
-    }
-    return text.slice(0, start) + text.slice(start, end).replace(/[^\n]/g, ' ') + text.slice(end);
+    this.document.add(kind, path, offset, reason, hint);
   }
 
   // --- Shape -------------------------------------------------------------------------------------
@@ -273,11 +132,11 @@ class Reader {
   }
 
   private keyOffset(path: Path): number {
-    return this.keys.places.get(pathKey(path))?.key ?? this.parentOffset(path);
+    return this.document.places.get(pathKey(path))?.key ?? this.parentOffset(path);
   }
 
   private valueOffset(path: Path): number {
-    return this.keys.places.get(pathKey(path))?.value ?? this.parentOffset(path);
+    return this.document.places.get(pathKey(path))?.value ?? this.parentOffset(path);
   }
 
   /**
@@ -286,7 +145,7 @@ class Reader {
    */
   private parentOffset(path: Path): number {
     for (let length = path.length - 1; length > 0; length--) {
-      const place = this.keys.places.get(pathKey(path.slice(0, length)));
+      const place = this.document.places.get(pathKey(path.slice(0, length)));
       if (place) return place.value;
     }
     return 0;
@@ -381,7 +240,7 @@ class Reader {
       const missing = reason === 'is missing';
       const located = missing ? path : this.locatedPath(path);
       const start = missing ? this.parentOffset(path) : this.valueOffset(located);
-      const offset = within === undefined ? start : offsetWithin(this.text, start, within);
+      const offset = within === undefined ? start : offsetWithin(this.document.text, start, within);
       this.add(missing ? 'missing' : 'value', located, offset, reason, hint);
     };
     const names = builtIn.map(({ name }) => name);
@@ -399,10 +258,10 @@ class Reader {
    * without its list.
    */
   private locatedPath(full: Path): Path {
-    const listed = full[3] !== 0 || this.keys.places.has(pathKey(full.slice(0, 4)));
+    const listed = full[3] !== 0 || this.document.places.has(pathKey(full.slice(0, 4)));
     const path = listed ? full : full.toSpliced(3, 1);
     for (let length = path.length; length > 0; length--) {
-      if (this.keys.places.has(pathKey(path.slice(0, length)))) return path.slice(0, length);
+      if (this.document.places.has(pathKey(path.slice(0, length)))) return path.slice(0, length);
     }
     return path;
   }

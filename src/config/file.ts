@@ -12,7 +12,7 @@ import { configBytesMax } from './limits.ts';
 import { ConfigError, type Problem } from './problem.ts';
 import { formatSize } from './size.ts';
 
-const writableByAnyone = 0o002;
+export const writableByAnyone = 0o002;
 const writableByGroup = 0o020;
 const sticky = 0o1000;
 
@@ -128,7 +128,8 @@ function openDirectory(path: string): string | undefined {
   )?.path;
 }
 
-function ownerWarnings(stats: Stats, shown: string): string[] {
+/** Who beside root decides what stands there, one sentence each. */
+export function ownerWarnings(stats: Stats, shown: string): string[] {
   const warnings: string[] = [];
   if (stats.uid !== 0 && stats.uid !== process.geteuid?.()) {
     warnings.push(`${shown} belongs to user ${stats.uid}, who decides what a daemon run by root does`);

@@ -20,10 +20,12 @@ export const ipv4PrefixMin = 16;
 /** The client makes a request that the daemon puts off this often before it gives up. */
 export const clientTriesMax = 20;
 /**
- * Longest configuration file, bytes: a thousand jails need a tenth of it. Longer is refused before
- * it is parsed.
+ * Longest configuration with its pieces, bytes: a thousand jails need a tenth of it. Longer is
+ * refused before it is parsed.
  */
 export const configBytesMax = 1024 * 1024;
+/** Files beside the configuration that continue it: one for each of 200 jails, and some. */
+export const configPiecesMax = 256;
 /**
  * Longest /etc/group that is searched for the control group, bytes: hosts with a directory service
  * list a few thousand.

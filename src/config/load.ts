@@ -1,23 +1,32 @@
 /**
- * The configuration as the launch stage and the commands take it: read from a file, checked,
+ * The configuration as the launch stage and the commands take it: read from its files, checked,
  * compiled for the core.
  */
 import { Examiner, type Verdict } from '../engine/examiner.ts';
 import type { FilterProgram } from '../types.ts';
 import type { Compiled } from './compile.ts';
-import { compileConfig } from './compile.ts';
-import { readConfigFile } from './file.ts';
+import { compilePieces } from './compile.ts';
 import { findGroup } from './group.ts';
 import { knownFilters } from './known-filters.ts';
+import { readPieces } from './pieces.ts';
 
 /** Where the configuration is looked for when no other path is given. */
 export const defaultConfigPath = '/etc/fail2zig.toml';
 
-/** Reads, checks and compiles the file at `path`; throws ConfigError with every problem found. */
-export function loadConfig(path: string): Compiled {
-  const { text, warnings } = readConfigFile(path);
-  const compiled = compileConfig(text, path, { filters: knownFilters, groupId: findGroup, tryLines });
-  return { ...compiled, warnings: [...warnings, ...compiled.warnings] };
+/** A configuration that can be used, and where it stands. */
+export interface Loaded extends Compiled {
+  /** The file and its pieces, as they are read. */
+  files: string[];
+}
+
+/**
+ * Reads, checks and compiles the file at `path` with its pieces; throws ConfigError with every
+ * problem found.
+ */
+export function loadConfig(path: string): Loaded {
+  const { pieces, warnings } = readPieces(path);
+  const compiled = compilePieces(pieces, { filters: knownFilters, groupId: findGroup, tryLines });
+  return { ...compiled, warnings: [...warnings, ...compiled.warnings], files: pieces.map((piece) => piece.path) };
 }
 
 /** Examines lines in the engine that will run the filter. Lines are an operator's samples. */

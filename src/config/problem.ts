@@ -7,6 +7,8 @@ export type ProblemKind = 'file' | 'syntax' | 'duplicate' | 'unknown-key' | 'typ
 
 export interface Problem {
   kind: ProblemKind;
+  /** The file, where it is not the one that the configuration goes by. */
+  file?: string;
   /** From 1; 0 where the whole file is meant. */
   line: number;
   /** From 1, in characters; 0 where the whole file is meant. */
@@ -19,14 +21,15 @@ export interface Problem {
 }
 
 /** `FILE:LINE:COLUMN: KEY: REASON (HINT)` on one line. */
-export function formatProblem(path: string, problem: Problem): string {
+export function formatProblem(configuration: string, problem: Problem): string {
+  const path = problem.file ?? configuration;
   const place = problem.line === 0 ? path : `${path}:${problem.line}:${problem.column}`;
   const key = problem.key === '' ? '' : `${problem.key}: `;
   const hint = problem.hint === undefined ? '' : ` (${problem.hint})`;
   return `${place}: ${key}${problem.reason}${hint}`;
 }
 
-/** A configuration that cannot be used: every problem found, in the order of the file. */
+/** A configuration that cannot be used: every problem found, in the order of its files. */
 export class ConfigError extends Error {
   readonly path: string;
   readonly problems: Problem[];

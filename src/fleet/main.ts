@@ -5,11 +5,11 @@
  */
 import { isSea } from 'node:sea';
 import { figuresOf, problemsOf, readPage } from '../client/fleet-page.ts';
-import { type Compiled, compileConfig } from '../config/compile.ts';
-import { readConfigFile } from '../config/file.ts';
+import { type Compiled, compilePieces } from '../config/compile.ts';
 import type { FleetConfig } from '../config/fleet.ts';
 import { findGroup } from '../config/group.ts';
 import { knownFilters } from '../config/known-filters.ts';
+import { readPieces } from '../config/pieces.ts';
 import { ConfigError } from '../config/problem.ts';
 import { Log, type Logger } from '../log.ts';
 import { MetricsServer } from '../observe/metrics-server.ts';
@@ -83,8 +83,7 @@ interface Loaded {
 /** The configuration; says why where it cannot be used, or has nothing for us. */
 function load(path: string): Loaded | undefined {
   try {
-    const { text } = readConfigFile(path);
-    const compiled = compileConfig(text, path, { filters: knownFilters, groupId: findGroup });
+    const compiled = compilePieces(readPieces(path).pieces, { filters: knownFilters, groupId: findGroup });
     const { fleet } = compiled;
     if (fleet !== undefined) return { compiled, fleet };
     say(`${printable(path, path.length)} has no [fleet], or it is off: nothing is shared, nothing is connected to`);

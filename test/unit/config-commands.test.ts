@@ -77,6 +77,7 @@ describe('check', () => {
     expect(JSON.parse(fine.out)).toEqual({
       ok: true,
       path: 'FOLDER/good.toml',
+      files: ['FOLDER/good.toml'],
       filters: [],
       jails: [
         {

@@ -3,6 +3,30 @@ import type { Breakage } from '../breakage.ts';
 
 export const config: readonly Breakage[] = [
   {
+    name: 'of a key that two files set, the first counts',
+    find: '    else twice([...path, key]);\n',
+    put: '',
+    claims: ['X-pieces'],
+  },
+  {
+    name: 'a key that two files set is named without the place of the first',
+    find: 'const first = this.places.get(pathKey(path))?.key ?? 0;',
+    put: 'const first = 0;',
+    claims: ['X-pieces'],
+  },
+  {
+    name: 'a directory of pieces that everyone may write is taken',
+    find: 'if ((stats.mode & writableByAnyone) !== 0) {',
+    put: 'if (stats.mode < 0) {',
+    claims: ['X-pieces'],
+  },
+  {
+    name: 'a mistake in a piece is shown as one of the first file',
+    find: 'return piece === this.#pieces[0] ? {} : { file: printable(piece.path) };',
+    put: 'return { file: printable(this.#pieces[0].path) || piece.path };',
+    claims: ['X-pieces'],
+  },
+  {
     name: 'unknown keys of [[filter]] are passed over',
     find: 'const filter = z.strictObject({',
     put: 'const filter = z.object({',
@@ -92,7 +116,7 @@ export const config: readonly Breakage[] = [
   },
   {
     name: 'a problem says no place',
-    find: 'const { line, column } = positionAt(this.text, offset);',
+    find: 'const { line, column } = positionAt(piece.text, offset - piece.start);',
     put: 'const { line, column } = positionAt(this.text, 0 * offset);',
     claims: ['FM-5'],
   },
