@@ -168,6 +168,7 @@ const hardOfHearing = (isHeard: (mask: number) => boolean): Follow =>
       return {
         add: (path, mask, heard) => events.add(path, mask, isHeard(mask) ? heard : () => {}),
         read: () => events.read(),
+        drained: true,
         close: () => events.close(),
       };
     }),
@@ -270,7 +271,9 @@ interface Portable {
 const guide = readFileSync('docs/operating.md', 'utf8');
 const paper = readFileSync('docs/white-paper.md', 'utf8');
 const portable: Portable = { follow: unpolled(followWith((options) => new PortableEvents(options))), guide };
-const deaf = unpolled(followWith(() => ({ add: () => ({ close() {} }), read: () => false, close() {} })));
+const deaf = unpolled(
+  followWith(() => ({ add: () => ({ close() {} }), read: () => false, drained: true, close() {} })),
+);
 
 claim(
   'LP-17',

@@ -261,8 +261,15 @@ export const drainMs = 2_000;
 export const decisionsWaitingMax = 1_024;
 /** Bytes read before the event loop gets its turn: about 2 ms of parsing. */
 export const turnBytesMax = 1024 * 1024;
-/** Looks for a renamed file, one after each reading of events: a chain of renames may go on. */
+/** Polls after which a renamed file that is nowhere to be found is no longer looked for. */
 export const renameLooksMax = 4;
+/** Renamed files looked for at once, a millisecond's worth; the oldest is given up for the next. */
+export const movesMax = 256;
+/**
+ * Files that were read and closed are known so long that so many others were closed since: 200
+ * bytes each.
+ */
+export const closedFilesMax = 1_024;
 /** Bytes of inotify events taken at once: some hundred. */
 export const inotifyReadBytes = 16 * 1024;
 /**

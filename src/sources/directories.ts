@@ -7,7 +7,7 @@
  * Some file systems give no events: whoever uses this polls too.
  */
 
-import { renameLooksMax } from '../limits.ts';
+import { movesMax, renameLooksMax } from '../limits.ts';
 import { matchesComponent } from './glob.ts';
 import * as inotify from './inotify.ts';
 import { idOf, linkTo, withPlace } from './place.ts';
@@ -44,12 +44,19 @@ interface Directory<Entry> {
   wanted: boolean;
 }
 
-/** What stood at an entry's name, and where it went. */
+/**
+ * What stood at an entry's name, and where it went. Names may be younger than the events that were
+ * heard: what is found is what moved only if no event comes that renames it on.
+ */
 interface Moved<Entry> {
   readonly entry: Entry;
   directory: string;
+  /** Empty between the two halves of a rename, and for good once it left what is watched. */
   name: string;
-  /** Looks in vain since it was renamed last: the next rename is told later. */
+  cookie: number;
+  /** Something was found there. */
+  seen: boolean;
+  /** Polls in vain since it was renamed last. */
   misses: number;
 }
 
@@ -57,10 +64,8 @@ export class Directories<Entry> {
   readonly #byPath = new Map<string, Directory<Entry>>();
   readonly #listener: DirectoryListener<Entry>;
   readonly #events: inotify.Events | null;
-  /** Renames that were heard of and not yet looked at, oldest first. */
+  /** Files that were renamed and are still looked for, oldest first. */
   #moves: Moved<Entry>[] = [];
-  /** What lost its name last: the other half of the rename comes next. */
-  #leaving: { cookie: number; moves: Moved<Entry>[] } = { cookie: 0, moves: [] };
 
   /** Without events nothing is heard; `check` still tells of directories that moved. */
   constructor(events: inotify.Events | null, listener: DirectoryListener<Entry>) {
@@ -125,14 +130,16 @@ export class Directories<Entry> {
   }
 
   /**
-   * All events that waited were heard: what was renamed is looked for where it is now. A name that
-   * was given up again meanwhile is told of soon.
+   * All events that waited were heard: what was renamed is looked for where it is now. That it was
+   * the one is known when all events were heard again: a file that took its name from it since was
+   * preceded by an event that it left.
    */
-  settle(): void {
+  settle(isPoll: boolean): void {
     if (this.#moves.length === 0) return;
     this.#moves = this.#moves.filter((move) => {
-      if (move.name !== '' && this.#listener.moved(move.entry, `${move.directory}/${move.name}`)) return false;
-      return ++move.misses < renameLooksMax;
+      if (move.seen) return false;
+      move.seen = move.name !== '' && this.#listener.moved(move.entry, `${move.directory}/${move.name}`);
+      return move.seen || !isPoll || ++move.misses < renameLooksMax;
     });
   }
 
@@ -195,16 +202,19 @@ export class Directories<Entry> {
     this.#listener.failed(directory.path, error);
   }
 
-  /** A name was given up, that of an entry or one that such a file got a moment ago. */
-  #leave({ path, entries }: Directory<Entry>, name: string, cookie: number): void {
-    const moves = this.#moves.filter((move) => move.name === name && move.directory === path);
-    for (const entry of [entries.get(name) ?? []].flat() as Entry[]) {
-      const move = { entry, directory: path, name: '', misses: 0 };
-      moves.push(move);
-      this.#moves.push(move);
-    }
-    for (const move of moves) move.name = '';
-    this.#leaving = { cookie, moves };
+  /** A name came or went, that of an entry or one that such a file got a moment ago. */
+  #rename({ path, entries }: Directory<Entry>, mask: number, name: string, cookie: number): void {
+    const leaves = (mask & inotify.IN_MOVED_FROM) !== 0;
+    const next = { directory: path, name: leaves ? '' : name, cookie, seen: false, misses: 0 };
+    // What comes to a name, and what is removed, ends what stood there.
+    this.#moves = this.#moves.filter((move) => {
+      const isThere = move.name === name && move.directory === path;
+      if (isThere ? leaves : !leaves && move.name === '' && move.cookie === cookie) Object.assign(move, next);
+      return !isThere || leaves;
+    });
+    if (!leaves) return;
+    for (const entry of [entries.get(name) ?? []].flat() as Entry[]) this.#moves.push({ entry, ...next });
+    if (this.#moves.length > movesMax) this.#moves.splice(0, this.#moves.length - movesMax);
   }
 
   #heard(directory: Directory<Entry>, mask: number, name: string, cookie: number): void {
@@ -214,10 +224,7 @@ export class Directories<Entry> {
       return;
     }
     const entries = directory.entries.get(name);
-    if ((mask & inotify.IN_MOVED_FROM) !== 0) this.#leave(directory, name, cookie);
-    if ((mask & inotify.IN_MOVED_TO) !== 0 && cookie === this.#leaving.cookie) {
-      for (const move of this.#leaving.moves) Object.assign(move, { directory: directory.path, name, misses: 0 });
-    }
+    if ((mask & renames) !== 0) this.#rename(directory, mask, name, cookie);
     if (entries !== undefined) {
       for (const entry of [entries].flat() as Entry[]) this.#listener.touched(entry);
       return;

@@ -262,6 +262,7 @@ export class FileSource {
 
   /** Looks at files whether or not an event told of them. The timer calls it; tests may. */
   poll(): void {
+    this.#hear(true);
     this.#files.poll();
     this.#reader.wake();
     this.#lookForSilence();
@@ -291,10 +292,15 @@ export class FileSource {
   /** Events wait. Returns how long no others are wanted, ms. */
   #woken(): number {
     this.counters.wakes++;
-    const any = this.#events?.read() ?? false;
-    this.#files.settle();
+    const any = this.#hear(false);
     this.#reader.takeTurn();
     return this.#moderation.rest(any);
+  }
+
+  #hear(isPoll: boolean): boolean {
+    const any = this.#events?.read() ?? false;
+    if (this.#events?.drained) this.#files.settle(isPoll);
+    return any;
   }
 
   /** Events were lost: every file is looked at. */

@@ -9,7 +9,7 @@
  */
 import { basename, dirname } from 'node:path';
 import { Backoff } from '../backoff.ts';
-import { fileRetryMs, fileRetryMsMax, pollFilesMax, rescanMs, rescanRests } from '../limits.ts';
+import { closedFilesMax, fileRetryMs, fileRetryMsMax, pollFilesMax, rescanMs, rescanRests } from '../limits.ts';
 import { Directories } from './directories.ts';
 import type { FileCounters, FileEvent, FileSourceOptions, ReadPosition } from './file.ts';
 import { findPaths, isDirectory, namesIn, type Search } from './find.ts';
@@ -35,8 +35,6 @@ export interface Followed {
   same: Followed | null;
   /** Records of other names of the file. */
   aliases: readonly Followed[];
-  /** Closed after a failed read; how far it was read. */
-  lost: Tail | null;
   /** The path behind symbolic links, where the writing is seen. */
   realPath: string;
   queued: boolean;
@@ -76,6 +74,8 @@ export class FollowedFiles {
   readonly #files = new Map<string, Followed>();
   /** Who reads which file. */
   readonly #readers = new Map<string, Followed>();
+  /** Who read which file, and how far: it may come again under another name. Oldest first. */
+  readonly #closed = new Map<string, { readonly file: Followed; readonly tail: Tail }>();
   #patterns: string[][] = [];
   #resume: readonly ReadPosition[] = none;
   /** Paths that are followed for the first time now: what stands there is read from its end on. */
@@ -162,8 +162,8 @@ export class FollowedFiles {
   }
 
   /** All events that waited were heard. */
-  settle(): void {
-    this.#directories.settle();
+  settle(isPoll: boolean): void {
+    this.#directories.settle(isPoll);
   }
 
   /**
@@ -256,13 +256,13 @@ export class FollowedFiles {
 
   /** Closes a file of this record for good. */
   close(file: Followed, tail: Tail): void {
-    if (tail === file.tail) {
-      file.tail = null;
-      file.lost = tail;
-    }
+    if (tail === file.tail) file.tail = null;
     if (tail === file.fed) file.fed = null;
     file.retired = file.retired.filter((old) => old.tail !== tail);
     if (this.#readers.get(tail.id) === file) this.#readers.delete(tail.id);
+    this.#closed.delete(tail.id);
+    this.#closed.set(tail.id, { file, tail });
+    if (this.#closed.size > closedFilesMax) this.#closed.delete(this.#closed.keys().next().value!);
     tail.close();
   }
 
@@ -327,7 +327,6 @@ export class FollowedFiles {
       retired: none,
       same: null,
       aliases: none,
-      lost: null,
       realPath: '',
       queued: false,
       decides: false,
@@ -413,12 +412,22 @@ export class FollowedFiles {
   #moved(file: Followed, path: string): boolean {
     try {
       const info = look(path);
-      if (info?.isFile() && !this.#readers.has(idOf(info))) this.#addRetired(file, Tail.open(path));
-      return info !== undefined;
+      if (!info?.isFile() || this.#readers.has(idOf(info))) return info !== undefined;
+      const tail = Tail.open(path);
+      this.#readOn(file, tail);
+      this.#addRetired(file, tail);
+      return true;
     } catch (error) {
       this.fail(file, error as Error);
       return true;
     }
+  }
+
+  /** Moves to where a file was left when it was closed, if it is the same one still. */
+  #readOn(file: Followed, tail: Tail): void {
+    const known = this.#closed.get(tail.id);
+    if (known === undefined || (known.file !== file && !this.#sharesJail(file, known.file))) return;
+    tail.seekTo(known.tail.position, known.tail.fingerprint());
   }
 
   #addRetired(file: Followed, tail: Tail): void {
@@ -475,12 +484,12 @@ export class FollowedFiles {
     this.#readers.set(tail.id, file);
     file.tail = tail;
     this.#watch(file, tail);
-    const { lost } = file;
-    file.lost = null;
     if (known === null) {
       if (this.#first.has(file)) this.#seekInitially(file, tail);
-      else if (lost?.id === id) tail.seekTo(lost.position, lost.fingerprint());
-      else if (replaced !== null) tail.replaces(replaced);
+      else {
+        this.#readOn(file, tail);
+        if (replaced !== null) tail.replaces(replaced);
+      }
     }
     if (replaced !== null) this.#shared.counters.rotations++;
     this.#shared.report(replaced === null ? 'appeared' : 'rotated', file.path, file.source, tail.position, '');

@@ -31,6 +31,8 @@ const IN_Q_OVERFLOW = 0x4000;
  * struct inotify_event: watch, mask, cookie and the name's length, then the name, padded with NUL.
  */
 const headBytes = 16;
+/** With a name of NAME_MAX bytes and its NUL. */
+const eventBytesMax = headBytes + 256;
 const nul = 0;
 
 /** A failed call, with the code and text Node's own have. */
@@ -82,6 +84,8 @@ export interface Events {
   add(path: string, mask: number, heard: Heard): Watch;
   /** Hands over events that wait; false: there were none. */
   read(): boolean;
+  /** The last `read` took all that waited. */
+  readonly drained: boolean;
   close(): void;
 }
 
@@ -91,6 +95,7 @@ export class Inotify implements Events {
   readonly #end: () => void;
   readonly #bytes = Buffer.alloc(inotifyReadBytes);
   readonly #ints = new Int32Array(this.#bytes.buffer, this.#bytes.byteOffset, inotifyReadBytes >> 2);
+  drained = true;
   /** By watch descriptor; the latest of each inode. */
   readonly #listeners = new Map<number, Listener>();
 
@@ -122,6 +127,7 @@ export class Inotify implements Events {
   /** Hands over the events that wait, as many as one read takes; false: there were none. */
   read(): boolean {
     const length = native.inotifyRead(this.#descriptor, this.#bytes);
+    this.drained = length + eventBytesMax <= this.#bytes.length;
     let at = 0;
     while (at + headBytes <= length) {
       const field = at >> 2;

@@ -16,6 +16,7 @@ import {
 } from './inotify.ts';
 
 export class PortableEvents implements Events {
+  readonly drained = true;
   readonly #woken: () => void;
   readonly #watchers = new Set<FSWatcher>();
 

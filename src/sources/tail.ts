@@ -116,7 +116,7 @@ export class Tail {
    * that. Only before anything is read.
    */
   replaces(old: Tail): void {
-    if (this.position === 0 && this.bytesRead === 0) this.#expect(old);
+    if (this.bytesRead === 0) this.#expect(old);
   }
 
   /**
@@ -255,7 +255,7 @@ export class Tail {
     if (size === 0) return false;
     this.#before = null;
     const last = Math.min(position, size);
-    const first = Math.max(length, Math.ceil(position / 2), last - rewrittenBytesMax);
+    const first = Math.max(length, this.position, Math.ceil(position / 2), last - rewrittenBytesMax);
     // Reading stops at a line's end, so that is where it is looked for; from behind, since the text
     // that came last is the one.
     for (let end = last; end >= first; ) {

@@ -1,8 +1,15 @@
 /** Renames as a directory hears of them, told by hand: looks for a file that moves on and on. */
 import { afterAll, expect, test } from 'vitest';
-import { renameLooksMax } from '../../src/limits.ts';
+import { movesMax, renameLooksMax } from '../../src/limits.ts';
 import { Directories } from '../../src/sources/directories.ts';
-import { type Events, type Heard, IN_MOVED_FROM, IN_MOVED_TO } from '../../src/sources/inotify.ts';
+import {
+  type Events,
+  type Heard,
+  IN_CREATE,
+  IN_DELETE,
+  IN_MOVED_FROM,
+  IN_MOVED_TO,
+} from '../../src/sources/inotify.ts';
 import { temporaryDirectory } from '../support/control.ts';
 
 const home = temporaryDirectory();
@@ -34,7 +41,8 @@ function followLog(there: (path: string) => boolean) {
     heard(IN_MOVED_FROM, from, cookie);
     heard(IN_MOVED_TO, to, cookie);
   };
-  return { directories, rename, looked };
+  const hear = (mask: number, name: string, cookie = 0): void => heard(mask, name, cookie);
+  return { directories, rename, hear, looked };
 }
 
 test('a file that is renamed between any two looks is looked for until it stands', () => {
@@ -42,17 +50,61 @@ test('a file that is renamed between any two looks is looked for until it stands
   const { directories, rename, looked } = followLog((path) => path.endsWith(`/log.${steps}`));
   rename('log', 'log.1');
   for (let age = 1; age < steps; age++) {
-    directories.settle();
+    directories.settle(true);
     rename(`log.${age}`, `log.${age + 1}`);
   }
-  directories.settle();
-  directories.settle();
+  for (let look = 0; look < 3; look++) directories.settle(false);
   expect(looked).toEqual(Array.from({ length: steps }, (_, at) => `log.${at + 1}`));
 });
 
-test('one that is nowhere is given up', () => {
+test('what is found is not believed before all events were heard again', () => {
+  const { directories, rename, looked } = followLog(() => true);
+  rename('log', 'log.1');
+  directories.settle(false);
+  rename('log.1', 'log.2');
+  directories.settle(false);
+  directories.settle(false);
+  rename('log.2', 'log.3');
+  directories.settle(false);
+  expect(looked).toEqual(['log.1', 'log.2']);
+});
+
+test('one that is nowhere is given up by the poll alone', () => {
   const { directories, rename, looked } = followLog(() => false);
   rename('log', 'log.1');
-  for (let look = 0; look < 3 * renameLooksMax; look++) directories.settle();
-  expect(looked).toEqual(Array(renameLooksMax).fill('log.1'));
+  for (let look = 0; look < 9; look++) directories.settle(false);
+  expect(looked.length).toBe(9);
+  for (let look = 0; look < 3 * renameLooksMax; look++) directories.settle(true);
+  expect(looked.length).toBe(9 + renameLooksMax);
+});
+
+test.each([
+  ['is removed', [IN_DELETE, 'log.1']],
+  ['is made anew', [IN_CREATE, 'log.1']],
+  ['is taken by a file from elsewhere', [IN_MOVED_TO, 'log.1', 99]],
+] as const)('a name that %s is no longer looked at', (_what, event) => {
+  const { directories, rename, hear, looked } = followLog(() => false);
+  rename('log', 'log.1');
+  hear(event[0], event[1], event[2]);
+  directories.settle(false);
+  expect(looked).toEqual([]);
+});
+
+test('two renames whose halves are told crosswise', () => {
+  const { directories, hear, looked } = followLog(() => true);
+  directories.follow(home.path, 'other', 'the other');
+  hear(IN_MOVED_FROM, 'log', 1);
+  hear(IN_MOVED_FROM, 'other', 2);
+  hear(IN_MOVED_TO, 'log.1', 1);
+  hear(IN_MOVED_TO, 'other.1', 2);
+  directories.settle(false);
+  expect(looked).toEqual(['log.1', 'other.1']);
+});
+
+test('no more than a bounded number is looked for, the youngest', () => {
+  const { directories, rename, looked } = followLog(() => false);
+  for (let count = 0; count < movesMax + 10; count++) rename('log', `log.${count}`);
+  directories.settle(false);
+  expect(looked.length).toBe(movesMax);
+  expect(looked.at(-1)).toBe(`log.${movesMax + 9}`);
 });

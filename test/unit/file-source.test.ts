@@ -621,6 +621,7 @@ describe('what tells of changes', () => {
           return { close };
         },
         read: () => false,
+        drained: true,
         close,
       }),
     });
@@ -636,7 +637,7 @@ describe('what tells of changes', () => {
     const log = join(home, 'auth.log');
     writeFileSync(log, '');
     let told: EventsOptions | undefined;
-    const silent: Events = { add: () => ({ close() {} }), read: () => false, close() {} };
+    const silent: Events = { add: () => ({ close() {} }), read: () => false, drained: true, close() {} };
     const bench = follow([log], {
       events: (options) => {
         told = options;

@@ -21,6 +21,20 @@ export const sources: readonly Breakage[] = [
     claims: ['LP-20'],
   },
   {
+    name: 'what stands at a new name is believed to be what was renamed',
+    find: 'return move.seen || !isPoll ||',
+    put: 'return move.seen ? false : !isPoll ||',
+    claims: [],
+    tests: ['test/property/renames.test.ts', 'test/unit/directories.test.ts'],
+  },
+  {
+    name: 'a log that was read and closed is new under another name',
+    find: 'tail.seekTo(known.tail.position, known.tail.fingerprint());',
+    put: '',
+    claims: [],
+    tests: ['test/property/renames.test.ts'],
+  },
+  {
     name: 'a log that was cut and has grown past our place again is read on in the middle',
     find: 'return count < length || (length > 0 && hashBytes(scratch, 0, length) !== hash) ? -1 : count - length;',
     put: 'return count < length ? -1 : count - length;',

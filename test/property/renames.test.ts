@@ -1,0 +1,282 @@
+/**
+ * A log that is renamed on and on, by a writer that is ahead of us: events are heard in portions,
+ * long after what they tell of, and names stand for other files by then. Every line is fed exactly
+ * once all the same, through writes to the old file, cuts and removals.
+ *
+ * The files and the kernel's events are real; only when they are handed over is decided here.
+ */
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test, vi } from 'vitest';
+import { Directories } from '../../src/sources/directories.ts';
+import { FileSource } from '../../src/sources/file.ts';
+import { type Events, type EventsOptions, type Heard, Inotify, type Watch } from '../../src/sources/inotify.ts';
+import { Tail } from '../../src/sources/tail.ts';
+import { CollectingSink } from '../support/collecting-sink.ts';
+
+/** The kernel's events, kept until the test wants them heard. */
+class LateEvents implements Events {
+  readonly #options: EventsOptions;
+  readonly #inotify: Inotify;
+  #waiting: (() => void)[] = [];
+  #portion = 0;
+  meanwhile = (): void => {};
+
+  constructor(options: EventsOptions) {
+    this.#options = options;
+    this.#inotify = new Inotify(options);
+  }
+
+  /** The writer goes on right behind the last event that is read. */
+  get drained(): boolean {
+    const drained = this.#waiting.length === 0;
+    this.meanwhile();
+    this.meanwhile = () => {};
+    return drained;
+  }
+
+  add(path: string, mask: number, heard: Heard): Watch {
+    let isOpen = true;
+    const watch = this.#inotify.add(path, mask, (...event) => {
+      this.#waiting.push(() => {
+        if (isOpen) heard(...event);
+      });
+    });
+    const close = (): void => {
+      isOpen = false;
+      watch.close();
+    };
+    return { close };
+  }
+
+  /** The source is woken and hears so many events. */
+  hear(count: number): void {
+    this.#portion = count;
+    this.#options.woken();
+    this.#portion = 0;
+  }
+
+  read(): boolean {
+    this.#take();
+    const portion = this.#waiting.splice(0, this.#portion);
+    for (const event of portion) event();
+    return portion.length > 0;
+  }
+
+  close(): void {
+    this.#inotify.close();
+  }
+
+  #take(): void {
+    while (this.#inotify.read());
+  }
+}
+
+class World {
+  readonly home = mkdtempSync(join(tmpdir(), 'renames-'));
+  readonly log = join(this.home, 'app.log');
+  readonly sink = new CollectingSink();
+  readonly source: FileSource;
+  events!: LateEvents;
+  written = 0;
+  #seconds = 0;
+  #file = -1;
+  #before = -1;
+  /** Lines of each old file, youngest first, as `app.log.1` and on. */
+  #old: string[][] = [];
+  #lines: string[] = [];
+
+  constructor(pattern: string) {
+    this.#file = openSync(this.log, 'a');
+    this.source = new FileSource({
+      patterns: [join(this.home, pattern)],
+      assign: (_path, _patterns, previous) => Math.max(0, previous),
+      release() {},
+      now: () => 0,
+      monotonic: () => this.#seconds * 1_000,
+      drain: () => this.sink.drain(),
+      event() {},
+      sink: this.sink,
+      events: (options) => {
+        this.events = new LateEvents(options);
+        return this.events;
+      },
+    });
+    this.source.start();
+  }
+
+  write(count: number): void {
+    for (let line = 0; line < count; line++) this.#lines.push(this.#writeTo(this.#file));
+  }
+
+  /** The writer of the file that was renamed last goes on. */
+  writeLate(count: number): void {
+    if (this.#before < 0) return;
+    for (let line = 0; line < count; line++) this.#old[0]!.push(this.#writeTo(this.#before));
+  }
+
+  rotate(): void {
+    for (let age = this.#old.length; age > 0; age--) renameSync(`${this.log}.${age}`, `${this.log}.${age + 1}`);
+    renameSync(this.log, `${this.log}.1`);
+    if (this.#before >= 0) closeSync(this.#before);
+    this.#before = this.#file;
+    this.#old.unshift(this.#lines);
+    this.#lines = [];
+    this.#file = openSync(this.log, 'a');
+  }
+
+  /** Old files go when they were read, as the last of logrotate's do. */
+  remove(): void {
+    const read = new Set(this.sink.texts());
+    while (this.#old.length > 2 && this.#old.at(-1)!.every((line) => read.has(line))) {
+      unlinkSync(`${this.log}.${this.#old.length}`);
+      this.#old.pop();
+    }
+  }
+
+  cut(): void {
+    this.look();
+    ftruncateSync(this.#file);
+  }
+
+  poll(): void {
+    this.#seconds++;
+    this.source.poll();
+  }
+
+  look(): void {
+    for (let turn = 0; turn < 3; turn++) {
+      this.events.hear(Number.POSITIVE_INFINITY);
+      this.source.drain();
+    }
+  }
+
+  judge(): void {
+    for (let turn = 0; turn < 4; turn++) {
+      this.look();
+      this.poll();
+    }
+    const lines = this.sink.texts();
+    expect(
+      lines.filter((line, at) => lines.indexOf(line) !== at),
+      'lines that came twice',
+    ).toEqual([]);
+    expect(lines.length, 'lines that were read').toBe(this.written);
+  }
+
+  end(): void {
+    this.source.stop();
+    closeSync(this.#file);
+    if (this.#before >= 0) closeSync(this.#before);
+    if (existsSync(this.home)) rmSync(this.home, { recursive: true });
+  }
+
+  #writeTo(file: number): string {
+    const line = `line ${this.written++}`;
+    writeSync(file, `${line}\n`);
+    return line;
+  }
+}
+
+type Step = (world: World) => void;
+
+const few = fc.integer({ min: 1, max: 5 });
+const step = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: few.map(
+      (count): Step =>
+        (world) =>
+          world.write(count),
+    ),
+  },
+  { weight: 5, arbitrary: fc.constant<Step>((world) => world.rotate()) },
+  {
+    weight: 2,
+    arbitrary: few.map(
+      (count): Step =>
+        (world) =>
+          world.writeLate(count),
+    ),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.nat(30).map(
+      (count): Step =>
+        (world) =>
+          world.events.hear(count),
+    ),
+  },
+  {
+    weight: 4,
+    arbitrary: few.map(
+      (count): Step =>
+        (world) => {
+          world.events.meanwhile = () => {
+            for (let rotation = 0; rotation < count; rotation++) {
+              world.write(1);
+              world.rotate();
+            }
+          };
+          world.events.hear(Number.POSITIVE_INFINITY);
+        },
+    ),
+  },
+  { weight: 1, arbitrary: fc.constant<Step>((world) => world.poll()) },
+  { weight: 1, arbitrary: fc.constant<Step>((world) => world.source.rescan()) },
+  { weight: 1, arbitrary: fc.constant<Step>((world) => world.remove()) },
+  { weight: 1, arbitrary: fc.constant<Step>((world) => world.cut()) },
+);
+
+function everyLineOnce(pattern: string, steps: readonly Step[]): void {
+  const world = new World(pattern);
+  try {
+    for (const act of steps) act(world);
+    world.judge();
+  } finally {
+    world.end();
+  }
+}
+
+const property = fc.property(
+  fc.constantFrom('app.log', 'app.log*'),
+  fc.array(step, { maxLength: 60, size: 'max' }),
+  everyLineOnce,
+);
+
+const runs = Number(process.env.RENAME_RUNS ?? 100);
+
+describe('a log that is renamed faster than its events are heard', () => {
+  test('loses no line and repeats none', () => {
+    fc.assert(property, { numRuns: runs });
+  }, 1_200_000);
+
+  test('the property sees a source that believes the first name it finds, and one that knows no file again', () => {
+    const { settle } = Directories.prototype;
+    const believes = vi.spyOn(Directories.prototype, 'settle').mockImplementation(function (
+      this: Directories<unknown>,
+      isPoll,
+    ) {
+      settle.call(this, isPoll);
+      settle.call(this, isPoll);
+    });
+    const believed = fc.check(property, { numRuns: 300, endOnFailure: true });
+    believes.mockRestore();
+    const forgets = vi.spyOn(Tail.prototype, 'seekTo').mockImplementation(() => false);
+    const forgotten = fc.check(property, { numRuns: 300, endOnFailure: true });
+    forgets.mockRestore();
+    expect([believed.failed, forgotten.failed]).toEqual([true, true]);
+  }, 120_000);
+});
