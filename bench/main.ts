@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readCommandLine } from '../scripts/lab/command-line.ts';
+import { load, machine } from '../scripts/lab/machine.ts';
 import { enterPrivateNetwork } from '../scripts/lab/namespace.ts';
 import { attack } from './attack.ts';
 import { ban } from './ban.ts';
@@ -16,7 +17,7 @@ import { latency } from './latency.ts';
 import { parse } from './parse.ts';
 import { pathological } from './pathological.ts';
 import { peersBenchmark } from './peers.ts';
-import { load, machine, record, resultText } from './report.ts';
+import { record, resultText } from './report.ts';
 import { startUp } from './start-up.ts';
 import { table } from './table.ts';
 

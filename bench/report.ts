@@ -2,12 +2,12 @@
  * How results are printed, and how they are kept: one JSON file a benchmark below
  * bench/runs/<date>-<machine>/.
  */
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, release, totalmem } from 'node:os';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { median, quantile, spread } from '../scripts/lab/figures.ts';
-import { version } from '../src/version.ts';
+import { machine } from '../scripts/lab/machine.ts';
+import { buildHash } from '../scripts/long/record.ts';
 import type { Figure, Result } from './benchmark.ts';
 
 /** Three digits that count. */
@@ -28,38 +28,6 @@ export function resultText(benchmark: string, { workload, counts, figures, probl
   const facts = Object.entries(counts).map(([name, value]) => `${name}=${value}`);
   const verdict = problems.length === 0 ? 'ok' : `WRONG (${problems.join('; ')})`;
   return [benchmark, workload, ...facts, verdict, ...figures.filter(isKnown).map(figureText)].join(' ');
-}
-
-/** Load average over the last minute: figures of a busy machine are worth less. */
-export function load(): number {
-  return loadavg()[0]!;
-}
-
-/**
- * What is measured: the commit, or the version where there is no repository, as in an unpacked
- * archive, or no git.
- */
-function subject(): { commit: string } | { version: string } {
-  try {
-    const options = { encoding: 'utf8' as const, stdio: 'pipe' as const };
-    return {
-      commit: execFileSync('git', ['-C', import.meta.dirname, 'describe', '--always', '--dirty'], options).trim(),
-    };
-  } catch {
-    return { version };
-  }
-}
-
-/** The machine and the build that figures belong to. */
-export function machine(): Record<string, string | number> {
-  return {
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cpus: cpus().length,
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    kernel: release(),
-    node: process.version,
-    ...subject(),
-  };
 }
 
 export interface Run {
@@ -110,7 +78,7 @@ export function record(run: Run, now = new Date()): string {
   }));
   writeFileSync(
     path,
-    `${JSON.stringify({ command: commandOf(run), ...run, at: now.toISOString(), machine: machine(), results }, null, 2)}\n`,
+    `${JSON.stringify({ command: commandOf(run), ...run, at: now.toISOString(), build: buildHash(), machine: machine(), results }, null, 2)}\n`,
   );
   return path;
 }

@@ -17,6 +17,7 @@ import { dirname, join } from 'node:path';
 import { type Breakage, breakableFiles, fileOf } from '../test/sabotage/breakage.ts';
 import { breakages } from '../test/sabotage/breakages.ts';
 import { readCommandLine } from './lab/command-line.ts';
+import { note } from './long/record.ts';
 import {
   byRoom,
   type Control,
@@ -80,6 +81,7 @@ const usage = `npm run sabotage -- [NAME…] [--all] [--list] [--minutes N] [--j
   --all        every breakage, after a control without one; goes on where it was interrupted. When all are tried it
                writes test/sabotage/record.json. An hour on two cores
   --list       the names; applies nothing
+  --record     keeps the figures in test/evidence
   --minutes N  begins no new breakage after N minutes; what was not tried is printed
   --jobs N     so many at once (one for each core)
 
@@ -174,6 +176,11 @@ function report({ breakages: verdicts, minutes, control }: Progress, all: boolea
   for (const { name, file } of verdicts.filter(({ noticedBy }) => noticedBy === 'nobody')) {
     console.log(`NOBODY NOTICES  ${file}: ${name}`);
   }
+  const counted = ['its claim', 'another claim', 'tests', 'the build', 'nobody', 'not run'] as const;
+  note({
+    breakages: verdicts.length,
+    ...Object.fromEntries(counted.map((by) => [by, verdicts.filter(({ noticedBy }) => noticedBy === by).length])),
+  });
   console.log(`${table(verdicts)}\n${score(verdicts)}`);
   if (all) record(verdicts, minutes, control);
   return exitStatus(verdicts);

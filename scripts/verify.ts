@@ -24,6 +24,8 @@ import { type Claim, claims, pageOf } from '../spec/claims.ts';
 import { environments } from '../spec/environment.ts';
 import { reaches } from '../spec/source.ts';
 import { readCommandLine } from './lab/command-line.ts';
+import { makeLongRuns, recordsOf } from './long/full.ts';
+import { longRuns } from './long/runs.ts';
 import { gather } from './page/evidence.ts';
 import { pageText } from './page/page.ts';
 
@@ -49,6 +51,8 @@ export interface Outcome {
   /** Each broken piece with the assertion it failed. */
   twinFailed: { why: string; by: string }[];
   seconds: number;
+  /** Recorded long runs that support it: where each record is, and what it says. */
+  longRuns?: { path: string; says: string }[];
 }
 
 /** What the test runner said about one specification. */
@@ -90,9 +94,10 @@ export function settle(
     if (finding !== undefined) {
       const { twinFailed, seconds, place } = finding.result;
       const rounded = Math.round(seconds * 1000) / 1000;
-      return lowered({ id, sentence, place, ...judge(finding), twinFailed, seconds: rounded }, heldBefore);
+      const outcome = { id, sentence, place, ...judge(finding), twinFailed, seconds: rounded };
+      return lowered({ ...outcome, ...recordsOf(id) }, heldBefore);
     }
-    const nothing = { id, sentence, place: '', twinFailed: [], seconds: 0 };
+    const nothing = { id, sentence, place: '', twinFailed: [], seconds: 0, ...recordsOf(id) };
     if (kind === 'position') return { ...nothing, status: 'POSITION', evidence: 'stated, not tested' };
     if (pending !== undefined) return lowered({ ...nothing, status: 'PENDING', evidence: pending }, heldBefore);
     return { ...nothing, status: 'FAILED', evidence: 'its specification did not report' };
@@ -118,13 +123,15 @@ function printable(text: string): string {
 
 const indent = ' '.repeat(13);
 
-function describeOutcome({ id, sentence, status, evidence, place, twinFailed, seconds }: Outcome): string {
+function describeOutcome(outcome: Outcome): string {
+  const { id, sentence, status, evidence, place, twinFailed, seconds, longRuns: recorded = [] } = outcome;
   const head = id.padEnd(indent.length);
   const where = place === '' ? '' : `\n${indent}${place}`;
   if (status !== 'HELD' && status !== 'NOT MET')
     return `${head}${status}(${printable(evidence)})\n${indent}${sentence}${where}`;
   const lines = [`${head}${status}  ${printable(evidence)}  [${seconds.toFixed(2)} s]`, `${indent}${sentence}${where}`];
   for (const { why, by } of twinFailed) lines.push(`${indent}twin "${printable(why)}" fails: ${printable(by)}`);
+  for (const { says, path } of recorded) lines.push(`${indent}long run, ${path}: ${printable(says)}`);
   return lines.join('\n');
 }
 
@@ -224,6 +231,7 @@ export function report(outcomes: readonly Outcome[], troubles: readonly string[]
 }
 
 const usage = `npm run verify -- [ID…] [--changed [--since REVISION]] [--first] [--list] [--allow-skips] [--json] [--page] [--record]
+               [--full [--only NAME]]
 
   Runs every specification, or those of the given claims, and prints each claim with its status, evidence and twins.
   A run over everything writes ${reportPath} and ${pagePath}, one page with every claim.
@@ -235,6 +243,9 @@ const usage = `npm run verify -- [ID…] [--changed [--since REVISION]] [--first
   --allow-skips   claims that this machine cannot check do not fail the run
   --json          prints the outcomes as JSON on standard output, everything else on standard error
   --page          writes ${pagePath} for single claims too; the others are shown as not run
+  --full          makes the long runs first, each by its own command and recorded in test/evidence:
+                  ${longRuns.map(({ name }) => name).join(', ')}; about ${Math.round(longRuns.reduce((sum, { minutes }) => sum + minutes, 0) / 60)} hours
+  --only NAME     with --full: that run alone, and no specification
   --record        writes the claims that hold into ${ledgerPath}; none of them may be lowered later
 
   Exit status 1 when a claim that should hold does not, or is skipped.`;
@@ -253,6 +264,8 @@ async function main(): Promise<number> {
       record: flag,
       json: flag,
       page: flag,
+      full: flag,
+      only: { type: 'string' },
     },
     true,
   );
@@ -265,9 +278,15 @@ async function main(): Promise<number> {
     }
     return 0;
   }
+  if (values.only !== undefined && !longRuns.some(({ name }) => name === values.only))
+    misuse(`no long run is called ${values.only}`);
+  const whole = positionals.length === 0 && !values.changed;
+  if (values.full !== undefined && !whole) misuse('--full is for everything');
+  if (values.only !== undefined && !values.full) misuse('--only needs --full');
+  const long = values.full ? makeLongRuns(values.only) : [];
+  if (values.only !== undefined) return long.length > 0 ? 1 : 0;
   // What people read goes to standard error where a machine reads standard output.
   if (values.json) console.log = console.error;
-  const whole = positionals.length === 0 && !values.changed;
   if (values.record && !whole) misuse('--record needs a run over everything');
   const selection = select(positionals, values.changed ? (values.since ?? 'HEAD') : undefined);
   if (selection.files.length === 0) {
@@ -275,6 +294,7 @@ async function main(): Promise<number> {
   }
   const started = performance.now();
   const [findings, troubles] = selection.files.length === 0 ? [[], []] : await run(selection, values.first ?? false);
+  troubles.push(...long);
   const heldBefore = new Set<string>(JSON.parse(readFileSync(ledgerPath, 'utf8')));
   const settled = settle(selection.register, findings, heldBefore);
   const reported = new Set(findings.flatMap(({ result }) => result.ids));

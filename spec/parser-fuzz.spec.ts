@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { type LongRecord, readRecord, recordText } from '../scripts/long/record.ts';
 import { readFindings } from '../test/fuzz/findings.ts';
 import { replay } from '../test/fuzz/replay.ts';
 import { fuzz } from '../test/fuzz/run.ts';
@@ -68,10 +69,44 @@ claim(
   { timeoutMs: 240_000 },
 );
 
+interface Fuzzing {
+  run: typeof fuzz;
+  /** The newest long run that somebody recorded, and how it is shown. */
+  recorded: LongRecord | undefined;
+  shown: typeof recordText;
+}
+
+const fuzzing = (spoil: (made: Fuzzing) => Partial<Fuzzing> = () => ({})) => {
+  const made: Fuzzing = { run: fuzz, recorded: readRecord('fuzz'), shown: recordText };
+  return given<Fuzzing>({ ...made, ...spoil(made) });
+};
+
+const withRecord = (change: (record: LongRecord) => Partial<LongRecord>) =>
+  fuzzing(({ recorded }) => ({ recorded: { ...recorded!, ...change(recorded!) } }));
+
+/** What the record of a long run must say, and the page with it. */
+function checkRecorded({ recorded, shown }: Fuzzing): string {
+  assert.ok(recorded !== undefined, 'no long run is recorded');
+  const { command, date, seconds, figures, machine, build } = recorded;
+  assert.match(command, /^npm run fuzz -- \S/, 'the command of the long run');
+  assert.ok(machine.cpu && machine.commit && Number.isFinite(Date.parse(date)), 'machine, commit and date');
+  for (const name of ['targets', 'inputs', 'bytes', 'hours'])
+    assert.ok(Number(figures[name]) > 0, `${name} of the long run`);
+  assert.ok(figures.seed !== undefined && figures.findings !== undefined, 'seed and findings of the long run');
+  assert.ok(Number(figures.hours) * 3_600 <= seconds + 2, 'hours reported, and hours that the command took');
+  const said = shown(recorded, build);
+  assert.ok(
+    !said.includes('older build') && shown(recorded, 'another').includes('older build'),
+    'the age of the build',
+  );
+  return said;
+}
+
 claim(
   'AU-1',
-  given(fuzz),
-  async (run) => {
+  fuzzing(),
+  async (made) => {
+    const { run } = made;
     let [inputs, bytes] = [0, 0];
     const counting: Target = {
       ...sshd,
@@ -85,21 +120,44 @@ claim(
     const again = await run(counting, { runs: 700, seconds: 60, seed: 11 });
     assert.deepEqual([again.inputs, again.bytes], [said.inputs, said.bytes], 'the reported seed repeats the run');
     assert.ok(said.seconds > 0 && said.seconds < 60, `${said.seconds} s`);
-    return `${said.inputs} inputs, ${said.bytes} bytes reported and counted; the same again from the seed`;
+    const long = checkRecorded(made);
+    return `${said.inputs} inputs, ${said.bytes} bytes reported and counted; the same again from the seed; recorded: ${long}`;
   },
   [
     twin(
       'a report of ten times the inputs',
-      given(async (...[target, budget]: Parameters<typeof fuzz>) => {
-        const outcome = await fuzz(target, budget);
-        return { ...outcome, inputs: outcome.inputs * 10 };
-      }),
+      fuzzing(() => ({
+        run: async (target, budget) => {
+          const outcome = await fuzz(target, budget);
+          return { ...outcome, inputs: outcome.inputs * 10 };
+        },
+      })),
       /inputs and bytes as reported and as run/,
     ),
     twin(
       'a run that its seed does not repeat',
-      given((...[target, budget]: Parameters<typeof fuzz>) => fuzz(target, { ...budget, seed: performance.now() | 0 })),
+      fuzzing(() => ({ run: (target, budget) => fuzz(target, { ...budget, seed: performance.now() | 0 }) })),
       /the reported seed repeats the run/,
+    ),
+    twin(
+      'a record of more hours than the command took',
+      withRecord(({ figures }) => ({ figures: { ...figures, hours: Number(figures.hours) * 100 } })),
+      /hours reported, and hours that the command took/,
+    ),
+    twin(
+      'a record without its inputs',
+      withRecord(({ figures: { inputs: _, ...figures } }) => ({ figures })),
+      /inputs of the long run/,
+    ),
+    twin(
+      'a record without its command',
+      withRecord(() => ({ command: '' })),
+      /the command of the long run/,
+    ),
+    twin(
+      'a run of an older build that is shown as one of this',
+      fuzzing(({ shown }) => ({ shown: (record) => shown(record, record.build) })),
+      /the age of the build/,
     ),
   ],
 );

@@ -6,6 +6,8 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { type Passage, passages } from '../../spec/passages.ts';
 import { breakableFiles, fileOf } from '../../test/sabotage/breakage.ts';
 import { breakages } from '../../test/sabotage/breakages.ts';
+import { buildHash, type LongRecord, readRecord } from '../long/record.ts';
+import { type LongRun, longRuns } from '../long/runs.ts';
 
 /** A named breakage, and who noticed it when all were last tried; empty where nobody tried it. */
 export interface Guard {
@@ -64,6 +66,10 @@ export interface Evidence {
   /** The newest run of each benchmark. */
   runs: ReadonlyMap<string, BenchRun>;
   soaks: readonly SoakRun[];
+  /** Every long run with its newest record, where there is one. */
+  longRuns: readonly { run: LongRun; record: LongRecord | undefined }[];
+  /** `buildHash` of the tree that the page speaks of. */
+  build: string;
 }
 
 const json = <Type>(path: string): Type => JSON.parse(readFileSync(path, 'utf8')) as Type;
@@ -118,6 +124,8 @@ export function gather(): Evidence {
     bounds: ['src/limits.ts', 'src/config/limits.ts'].flatMap((file) => boundsOf(file, readFileSync(file, 'utf8'))),
     specifications: new Map(globSync('spec/*.spec.ts').map((path) => [path, readFileSync(path, 'utf8')])),
     runs,
+    longRuns: longRuns.map((run) => ({ run, record: readRecord(run.name) })),
+    build: buildHash(),
     soaks: [...newest.values()].sort((one, other) => one.options.sources - other.options.sources),
   };
 }

@@ -3,6 +3,9 @@
  * network that an auditor can keep. From an id it is one step to sentence, bound and breakages,
  * and one more to specification and code.
  */
+
+import { type LongRecord, pathOf, recordText } from '../long/record.ts';
+import type { LongRun } from '../long/runs.ts';
 import type { Outcome, Status } from '../verify.ts';
 import type { BenchRun, Evidence, Guard, SoakRun } from './evidence.ts';
 import { faultsOf, html, Markup, sentence } from './markup.ts';
@@ -85,6 +88,10 @@ function claimArticle(outcome: Outcome, evidence: Evidence, pageName: string): M
   if (twinFailed.length > 0) {
     const items = twinFailed.map(({ why, by }) => html`<li>${why}<br/><span class="caught">caught: ${by}</span></li>`);
     rows.push(row('Broken twins', html`<ul>${items}</ul>`));
+  }
+  if (outcome.longRuns !== undefined) {
+    const items = outcome.longRuns.map(({ path, says }) => html`<li>${says} ${link(path)}</li>`);
+    rows.push(row('Long runs', html`<ul>${items}</ul>`));
   }
   if (named.length > 0) {
     const items = named.map(
@@ -210,8 +217,23 @@ function rooms({ guards }: Evidence): Markup {
   return html`${figure(bars('Named breakages by room', drawn), html`How many named breakages each room has, and how many claims notice them.`)}<table class="rooms"><thead><tr><th>room</th><th>claims that guard it</th></tr></thead><tbody>${items}</tbody></table>`;
 }
 
+/** A long run with its newest record, or that nobody recorded one. */
+function longRunCard({ run, record }: { run: LongRun; record: LongRecord | undefined }, build: string): Markup {
+  const command = `npm run ${[run.script, '--', ...run.parameters].join(' ')} --record`;
+  if (record === undefined)
+    return html`<article class="claim"><h3>${run.name}: ${run.says}</h3><p class="soft">not recorded; <code>${command}</code></p></article>
+`;
+  const { machine, loadBefore, loadAfter, note, found = [] } = record;
+  const busy = loadBefore === undefined ? '' : `, load ${loadBefore.toFixed(1)} to ${(loadAfter ?? 0).toFixed(1)}`;
+  const remark = note === undefined ? html`` : html`<p>${note}</p>`;
+  const rows = found.map((text) => html`<tr><td>${text}</td></tr>`);
+  const words = found.length === 0 ? html`` : html`<table><tbody>${rows}</tbody></table>`;
+  return html`<article class="claim"><h3>${run.name}: ${run.says}</h3><p>${recordText(record, build)}.</p><p class="soft"><code>${record.command}</code>, ${facts(machine)}${busy}. ${link(pathOf(run.name))}</p>${remark}${words}</article>
+`;
+}
+
 /** What takes hours: the recorded runs, each with its date and machine. */
-function longEvidence({ soaks, sabotage, guards }: Evidence): Markup {
+function longEvidence({ soaks, sabotage, guards, longRuns, build }: Evidence): Markup {
   const cards = soaks.map(({ options, date, machine, note = '', checks, path }) => {
     const failed = checks.filter(({ ok }) => !ok);
     const rows = checks.map(
@@ -225,7 +247,7 @@ function longEvidence({ soaks, sabotage, guards }: Evidence): Markup {
     sabotage === undefined
       ? html`${guards.length} breakages are named; no run over all of them is recorded here (<code>npm run sabotage -- --all</code>).`
       : html`${guards.filter(({ noticedBy }) => noticedBy !== '').length} of ${guards.length} breakages tried on ${sabotage.date.slice(0, 10)} at ${sabotage.commit.slice(0, 12)}; ${guards.filter(({ noticedBy }) => noticedBy === 'nobody').length} noticed by nobody.`;
-  return html`<p>${tried}</p>${cards}`;
+  return html`<p><code>npm run verify -- --full</code> makes them anew.</p>${longRuns.map((each) => longRunCard(each, build))}<p>${tried}</p>${cards}`;
 }
 
 function contents(outcomes: readonly Outcome[], pageOf: PageRun['pageOf']): Markup {

@@ -7,6 +7,7 @@ export default defineConfig({
     include: ['test/browser/*.check.ts'],
     experimental: { viteModuleRunner: false, nodeLoader: false },
     fileParallelism: false,
+    reporters: ['default', './scripts/long/reporter.ts'],
     testTimeout: 300_000,
     hookTimeout: 300_000,
   },

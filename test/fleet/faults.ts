@@ -7,10 +7,14 @@ import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
+import { note } from '../../scripts/long/record.ts';
 import { until } from '../support/until.ts';
 import { buildNetwork, Host, serverAddress } from './hosts.ts';
 
-const say = (text: string): void => console.log(`  ${text}`);
+const say = (text: string): void => {
+  console.log(`  ${text}`);
+  note(`faults: ${text}`);
+};
 
 type Answer = (response: ServerResponse) => Promise<void> | void;
 

@@ -9,6 +9,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
+import { note } from '../../scripts/long/record.ts';
 import { until } from '../support/until.ts';
 import { CrowdSec, type Database } from './crowdsec.ts';
 import { faults } from './faults.ts';
@@ -32,7 +33,11 @@ if (process.argv[2] !== 'inside') {
   process.exit(0);
 }
 
-const say = (text: string): void => console.log(`  ${text}`);
+const part = process.argv[3] as Part;
+const say = (text: string): void => {
+  console.log(`  ${text}`);
+  note(`${part}: ${text}`);
+};
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 /** How often each value was sent; throws where one was not sent once. */
@@ -135,6 +140,5 @@ async function withCrowdSec(database: Database): Promise<void> {
   say(`fail2zig-fleet took ${peaks.join(', ')} at most`);
 }
 
-const part = process.argv[3] as Part;
 await (part === 'faults' ? faults() : withCrowdSec(part));
 process.exit(0);

@@ -5,9 +5,6 @@
  * counts.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { join } from 'node:path';
 import { DECISIONS, LINES, LINES_MATCHED, LINES_TOO_LONG } from '../../src/engine/counters.ts';
 import { Engine } from '../../src/engine/host.ts';
 import { filters } from '../../src/filters/index.ts';
@@ -127,17 +124,4 @@ function feedBlock(engine: Engine, pool: readonly Buffer[], most: number, random
   result.lines += count;
   result.bytes += length;
   return count;
-}
-
-/** Keeps a replay as reports/replay.json and returns the path. */
-export function recordReplay(result: Replay): string {
-  const folder = join(import.meta.dirname, '../../reports');
-  mkdirSync(folder, { recursive: true });
-  const path = join(folder, 'replay.json');
-  const facts = { cpu: cpus()[0]?.model ?? '', cores: cpus().length, node: process.version };
-  writeFileSync(
-    path,
-    `${JSON.stringify({ command: `npm run fuzz -- replay --lines ${result.lines} --seed ${result.seed}`, ...result, ...facts }, null, 2)}\n`,
-  );
-  return path;
 }

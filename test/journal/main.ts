@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { note } from '../../scripts/long/record.ts';
 import { driveJournal, type TakenEntry } from '../support/journal-sink.ts';
 import type { JournalForm } from '../support/journal-writer.ts';
 import { until } from '../support/until.ts';
@@ -54,7 +55,10 @@ function asTaken(taken: readonly TakenEntry[]): { seqnum: number; time: number; 
   return taken.map(({ seqnum, time, text }) => ({ seqnum, time, message: text.slice(text.indexOf(': ') + 2) }));
 }
 
-const say = (text: string): void => console.log(text);
+const say = (text: string): void => {
+  console.log(text);
+  note(text);
+};
 const any = { text: '', groups: [{ terms: [] as [string, string[]][] }] };
 
 /** Entries as journalctl exports them: plain ones, binary, long, several messages, none. */

@@ -1,15 +1,16 @@
 /**
  * `npm run test:kernel`: boots Debian's own kernel in qemu with our build as its root, twice on one
  * disk, and tries there what the other tests try on this machine's kernel. KVM where /dev/kvm is,
- * emulation otherwise. Prints a table and records it in test/kernel/record.json; exit status 1
- * where a row failed or the guest did not come to its end. `-- nftables,journal` tries some only,
- * and records nothing.
+ * emulation otherwise. Prints a table; exit status 1 where a row failed or the guest did not come
+ * to its end. `-- nftables,journal` tries some only; `-- --record` keeps the table in
+ * test/evidence.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { buildSync } from 'esbuild';
+import { note } from '../../scripts/long/record.ts';
 import {
   environment as journalEnvironment,
   programs as journalPrograms,
@@ -157,10 +158,8 @@ async function main(only: string): Promise<number> {
     const ok = boots.every(({ done }) => done) && rows.every((row) => row.ok);
     const by = existsSync('/dev/kvm') ? 'KVM' : 'emulation (TCG)';
     console.log(`\nLinux ${kernel.release} by ${by}\n${table(rows)}\n${ok ? 'all of it holds' : 'something failed'}`);
-    if (only === '') {
-      const record = { date: new Date().toISOString().slice(0, 10), kernel: kernel.release, by, ok, rows };
-      writeFileSync(join(import.meta.dirname, 'record.json'), `${JSON.stringify(record, null, 2)}\n`);
-    }
+    note({ kernel: kernel.release, by, rows: rows.length, failed: rows.filter((row) => !row.ok).length });
+    for (const line of table(rows).split('\n')) note(line);
     return ok ? 0 : 1;
   } finally {
     rmSync(scratch, { recursive: true });

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { Daemon } from '../../scripts/lab/daemon.ts';
+import { note } from '../../scripts/long/record.ts';
 import { Engine } from '../../src/engine/host.ts';
 import { type LoadedTable, loadState } from '../../src/state/load.ts';
 import { formatAddress } from '../../src/text/address.ts';
@@ -158,6 +159,7 @@ bantime = "12h"
   expect(await daemon.stop(), daemon.said.slice(-20).join('\n')).toBe(0);
   const saved = (await savedBans(state)).sort();
   expect(saved, daemon.said.filter((line) => !/ banned | would ban /.test(line)).join('\n')).toEqual(expected);
+  note({ kills, seed, lines: writer.lines, 'banned as they must be': saved.length });
   // Otherwise there was no load.
   expect(expected.length).toBeGreaterThan(100);
 });

@@ -7,5 +7,6 @@ export default defineConfig({
     include: ['test/package/*.check.ts'],
     experimental: { viteModuleRunner: false, nodeLoader: false },
     fileParallelism: false,
+    reporters: ['default', './scripts/long/reporter.ts'],
   },
 });

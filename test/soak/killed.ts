@@ -10,7 +10,8 @@ import { readCommandLine } from '../../scripts/lab/command-line.ts';
 const usage = `npm run soak -- killed [options]
 
   --times N   kills (200)
-  --seed N    when they happen (a new one each time; it is printed)`;
+  --seed N    when they happen (a new one each time; it is printed)
+  --record    keeps what was found in test/evidence`;
 
 const { values, misuse } = readCommandLine('soak killed', usage, {
   times: { type: 'string', default: '200' },

@@ -6,13 +6,15 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readCommandLine } from '../../scripts/lab/command-line.ts';
+import { machine } from '../../scripts/lab/machine.ts';
+import { note } from '../../scripts/long/record.ts';
 import { ceilingBytesMax, ceilingBytesMin } from '../../src/config/limits.ts';
 import { parseSize } from '../../src/config/size.ts';
 import { judgedGap, linesPerSource, sourcesMax, stepsUntil } from './attack.ts';
 import { check, survival } from './checks.ts';
 import { type Panel, plot } from './plot.ts';
 import type { Sample } from './sample.ts';
-import { machine, soak } from './soak.ts';
+import { soak } from './soak.ts';
 
 /** At the default ceiling (claim MM-13). */
 const slotsMinDefault = 700_000;
@@ -26,6 +28,7 @@ const usage = `npm run soak -- [options]
   --ceiling TEXT  memory.ceiling of the daemon (64MB)
   --policy NAME   memory.eviction_policy of the daemon (evict_oldest)
   --out FOLDER    where soak-N.json and soak-N.svg go (reports)
+  --record        keeps what was found in test/evidence
 
 npm run soak -- rotate --help: rotations of every kind
 npm run soak -- killed --help: kill -9 and resume`;
@@ -156,6 +159,23 @@ async function run(): Promise<number> {
   writeFileSync(`${name}.json`, `${JSON.stringify(report)}\n`);
   const title = `${sources} sources, ${linesPerSecond.toFixed(0)} lines/s, memory.ceiling ${values.ceiling}`;
   writeFileSync(`${name}.svg`, plot(title, panels(samples, ceilingBytes)));
+  note({
+    sources,
+    attackSeconds: seconds,
+    linesPerSecond: Math.round(linesPerSecond),
+    lines: last.lines,
+    ceiling: values.ceiling,
+    'VmHWM MiB': Math.round((last.peakBytes / 2 ** 20) * 10) / 10,
+    slots: last.slots,
+    evictions: last.evictions,
+    bans: last.bans,
+    checks: checks.length,
+    'checks failed':
+      checks
+        .filter(({ ok }) => !ok)
+        .map(({ name }) => name)
+        .join(', ') || 'none',
+  });
   for (const { name, ok, found } of checks) console.log(`${ok ? 'ok  ' : 'FAIL'} ${name}: ${found}`);
   console.log(
     `     a source is remembered over ${remembered} new ones: ${report.survival.seconds} s at ${sourcesPerSecond.toFixed(0)} new sources a second`,

@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readCommandLine } from '../../scripts/lab/command-line.ts';
+import { note } from '../../scripts/long/record.ts';
 import { kinds, type Outcome, rotations } from './rotations.ts';
 
 const usage = `npm run soak -- rotate [options]
@@ -13,7 +14,8 @@ const usage = `npm run soak -- rotate [options]
   --seed N        when they happen (1)
   --stands MS     each file stands at its path so long at least (0)
   --only TEXT     kinds whose name holds this
-  --out FOLDER    where rotate.json goes (reports)`;
+  --out FOLDER    where rotate.json goes (reports)
+  --record        keeps what was found in test/evidence`;
 
 const { values, misuse } = readCommandLine('soak rotate', usage, {
   rotations: { type: 'string', default: '10000' },
@@ -45,6 +47,21 @@ for (const kind of kinds.filter(({ name }) => name.includes(values.only))) {
   const remark = isWrong ? '  WRONG' : outcome.lost > 0 ? `  ${kind.loses}` : '';
   console.log(`${kind.name.padEnd(35)}${figures.join(' ')}${remark}`);
 }
+const sum = (of: 'rotations' | 'written' | 'twice'): number =>
+  outcomes.reduce((before, outcome) => before + outcome[of], 0);
+const lost = (wrongly: boolean): number =>
+  kinds
+    .filter(({ loses }) => (loses === undefined) === wrongly)
+    .reduce((before, { name }) => before + (outcomes.find(({ kind }) => kind === name)?.lost ?? 0), 0);
+note({
+  kinds: outcomes.length,
+  rotations: sum('rotations'),
+  lines: sum('written'),
+  lost: lost(true),
+  'lost where the kind of rotation loses': lost(false),
+  twice: sum('twice'),
+  seed,
+});
 mkdirSync(values.out, { recursive: true });
 writeFileSync(join(values.out, 'rotate.json'), `${JSON.stringify(outcomes, null, 2)}\n`);
 process.exit(failed ? 1 : 0);

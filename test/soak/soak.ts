@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -191,10 +191,4 @@ export async function soak(options: SoakOptions): Promise<Outcome> {
     daemon.kill();
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** The machine this ran on, for the report. */
-export function machine(): { kernel: string; processor: string; node: string } {
-  const processor = /model name\s*: (.*)/.exec(readFileSync('/proc/cpuinfo', 'latin1'))?.[1] ?? 'unknown';
-  return { kernel: readFileSync('/proc/sys/kernel/osrelease', 'latin1').trim(), processor, node: process.version };
 }

@@ -128,4 +128,18 @@ export const proof: readonly Breakage[] = [
     claims: [],
     tests: ['test/unit/ledger-sabotage.test.ts'],
   },
+  {
+    name: 'a long run that failed is recorded as one that ended well',
+    find: 'ok: status === 0,',
+    put: 'ok: true,',
+    claims: [],
+    tests: ['test/unit/long-runs.test.ts'],
+  },
+  {
+    name: 'a record of an older build is shown as one of this build',
+    find: "const older = record.build === build ? '' : ' (of an older build)';",
+    put: "const older = record.build.length > 0 ? '' : ' (of an older build)';",
+    claims: ['AU-1'],
+    tests: ['test/unit/long-runs.test.ts'],
+  },
 ];

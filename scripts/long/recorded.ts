@@ -1,0 +1,51 @@
+/**
+ * `node scripts/long/recorded.ts SCRIPT PROGRAM …`: how npm starts a program whose runs are worth
+ * keeping. With `--record` among the parameters the run is recorded (record.ts), well ended or not;
+ * without it the program runs as it is. Exit status: that of the program.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { load, machine } from '../lab/machine.ts';
+import { buildHash, figuresVariable, nameOf, notedIn, recordText, writeRecord } from './record.ts';
+
+const [script = '', program = '', ...given] = process.argv.slice(2);
+const parameters = given.filter((word) => word !== '--record');
+const wanted = parameters.length < given.length;
+// What package.json itself hands to the program (vitest's configuration) is no part of the command.
+const typed = parameters.slice(Math.max(0, parameters.indexOf('--') + 1));
+const handed = parameters.filter((word) => word !== '--');
+
+/** Exit status as a shell says it, a signal as 128 and its number. */
+function run(env: NodeJS.ProcessEnv): number {
+  const { status, signal } = spawnSync(process.execPath, [program, ...handed], { stdio: 'inherit', env });
+  return status ?? 128 + (signal === null ? 0 : constants.signals[signal]);
+}
+
+function recorded(): number {
+  const scratch = mkdtempSync(join(tmpdir(), 'fail2zig-record-'));
+  const figures = join(scratch, 'figures');
+  // What is on disk may change while it runs.
+  const before = { build: buildHash(), machine: machine(), loadBefore: load() };
+  const started = performance.now();
+  try {
+    const status = run({ ...process.env, [figuresVariable]: figures });
+    const record = {
+      name: nameOf(script, typed),
+      command: ['npm run', script, ...(typed.length > 0 ? ['--', ...typed] : [])].join(' '),
+      date: new Date().toISOString(),
+      seconds: Math.round((performance.now() - started) / 100) / 10,
+      ok: status === 0,
+      ...before,
+      loadAfter: load(),
+      ...notedIn(figures),
+    };
+    console.log(`recorded in ${writeRecord(record)}: ${recordText(record, before.build)}`);
+    return status;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+process.exit(wanted ? recorded() : run(process.env));
