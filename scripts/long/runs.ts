@@ -43,7 +43,7 @@ export const longRuns: readonly LongRun[] = [
   },
   soak(50_000, ['MM-28', 'MM-01']),
   soak(1_000_000, ['MM-28', 'MM-01']),
-  soak(10_000_000, ['MM-28', 'MM-01', 'D-01']),
+  soak(10_000_000, ['MM-28', 'MM-01']),
   {
     name: 'killed',
     says: 'the daemon killed 200 times under a growing log',

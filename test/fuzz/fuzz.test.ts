@@ -57,6 +57,12 @@ test('the canary is caught, made small, stored and read back', async () => {
   }
 });
 
+test('readings of a line do not disturb one another', { timeout: 60_000 }, async () => {
+  // With this seed the plain engine once took the oracle's memory of times for its own.
+  const { finding } = await fuzz(findTarget('vaultwarden')!, { runs: 200, seconds: 30, seed: 1_449_472_550 });
+  expect(finding).toBe(null);
+});
+
 test('a fault is cut down to the bytes that make it', async () => {
   const picky: Target = {
     name: 'picky',
