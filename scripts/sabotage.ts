@@ -5,15 +5,17 @@
  *
  * Without names it takes fifteen breakages, chosen by the hash of the tree (the same tree chooses
  * the same ones), and those in files that the last commit or the working tree changed. A run over
- * all begins with a control: claims and tests that fail without a breakage are no judges. One that
- * was interrupted goes on where it was, as long as the tree is the same; only when it is whole is
- * it recorded.
+ * all takes the cheap ones first and ends with a control: whoever noticed one is asked without a
+ * breakage, and who fails then is no judge, and what it noticed is tried again. One that was
+ * interrupted goes on where it was, as long as the tree is the same; only when it is whole is it
+ * recorded.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release } from 'node:os';
 import { dirname, join } from 'node:path';
+import { claims } from '../spec/claims.ts';
 import { type Breakage, breakableFiles, fileOf } from '../test/sabotage/breakage.ts';
 import { breakages } from '../test/sabotage/breakages.ts';
 import { readCommandLine } from './lab/command-line.ts';
@@ -52,11 +54,22 @@ interface Progress {
 
 const git = (...args: string[]) => spawnSync('git', args, { cwd: root, encoding: 'utf8' }).stdout.trim();
 
+/** Claims that a specification on the real kernel proves. */
+const kernelSpecs = globSync('spec/*.kernel.spec.ts', { cwd: root }).map((path) =>
+  readFileSync(join(root, path), 'utf8'),
+);
+
+/** What a breakage costs, as an order: an engine to build, then daemons and namespaces. */
+function effort({ claims }: Breakage, path: string): number {
+  if (path.startsWith('src/engine/')) return 2;
+  return kernelSpecs.some((text) => claims.some((id) => text.includes(`'${id}'`))) ? 1 : 0;
+}
+
 /** The breakages to try, each with its file, in the order in which they are tried. */
 function choose(names: readonly string[], all: boolean): Placed[] {
   const files = breakableFiles(root);
   const placed = breakages.map((breakage): Placed => [breakage, fileOf(breakage, files)]);
-  if (all) return placed;
+  if (all) return placed.toSorted(([a, one], [b, other]) => effort(a, one) - effort(b, other));
   if (names.length > 0) {
     return placed.filter(([{ name, claims }, path]) =>
       names.some((part) => name.includes(part) || path.includes(part) || claims.includes(part)),
@@ -78,7 +91,7 @@ const usage = `npm run sabotage -- [NAME…] [--all] [--list] [--minutes N] [--j
   or nobody. Without names: ${chosenByHash} chosen by the hash of the tree, and those in files that the last change touched.
 
   NAME         breakages whose name or file holds this text, or that this claim must notice
-  --all        every breakage, after a control without one; goes on where it was interrupted. When all are tried it
+  --all        every breakage, then a control without one; goes on where it was interrupted. When all are tried it
                writes test/sabotage/record.json. An hour on two cores
   --list       the names; applies nothing
   --record     keeps the figures in test/evidence
@@ -103,48 +116,70 @@ function keep(progress: Progress): void {
 
 const distinct = (list: readonly string[]): string[] => [...new Set(list)].sort();
 
-/** What fails without a breakage, of everything that the breakages name. */
-async function controlOf(scratch: Scratch, chosen: readonly Placed[]): Promise<Control> {
-  console.log('control: everything that the breakages name, over the tree as it is');
-  const claimsOf = (placed: readonly Placed[]) => distinct(placed.flatMap(([{ claims }]) => claims));
-  const engine = claimsOf(chosen.filter(([, path]) => path.startsWith('src/engine/')));
-  const control = await scratch.control(
-    claimsOf(chosen),
-    engine,
-    distinct(chosen.flatMap(([{ tests = [] }]) => tests)),
-  );
+/** The claim or the test files that noticed. */
+const judgesOf = ({ noticedBy, by }: Verdict): string[] =>
+  noticedBy === 'tests' ? by.split(' ') : noticedBy.endsWith('claim') ? [by.split(':', 1)[0]!] : [];
+
+/** Which of those who noticed a breakage fail without one as well. */
+async function controlOf(scratch: Scratch, verdicts: readonly Verdict[]): Promise<Control> {
+  console.log('control: all who noticed one, over the tree as it is');
+  const judges = (list: readonly Verdict[], kind: (judge: string) => boolean) =>
+    distinct(list.flatMap(judgesOf)).filter(kind);
+  const isClaim = (judge: string) => claims.some(({ id }) => id === judge);
+  const isTest = (judge: string) => judge.startsWith('test/');
+  const engine = verdicts.filter(({ file }) => file.startsWith('src/engine/'));
+  const control = await scratch.control(judges(verdicts, isClaim), judges(engine, isClaim), judges(verdicts, isTest));
   const failed = [...control.claims, ...control.tests];
   console.log(`control: ${failed.length === 0 ? 'all pass' : `no judges, for they fail: ${failed.join(' ')}`}`);
   return control;
 }
 
 /** Tries what waits, several at once; each verdict is printed and, with `all`, kept. */
-async function tryAll(chosen: readonly Placed[], progress: Progress, jobs: number, minutes: number, all: boolean) {
-  const began = performance.now();
-  const known = new Set(progress.breakages.map(({ name }) => name));
-  const waiting = chosen.filter(([{ name }]) => !known.has(name));
-  const tracked = git('ls-files').split('\n');
-  const scratches = Array.from({ length: Math.min(jobs, waiting.length) }, (_, at) => new Scratch(root, at, tracked));
-  if (all && known.size === 0 && scratches.length > 0) progress.control = await controlOf(scratches[0]!, chosen);
-  const minutesBefore = progress.minutes;
-  const passed = () => (performance.now() - began) / 60_000;
+async function tryWaiting(
+  scratches: readonly Scratch[],
+  waiting: Placed[],
+  progress: Progress,
+  run: Run,
+): Promise<void> {
+  const [began, minutesBefore] = [performance.now(), progress.minutes];
   const work = async (scratch: Scratch) => {
     scratch.believe(progress.control);
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [breakage, file] = next;
       const started = performance.now();
-      const late = passed() > minutes;
-      const found = late ? ({ noticedBy: 'not run', by: '' } as const) : await scratch.try(breakage, file, all);
+      const late = started > run.deadline;
+      const found = late ? ({ noticedBy: 'not run', by: '' } as const) : await scratch.try(breakage, file, run.all);
       const seconds = Math.round((performance.now() - started) / 100) / 10;
       progress.breakages.push({ name: breakage.name, file, claims: breakage.claims, ...found, seconds });
-      progress.minutes = Math.round((minutesBefore + passed()) * 10) / 10;
-      if (all) keep(progress);
-      console.log(
-        `${found.noticedBy.padEnd(13)} ${`${seconds}`.padStart(6)} s  ${file}: ${breakage.name}\n    ${found.by}`,
-      );
+      progress.minutes = Math.round((minutesBefore + (performance.now() - began) / 60_000) * 10) / 10;
+      if (run.all) keep(progress);
+      const time = `${seconds}`.padStart(6);
+      console.log(`${found.noticedBy.padEnd(13)} ${time} s  ${file}: ${breakage.name}\n    ${found.by}`);
     }
   };
   await Promise.all(scratches.map(work));
+}
+
+interface Run {
+  all: boolean;
+  /** No breakage begins later, ms of performance.now(). */
+  deadline: number;
+}
+
+async function tryAll(chosen: readonly Placed[], progress: Progress, jobs: number, run: Run): Promise<void> {
+  const tracked = git('ls-files').split('\n');
+  const scratches = Array.from({ length: Math.min(jobs, chosen.length) }, (_, at) => new Scratch(root, at, tracked));
+  const known = new Set(progress.breakages.map(({ name }) => name));
+  const waiting = chosen.filter(([{ name }]) => !known.has(name));
+  await tryWaiting(scratches, waiting, progress, run);
+  if (run.all && performance.now() < run.deadline) {
+    progress.control = await controlOf(scratches[0]!, progress.breakages);
+    const noJudges = new Set([...progress.control.claims, ...progress.control.tests]);
+    const doubtful = progress.breakages.filter((verdict) => judgesOf(verdict).some((judge) => noJudges.has(judge)));
+    progress.breakages = progress.breakages.filter((verdict) => !doubtful.includes(verdict));
+    const again = chosen.filter(([{ name }]) => doubtful.some((verdict) => verdict.name === name));
+    await tryWaiting(scratches, again, progress, run);
+  }
   rmSync(join(root, 'build/sabotage'), { recursive: true, force: true });
 }
 
@@ -165,7 +200,8 @@ async function main(): Promise<number> {
     for (const [{ name, claims }, path] of chosen)
       console.log(`to try  ${path}: ${name} → ${claims.join(' ') || 'tests'}`);
   const jobs = Number(values.jobs ?? availableParallelism());
-  await tryAll(chosen, progress, jobs, Number(values.minutes ?? 600), all);
+  const deadline = performance.now() + Number(values.minutes ?? 600) * 60_000;
+  await tryAll(chosen, progress, jobs, { all, deadline });
   return report(progress, all);
 }
 

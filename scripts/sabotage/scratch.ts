@@ -91,20 +91,22 @@ export class Scratch {
   }
 
   /**
-   * Which of the claims and test files fail here without a breakage; those of `engine` also over
-   * engines without optimisation.
+   * Which of the claims and test files fail here without a breakage, alone as well as together;
+   * those of `engine` also over engines without optimisation.
    */
   async control(claims: readonly string[], engine: readonly string[], tests: readonly string[]): Promise<Control> {
-    const failed = new Set(await this.#failedClaims(claims));
-    for (const build of ['build/engine.wasm', 'build/engine-scalar.wasm']) rmSync(join(this.#folder, build));
-    await this.#build('src/engine/engine.ts', true);
-    for (const id of await this.#failedClaims(engine)) failed.add(id);
-    this.#copyBuilt();
+    const failed = await this.#failedClaims(claims);
+    if (engine.length > 0) {
+      for (const build of ['build/engine.wasm', 'build/engine-scalar.wasm']) rmSync(join(this.#folder, build));
+      await this.#build('src/engine/engine.ts', true);
+      failed.push(...(await this.#failedClaims(engine)));
+      this.#copyBuilt();
+    }
     const failedTests: string[] = [];
     if (await this.#testsFail(tests)) {
       for (const file of tests) if (await this.#testsFail([file])) failedTests.push(file);
     }
-    return { claims: [...failed].sort(), tests: failedTests };
+    return { claims: [...new Set(failed)].sort(), tests: failedTests };
   }
 
   async try(breakage: Breakage, path: string, thorough: boolean): Promise<Finding> {
@@ -132,7 +134,7 @@ export class Scratch {
     if (found !== undefined) return { noticedBy: 'another claim', by: found };
     const reaching = this.#believed(this.#testsThatReach(path));
     const noticed = await this.#testsFail(reaching);
-    return noticed ? { noticedBy: 'tests', by: 'a test that reaches the file' } : { noticedBy: 'nobody', by: '' };
+    return noticed ? { noticedBy: 'tests', by: 'one that reaches the file' } : { noticedBy: 'nobody', by: '' };
   }
 
   #believed(tests: readonly string[]): string[] {
@@ -160,8 +162,14 @@ export class Scratch {
     return [...failed.map(({ id, evidence }) => short(`${id}: ${evidence}`)), ...troubles.map(short)];
   }
 
+  /** The claims that fail together, and alone once more. */
   async #failedClaims(ids: readonly string[]): Promise<string[]> {
-    return (await this.#failures(ids, false)).map((line) => line.split(':', 1)[0]!);
+    const together = (await this.#failures(ids, false)).map((line) => line.split(':', 1)[0]!);
+    const alone: string[] = [];
+    for (const id of ids.filter((each) => together.includes(each))) {
+      if ((await this.#failures([id])).length > 0) alone.push(id);
+    }
+    return alone;
   }
 
   async #testsFail(files: readonly string[]): Promise<boolean> {
