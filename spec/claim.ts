@@ -10,6 +10,7 @@
  */
 import { AssertionError } from 'node:assert';
 import { test } from 'vitest';
+import { Inapplicable } from '../test/sabotage/breakage.ts';
 import { claimOf } from './claims.ts';
 import { type EnvironmentName, missing } from './environment.ts';
 
@@ -171,6 +172,7 @@ async function failureOf<Piece>({ why, piece, expected }: Twin<Piece>, body: Bod
   try {
     verdict = await withPiece(piece, body);
   } catch (error) {
+    if (error instanceof Inapplicable) throw error;
     if (!isAssertion(error)) {
       throw new Error(`twin "${why}" crashed the body instead of failing an assertion`, { cause: error });
     }

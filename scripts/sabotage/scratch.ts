@@ -159,7 +159,11 @@ export class Scratch {
     // What it says, not its status: verify may be what is broken.
     const { claims, troubles } = reportOf(out);
     const failed = claims.filter(({ id, status: its }) => its === 'FAILED' && !this.#control.claims.includes(id));
-    return [...failed.map(({ id, evidence }) => short(`${id}: ${evidence}`)), ...troubles.map(short)];
+    const reasons = [...failed.map(({ id, evidence }) => `${id}: ${evidence}`), ...troubles];
+    // A twin whose breakage finds its text no more has noticed nothing.
+    const real = reasons.filter((reason) => !reason.includes(' cannot be applied: its text '));
+    if (first && real.length === 0 && reasons.length > 0) return this.#failures(selection, false);
+    return real.map(short);
   }
 
   /** The claims that fail together, and alone once more. */

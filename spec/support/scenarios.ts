@@ -29,7 +29,14 @@ export interface Change {
 export function breakage(name: string): Change {
   const found = breakages.find((each) => each.name === name);
   if (found === undefined) throw new Error(`no breakage "${name}"`);
-  return { path: fileOf(found, breakableFiles(root)), find: found.find, put: found.put };
+  const { find, put } = found;
+  return {
+    // Looked for when it is applied: the tree may have this very breakage in it.
+    get path() {
+      return fileOf(found, breakableFiles(root));
+    },
+    ...{ find, put },
+  };
 }
 
 /** Beside a breakage after which something does not come: it is waited for in vain. */

@@ -29,12 +29,22 @@ export function breakableFiles(root: string): Map<string, string> {
   return new Map(paths.map((path) => [path, readFileSync(`${root}/${path}`, 'utf8')]));
 }
 
+/**
+ * A breakage whose text does not stand in the tree, as in a tree that has another one in it. It
+ * proves nothing: neither that a twin fails, nor that a claim noticed something.
+ */
+export class Inapplicable extends Error {
+  override name = 'Inapplicable';
+}
+
 /** The file that holds the breakage's text; throws where it stands nowhere, or more than once. */
 export function fileOf({ name, find }: Breakage, files: ReadonlyMap<string, string>): string {
   const found = [...files].flatMap(([path, text]) => new Array<string>(text.split(find).length - 1).fill(path));
   if (found.length === 1) return found[0]!;
   const where = found.length === 0 ? 'stands nowhere' : `stands in ${found.join(', ')}`;
-  throw new Error(`breakage "${name}": its text ${where}: ${JSON.stringify(find.slice(0, 80))}`);
+  throw new Inapplicable(
+    `breakage "${name}" cannot be applied: its text ${where}: ${JSON.stringify(find.slice(0, 80))}`,
+  );
 }
 
 /** The text with the breakage in place. */

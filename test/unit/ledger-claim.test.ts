@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { describe, expect, test } from 'vitest';
 import { given, NotMet, prove, twin } from '../../spec/claim.ts';
+import { Inapplicable } from '../sabotage/breakage.ts';
 
 const isEven = (number: number) => {
   assert.equal(number % 2, 0, `${number} is odd`);
@@ -45,6 +46,15 @@ describe('prove', () => {
     await expect(prove(given(4), isEven, wrong)).rejects.toThrow('for another reason');
     const right = [twin('an odd number', given(3), /is odd/)];
     await expect(prove(given(4), isEven, right)).resolves.toMatchObject({ evidence: '4 is even' });
+  });
+
+  test('fails, and says so, where a breakage cannot be applied', async () => {
+    const piece = {
+      make: (): number => {
+        throw new Inapplicable('its text stands nowhere');
+      },
+    };
+    await expect(prove(given(4), isEven, [twin('broken twice', piece, any)])).rejects.toThrow(/^its text stands/);
   });
 
   test('a measured miss needs a twin as well', async () => {
