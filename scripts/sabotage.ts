@@ -7,8 +7,8 @@
  * the same ones), and those in files that the last commit or the working tree changed. A run over
  * all takes the cheap ones first and ends with a control: whoever noticed one is asked without a
  * breakage, and who fails then is no judge, and what it noticed is tried again. One that was
- * interrupted goes on where it was, as long as the tree is the same; only when it is whole is it
- * recorded.
+ * interrupted goes on where it was, as long as the tree is the same; what is recorded says how many
+ * of all were tried.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -24,6 +24,7 @@ import {
   byRoom,
   type Control,
   exitStatus,
+  extent,
   type SabotageRecord,
   score,
   table,
@@ -91,8 +92,8 @@ const usage = `npm run sabotage -- [NAME…] [--all] [--list] [--minutes N] [--j
   or nobody. Without names: ${chosenByHash} chosen by the hash of the tree, and those in files that the last change touched.
 
   NAME         breakages whose name or file holds this text, or that this claim must notice
-  --all        every breakage, then a control without one; goes on where it was interrupted. When all are tried it
-               writes test/sabotage/record.json. An hour on two cores
+  --all        every breakage, then a control without one; goes on where it was interrupted; writes
+               test/sabotage/record.json, which says how many of all were tried
   --list       the names; applies nothing
   --record     keeps the figures in test/evidence
   --minutes N  begins no new breakage after N minutes; what was not tried is printed
@@ -222,31 +223,24 @@ function report({ breakages: verdicts, minutes, control }: Progress, all: boolea
   return exitStatus(verdicts);
 }
 
-function record(verdicts: Verdict[], minutes: number, control: Control): void {
-  const why = whyNoRecord(
-    verdicts,
-    breakages.map(({ name }) => name),
-    git('status', '--porcelain'),
-  );
+/** Writes what was tried into the record, which says how much of all that is. */
+function record(verdicts: readonly Verdict[], minutes: number, control: Control): void {
+  const tried = verdicts.filter(({ noticedBy }) => noticedBy !== 'not run');
+  const named = breakages.length;
+  console.log(`tried: ${extent(tried.length, named)}`);
+  const before = existsSync(recordPath) ? (JSON.parse(readFileSync(recordPath, 'utf8')) as SabotageRecord) : undefined;
+  const why = whyNoRecord({ tried: tried.length, named }, git('status', '--porcelain'), before);
   if (why !== undefined) {
     console.log(`not recorded: ${why}`);
     return;
   }
-  const machine = {
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cores: cpus().length,
-    kernel: release(),
-    node: process.version,
-  };
-  const [date, commit] = [new Date().toISOString(), git('rev-parse', 'HEAD')];
   const whole: SabotageRecord = {
-    date,
-    commit,
-    machine,
-    minutes,
-    control,
-    rooms: byRoom(verdicts),
-    breakages: verdicts,
+    date: new Date().toISOString(),
+    commit: git('rev-parse', 'HEAD'),
+    machine: { cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, kernel: release(), node: process.version },
+    ...{ minutes, control, named },
+    rooms: byRoom(tried),
+    breakages: tried,
   };
   writeFileSync(recordPath, `${JSON.stringify(whole, null, 2)}\n`);
   console.log(`recorded in ${recordPath}`);

@@ -148,7 +148,7 @@ function findingOf(testCase: TestCase): Finding | undefined {
 }
 
 /** Specification files that name one of `ids`. */
-function filesOf(ids: readonly string[]): string[] {
+export function specificationsOf(ids: readonly string[]): string[] {
   return globSync('spec/*.spec.ts').filter((path) => {
     const text = readFileSync(path, 'utf8');
     return ids.some((id) => text.includes(`'${id}'`));
@@ -319,7 +319,7 @@ function select(ids: readonly string[], since: string | undefined): Selection {
   if (since !== undefined) return { files: filesTouchedSince(since), register: claims };
   if (ids.length === 0) return { files: ['spec/'], register: claims };
   const pattern = new RegExp(`(^|\\| )(${ids.join('|').replaceAll('.', '\\.')}) `);
-  return { files: filesOf(ids), register: claims.filter(({ id }) => ids.includes(id)), pattern };
+  return { files: specificationsOf(ids), register: claims.filter(({ id }) => ids.includes(id)), pattern };
 }
 
 const machine = { node: process.version, platform: process.platform, arch: process.arch, kernel: release() };

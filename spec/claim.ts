@@ -13,6 +13,7 @@ import { test } from 'vitest';
 import { Inapplicable } from '../test/sabotage/breakage.ts';
 import { claimOf } from './claims.ts';
 import { type EnvironmentName, missing } from './environment.ts';
+import { provenOver } from './support/broken.ts';
 
 /** A piece, or how to make one (called anew for each run of the body). */
 export type Supply<Piece> = { make: () => Piece | Promise<Piece>; dispose?: (piece: Piece) => void | Promise<void> };
@@ -22,6 +23,14 @@ export interface Twin<Piece> {
   why: string;
   piece: Supply<Piece>;
   /** What the message of the failed assertion says. */
+  expected: RegExp;
+}
+
+/** A twin that is a named breakage of the real files: the body runs over a copy of the tree. */
+export interface Sabotaged {
+  why: string;
+  /** The breakage's name in test/sabotage. */
+  breakage: string;
   expected: RegExp;
 }
 
@@ -66,6 +75,8 @@ export interface Definition {
   place: string;
   twins: string[];
   needs: EnvironmentName[];
+  /** Runs the body with the real piece. */
+  run: () => Promise<Evidence>;
 }
 
 export interface Settings {
@@ -97,6 +108,14 @@ export function twin<Piece>(why: string, piece: Supply<Piece>, expected: RegExp)
 }
 
 /**
+ * A twin made of a named breakage (test/sabotage), over which the body runs with the real piece as
+ * the specification makes it; for pieces that are made of imported files, not of the built program.
+ */
+export function sabotaged(name: string, expected: RegExp): Sabotaged {
+  return { why: `a tree in which ${name}`, breakage: name, expected };
+}
+
+/**
  * Registers the proof of one claim, or of several that are the same promise on different pages.
  * `body` returns its evidence as one line and must fail by an assertion (node:assert or vitest's
  * expect).
@@ -105,14 +124,15 @@ export function claim<Piece>(
   ids: string | string[],
   real: Supply<Piece>,
   body: Body<Piece>,
-  twins: [Twin<NoInfer<Piece>>, ...Twin<NoInfer<Piece>>[]],
+  twins: [Twin<NoInfer<Piece>> | Sabotaged, ...(Twin<NoInfer<Piece>> | Sabotaged)[]],
   settings: Settings = {},
 ): void {
   const list = typeof ids === 'string' ? [ids] : ids;
   const needs = settings.needs ?? [];
   const place = placeOfCaller();
   if (collected !== undefined) {
-    collected.push({ ids: list, place, twins: twins.map(({ why }) => why), needs });
+    const run = () => withPiece(real, body);
+    collected.push({ ids: list, place, twins: twins.map(({ why }) => why), needs, run });
     return;
   }
   const title = list.map((id) => `${id} ${claimOf(id).sentence}`).join(' | ');
@@ -126,7 +146,9 @@ export function claim<Piece>(
       task.meta.claim = { ...nothing, status: 'SKIPPED', why };
       skip(why);
     }
-    const { evidence, twinFailed } = await prove(real, body, twins);
+    const { evidence, twinFailed } = await prove(real, body, twins, (name) =>
+      provenOver(name, place.split(':', 1)[0]!, list[0]!),
+    );
     const met = typeof evidence === 'string';
     task.meta.claim = {
       ...nothing,
@@ -145,12 +167,18 @@ export function claim<Piece>(
 export async function prove<Piece>(
   real: Supply<Piece>,
   body: Body<Piece>,
-  twins: Twin<Piece>[],
+  twins: (Twin<Piece> | Sabotaged)[],
+  over?: (breakage: string) => Promise<Evidence>,
 ): Promise<{ evidence: Evidence; twinFailed: ClaimResult['twinFailed'] }> {
   if (twins.length === 0) throw new Error('a claim without a twin proves nothing');
   const evidence = await withPiece(real, body);
+  const run = (each: Twin<Piece> | Sabotaged) => async (): Promise<Evidence> => {
+    if ('piece' in each) return withPiece(each.piece, body);
+    if (over === undefined) throw new Error('no tree to break');
+    return over(each.breakage);
+  };
   const twinFailed: ClaimResult['twinFailed'] = [];
-  for (const each of twins) twinFailed.push({ why: each.why, by: await failureOf(each, body) });
+  for (const each of twins) twinFailed.push({ why: each.why, by: await failureOf(each, run(each)) });
   return { evidence, twinFailed };
 }
 
@@ -167,10 +195,13 @@ async function withPiece<Piece>(supply: Supply<Piece>, body: Body<Piece>): Promi
  * First line of the assertion that the twin failed; throws where the twin passed, crashed the body,
  * or failed another assertion than the expected one. NotMet is a failure that the body measured.
  */
-async function failureOf<Piece>({ why, piece, expected }: Twin<Piece>, body: Body<Piece>): Promise<string> {
+async function failureOf(
+  { why, expected }: { why: string; expected: RegExp },
+  run: () => Promise<Evidence>,
+): Promise<string> {
   let verdict: Evidence;
   try {
-    verdict = await withPiece(piece, body);
+    verdict = await run();
   } catch (error) {
     if (error instanceof Inapplicable) throw error;
     if (!isAssertion(error)) {

@@ -1,7 +1,7 @@
 /**
  * What a run of sabotage found: who noticed each breakage. A run over all of one tree is recorded
- * in test/sabotage/record.json, which README, the page for auditors and CI's scores read; a part
- * of it, or a tree with changes, is not.
+ * in test/sabotage/record.json, which README, the page for auditors and CI's scores read. So is a
+ * part of it, which says that it is one, unless a whole run is recorded there.
  */
 import { roomOf } from '../../test/sabotage/breakage.ts';
 
@@ -31,6 +31,8 @@ export interface SabotageRecord {
   /** From the first breakage to the last, without what an interruption took. */
   minutes: number;
   control: Control;
+  /** How many breakages there are; where fewer were tried, this is a part. */
+  named: number;
   /** Room → how many of its breakages who noticed. */
   rooms: Record<string, Partial<Record<Notice, number>>>;
   breakages: Verdict[];
@@ -72,16 +74,18 @@ export function table(verdicts: readonly Verdict[]): string {
   return [head, ...rows].join('\n');
 }
 
-/** Why a run over all of them cannot be recorded; undefined where it can. */
+/** Of a run over all: whether every breakage was tried, or how many of how many were. */
+export function extent(tried: number, named: number): string {
+  return tried === named ? `all ${named}` : `A PART: ${tried} of ${named}; run it again to go on`;
+}
+
+/** Why a run cannot be recorded; undefined where it can. `before`: what is recorded already. */
 export function whyNoRecord(
-  verdicts: readonly Verdict[],
-  names: readonly string[],
+  { tried, named }: { tried: number; named: number },
   changes: string,
+  before?: Pick<SabotageRecord, 'named' | 'breakages'>,
 ): string | undefined {
-  const tried = verdicts.filter(({ noticedBy }) => noticedBy !== 'not run');
-  const found = new Set(tried.map(({ name }) => name));
-  const missing = names.filter((name) => !found.has(name)).length;
-  if (missing > 0)
-    return `this is a part: ${missing} of ${names.length} breakages were not tried; run it again to go on`;
-  return changes === '' ? undefined : 'the working tree has changes that no commit holds';
+  if (changes !== '') return 'the working tree has changes that no commit holds';
+  const isWhole = before !== undefined && before.breakages.length === before.named;
+  return tried < named && isWhole ? 'a part takes no place of a whole run' : undefined;
 }

@@ -1,7 +1,8 @@
 /**
  * A copy of the tree in which one breakage at a time is tried, and the order of its judges: the
- * claims that promise it, at the first of which that fails the run ends; the tests that it names;
- * and, where it is asked to be thorough, whatever specification or test reaches the changed file.
+ * bodies of the claims that promise it, which takes seconds; the whole claims, over what is built;
+ * the tests that it names; and, where it is asked to be thorough, whatever specification or test
+ * reaches the changed file.
  *
  * A breakage of the engine is judged over engines that are built without optimisation: what they
  * do is the same, and to build them takes an eighth of the time.
@@ -21,12 +22,15 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { reaches } from '../../spec/source.ts';
+import { applyChanges, plainEngine } from '../../spec/support/broken.ts';
 import { type Breakage, broken } from '../../test/sabotage/breakage.ts';
-import type { Outcome } from '../verify.ts';
+import { type Outcome, specificationsOf } from '../verify.ts';
 import type { Control, Verdict } from './record.ts';
 
 /** One run of a judge gets so long, ms: a breakage may well hang it. */
 const judgeMs = 600_000;
+/** A body without its twins. */
+const bodyMs = 120_000;
 
 const built = ['build/fail2zig.node', 'build/engine.wasm', 'build/engine-scalar.wasm', 'build/matchers.json', 'dist'];
 const linked = ['node_modules', '.git', 'build/tools'];
@@ -39,14 +43,14 @@ interface Ended {
 
 type Finding = Pick<Verdict, 'noticedBy' | 'by'>;
 
-/** Runs a program to its end, or stops its process group after judgeMs. */
-function run(cwd: string, args: string[]): Promise<Ended> {
+/** Runs a program to its end, or stops its process group after so many ms. */
+function run(cwd: string, args: string[], withinMs = judgeMs): Promise<Ended> {
   const { NODE_V8_COVERAGE: _, ...env } = process.env;
   const child = spawn(process.execPath, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
   const parts: Buffer[] = [];
   child.stdout.on('data', (part: Buffer) => parts.push(part));
   return new Promise((resolve) => {
-    const late = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), judgeMs);
+    const late = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), withinMs);
     child.on('close', (status) => {
       clearTimeout(late);
       resolve({ status, out: Buffer.concat(parts).toString() });
@@ -124,6 +128,8 @@ export class Scratch {
   }
 
   async #judge({ claims, tests = [] }: Breakage, path: string, thorough: boolean): Promise<Finding> {
+    const soon = await this.#failingBody(claims, path);
+    if (soon !== '') return { noticedBy: 'its claim', by: short(soon) };
     if (!(await this.#build(path, path.startsWith('src/engine/')))) return { noticedBy: 'the build', by: '' };
     const believed = this.#believed(tests);
     const [promised] = await this.#failures(claims.filter((id) => !this.#control.claims.includes(id)));
@@ -135,6 +141,27 @@ export class Scratch {
     const reaching = this.#believed(this.#testsThatReach(path));
     const noticed = await this.#testsFail(reaching);
     return noticed ? { noticedBy: 'tests', by: 'one that reaches the file' } : { noticedBy: 'nobody', by: '' };
+  }
+
+  /**
+   * `ID: assertion` of the first body that fails over the sources as they are, the plain engine
+   * among them; '' where none does, which proves nothing: what is built may tell more.
+   */
+  async #failingBody(claims: readonly string[], path: string): Promise<string> {
+    const host = join(this.#folder, plainEngine.path);
+    const whole = readFileSync(host, 'utf8');
+    const isEngine = path.startsWith('src/engine/');
+    if (isEngine) applyChanges(this.#folder, [plainEngine]);
+    try {
+      const ids = claims.filter((id) => !this.#control.claims.includes(id));
+      for (const specification of specificationsOf(ids).filter((file) => !file.includes('.kernel.'))) {
+        const { out } = await run(this.#folder, ['scripts/sabotage/bodies.ts', specification, ...ids], bodyMs);
+        if (out !== '') return out;
+      }
+      return '';
+    } finally {
+      if (isEngine) writeFileSync(host, whole);
+    }
   }
 
   #believed(tests: readonly string[]): string[] {

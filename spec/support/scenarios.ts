@@ -4,40 +4,20 @@
  * breakage (test/sabotage) in it.
  */
 import { execFile } from 'node:child_process';
-import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, symlinkSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { breakableFiles, fileOf } from '../../test/sabotage/breakage.ts';
-import { breakages } from '../../test/sabotage/breakages.ts';
 import { temporaryDirectory } from '../../test/support/control.ts';
 import { runScenario } from '../../test/support/namespace.ts';
 import { assertNone } from '../assertions.ts';
 import type { Supply } from '../claim.ts';
+import { applyChanges, breakage, type Change, root } from './broken.ts';
+
+export { breakage, type Change };
 
 /** Scenarios by the file of test/netns that holds them. */
 export type Scenarios = Readonly<Record<string, readonly string[]>>;
-
-/** Exact text of a file of ours, and what stands there instead. */
-export interface Change {
-  path: string;
-  find: string;
-  put: string;
-}
-
-/** The change that a named breakage makes (test/sabotage). */
-export function breakage(name: string): Change {
-  const found = breakages.find((each) => each.name === name);
-  if (found === undefined) throw new Error(`no breakage "${name}"`);
-  const { find, put } = found;
-  return {
-    // Looked for when it is applied: the tree may have this very breakage in it.
-    get path() {
-      return fileOf(found, breakableFiles(root));
-    },
-    ...{ find, put },
-  };
-}
 
 /** Beside a breakage after which something does not come: it is waited for in vain. */
 export const impatient: Change = { path: 'test/support/until.ts', find: 'withinMs = 15_000', put: 'withinMs = 2_500' };
@@ -49,7 +29,6 @@ export interface Scene {
   remove: () => void;
 }
 
-const root = join(import.meta.dirname, '..', '..');
 const sources = ['src', 'test', 'scripts', 'spec', 'bin', 'native', 'package.json', 'tsconfig.json'];
 /** Copied after the sources, and so newer: only what a change touches is built again. */
 const built = ['dist', 'build'];
@@ -63,14 +42,7 @@ async function brokenTree(changes: readonly Change[]): Promise<{ root: string; r
   const filter = (from: string): boolean => !leftOut.includes(from);
   for (const name of [...sources, ...built]) cpSync(join(root, name), join(place, name), { recursive: true, filter });
   for (const name of [...linked, 'build/tools']) symlinkSync(join(root, name), join(place, name));
-  for (const { path, find, put } of changes) {
-    const text = readFileSync(join(place, path), 'utf8');
-    if (text.split(find).length !== 2) throw new Error(`not once in ${path}: ${find}`);
-    writeFileSync(
-      join(place, path),
-      text.replace(find, () => put),
-    );
-  }
+  applyChanges(place, changes);
   const { NODE_V8_COVERAGE: _, ...env } = process.env;
   await promisify(execFile)(process.execPath, ['scripts/build.ts', '--quiet'], { cwd: place, env });
   return { root: place, remove };

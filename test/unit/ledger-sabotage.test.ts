@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import {
   byRoom,
   exitStatus,
+  extent,
   type Notice,
   score,
   table,
@@ -38,11 +39,16 @@ test('one that nobody notices fails the run', () => {
   expect(exitStatus([...verdicts, verdict('e', 'src/log.ts', 'nobody')])).toBe(1);
 });
 
-test('a part is not recorded as the whole, nor a tree that no commit holds', () => {
-  const names = verdicts.map(({ name }) => name);
-  expect(whyNoRecord(verdicts, names, '')).toBeUndefined();
-  expect(whyNoRecord(verdicts, [...names, 'e'], '')).toMatch(/^this is a part: 1 of 5 /);
-  const late = [...verdicts, verdict('e', 'src/log.ts', 'not run')];
-  expect(whyNoRecord(late, [...names, 'e'], '')).toMatch(/^this is a part: 1 of 5 /);
-  expect(whyNoRecord(verdicts, names, ' M src/log.ts')).toBe('the working tree has changes that no commit holds');
+test('a part is not called the whole, and takes no place of it', () => {
+  expect(extent(4, 4)).toBe('all 4');
+  expect(extent(3, 4)).toMatch(/^A PART: 3 of 4/);
+  expect(whyNoRecord({ tried: 4, named: 4 }, '')).toBeUndefined();
+  expect(whyNoRecord({ tried: 3, named: 4 }, '')).toBeUndefined();
+  expect(whyNoRecord({ tried: 3, named: 4 }, '', { named: 5, breakages: verdicts })).toBeUndefined();
+  expect(whyNoRecord({ tried: 3, named: 4 }, '', { named: 4, breakages: verdicts })).toMatch(/^a part/);
+  expect(whyNoRecord({ tried: 4, named: 4 }, '', { named: 4, breakages: verdicts })).toBeUndefined();
+});
+
+test('a tree that no commit holds is not recorded', () => {
+  expect(whyNoRecord({ tried: 4, named: 4 }, ' M src/log.ts')).toMatch(/^the working tree has changes/);
 });
