@@ -213,11 +213,12 @@ export function knownTime(now: f64): f64 {
 }
 
 /**
- * Past what some systems put between identifier and message: Solaris' "[ID 1 auth.info] ", a kernel
- * clock.
+ * Past what some systems put between identifier and message: more blanks (rsyslog keeps the one
+ * that a program sent), Solaris' "[ID 1 auth.info] ", a kernel clock.
  */
 // @inline
 function skipExtras(p: i32, end: i32): i32 {
+  while (p < end && byte(p) === 32) p++;
   // What begins like one of them behind the end of the line has no bracket before it.
   if (word(p) === 0x2044495b) {
     const close = findByte(p, smaller(p + 48, end), 93);
@@ -344,7 +345,8 @@ function skipData(p: i32, end: i32): i32 {
     p++;
   }
   if (p < end && byte(p) !== 32) return -1;
-  p = smaller(p + 1, end);
+  // rsyslog puts a blank before a message that brings one.
+  while (p < end && byte(p) === 32) p++;
   return p + 3 <= end && byte(p) === 0xef && byte(p + 1) === 0xbb && byte(p + 2) === 0xbf ? p + 3 : p;
 }
 
@@ -420,9 +422,9 @@ export function readHeaded(tag: i32, end: i32): bool {
   const stop = findByte(tag, end, ascii.SPACE);
   if (stop === end || byte(stop - 1) !== ascii.COLON || !readTag(tag, stop - 1)) return false;
   messageStart = stop + 1;
-  // "[ID ", "kern", "mess"
+  // A blank, "[ID ", "kern", "mess"
   const first = word(messageStart);
-  return first !== 0x2044495b && first !== 0x6e72656b && first !== 0x7373656d;
+  return (first & 255) !== 32 && first !== 0x2044495b && first !== 0x6e72656b && first !== 0x7373656d;
 }
 
 /**
