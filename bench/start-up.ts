@@ -2,15 +2,17 @@
  * How long it takes until something works: the daemon until it says that it has started, in its
  * parts, and `fail2zig match` on one line. The parts of a start are a Node that does nothing, once
  * for each stage; the launch stage, as `fail2zig check`, which ends where that stage hands over;
- * and the core, which is the rest.
+ * and the core, which is the rest. The single executable starts beside it.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Daemon } from '../scripts/lab/daemon.ts';
+import { buildExecutable } from '../scripts/package/executable.ts';
 import { type Benchmark, type Context, differences, type Figure } from './benchmark.ts';
 import { stormSettings } from './storm.ts';
 
+const single = join(import.meta.dirname, '..', 'build', 'single');
 const command = join(import.meta.dirname, '..', 'bin', 'fail2zig');
 const line =
   '2026-03-10T12:00:00.000000+00:00 web1 sshd[811]: Failed password for root from 192.0.2.7 port 40001 ssh2\n';
@@ -66,18 +68,18 @@ function measureLaunch(context: Context, rounds: number): void {
   });
 }
 
-async function measureDaemon(context: Context, rounds: number): Promise<void> {
+async function measureDaemon(context: Context, rounds: number, workload: string, program: string): Promise<void> {
   const values: number[] = [];
   const cpu: number[] = [];
   const resident: number[] = [];
   let slots = 0;
   let stopped = 0;
   for (let round = 0; round < rounds; round++) {
-    const directory = join(context.directory, String(round));
+    const directory = join(context.directory, `${workload}-${round}`);
     mkdirSync(directory);
     const log = join(directory, 'auth.log');
     writeFileSync(log, line);
-    const daemon = await Daemon.start(directory, stormSettings(log));
+    const daemon = await Daemon.start(directory, stormSettings(log), [program]);
     values.push(daemon.startMilliseconds);
     cpu.push(daemon.cpuSeconds() * 1000);
     resident.push(daemon.resident().peak / 2 ** 20);
@@ -85,8 +87,8 @@ async function measureDaemon(context: Context, rounds: number): Promise<void> {
     if ((await daemon.stop()) === 0) stopped++;
   }
   context.report({
-    workload: 'daemon',
-    counts: { rounds, stopped, slots },
+    workload,
+    counts: { rounds, stopped, slots, bytes: statSync(program).size },
     figures: [
       { name: 'until-started', unit: 'ms', values },
       { name: 'cpu', unit: 'ms', values: cpu },
@@ -98,12 +100,14 @@ async function measureDaemon(context: Context, rounds: number): Promise<void> {
 
 export const startUp: Benchmark = {
   name: 'start-up',
-  says: 'the daemon until "started" (nftables) and its parts, and `fail2zig match` on one line',
+  says: 'the daemon until "started" (nftables) and its parts, the single executable, and `fail2zig match` on one line',
   needsNetwork: true,
   options: { starts: { says: 'starts of each', value: 20 } },
   async run(context) {
     measureMatch(context, context.number('starts'));
     measureLaunch(context, context.number('starts'));
-    await measureDaemon(context, context.number('starts'));
+    await measureDaemon(context, context.number('starts'), 'daemon', command);
+    buildExecutable(single);
+    await measureDaemon(context, context.number('starts'), 'single', single);
   },
 };

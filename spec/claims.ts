@@ -467,6 +467,11 @@ const claimRows: readonly Row[] = [
     'What an operator ignores by hand is banned in no jail until its time is over, over restarts too, and its bans end.',
   ],
   [
+    'X-uncaught',
+    'product',
+    'A program of ours that meets a mistake of its own, or lacks a part, says what and where, never its source, and ends with status 70.',
+  ],
+  [
     'X-terminal',
     'disclosure',
     'No output for people or machines carries a byte that moves, colours or hides text on a terminal.',

@@ -50,10 +50,10 @@ import { StateKeeper } from './state/keeper.ts';
 import { formatAddress as describe } from './text/address.ts';
 import { readCoreConfig } from './text/record.ts';
 import type { Address, Backend, CoreConfig, JailConfig } from './types.ts';
+import { exitSoftware, sayUncaught } from './uncaught.ts';
 import { version } from './version.ts';
 
 const exitUnavailable = 69;
-const exitSoftware = 70;
 const exitConfig = 78;
 
 /** A start that cannot go on, and the status the process ends with. */
@@ -403,6 +403,7 @@ function statusOf(error: unknown): number {
 }
 
 async function main(): Promise<void> {
+  sayUncaught('fail2zig');
   // Node compares each socket that ends with it, which would make a stream of it: memory, and
   // O_NONBLOCK for whoever shares the open file (log.ts writes to the descriptor).
   Object.defineProperty(process, 'stderr', { value: undefined });

@@ -6,6 +6,7 @@ import { exitUsage, parseOptions } from './commands/options.ts';
 import { commands, usage } from './commands/table.ts';
 import { nearest } from './config/nearest.ts';
 import { printable } from './text/printable.ts';
+import { sayUncaught } from './uncaught.ts';
 import { version } from './version.ts';
 
 /** Runs the command line `argv` (without program and script); resolves with the exit status. */
@@ -63,6 +64,7 @@ function unknownCommand(name: string): number {
 // A reader that has seen enough (`… | head`) is no error.
 process.stdout.on('error', () => process.exit());
 
+sayUncaught('fail2zig');
 main(process.argv.slice(2)).then((status) => {
   process.exitCode = status;
 });

@@ -3,7 +3,7 @@
  * one kernel call: a negative number is -errno, a wrong argument throws TypeError (a bug of ours).
  * The addon is loaded at the first call, so what never touches the kernel runs without it.
  */
-import { addonFile } from './parts.ts';
+import { addonFile, MissingPart } from './parts.ts';
 
 /** Who connected to a unix socket, as the kernel recorded it at connect(). */
 export interface PeerCredentials {
@@ -188,7 +188,12 @@ let loaded: Native | undefined;
 function addon(): Native {
   if (loaded) return loaded;
   const holder = { exports: {} };
-  process.dlopen(holder, addonFile());
+  const file = addonFile();
+  try {
+    process.dlopen(holder, file);
+  } catch (error) {
+    throw new MissingPart(`the native part cannot be loaded: ${(error as Error).message}`);
+  }
   loaded = holder.exports as Native;
   return loaded;
 }

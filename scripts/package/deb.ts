@@ -1,9 +1,20 @@
 /** The Debian package, built by dpkg-deb out of the tree of an installed system. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { version } from '../../src/version.ts';
-import { setTimes, writeTree } from './tree.ts';
+import { compressed, setTimes, writeTree } from './tree.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -11,26 +22,48 @@ const root = join(import.meta.dirname, '../..');
 const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 export const architecture = architectures[process.arch] ?? process.arch;
 
-const description = `Description: host intrusion prevention: bans hosts whose failures it finds in logs
- fail2zig follows log files, counts failures of each source, and writes bans into
- the kernel itself (nftables, ipset, iptables or XDP). It starts no program, applies
- no regular expression to what an attacker writes, and its memory has a ceiling.`;
+const maintainer = 'fail2zig <maintainers@fail2zig.com>';
+const description = `Description: host intrusion prevention: bans who fails to authenticate
+ fail2zig follows log files, counts failures of each source, and writes bans
+ into the kernel itself (nftables, ipset, iptables or XDP). It starts no
+ program, applies no regular expression to what an attacker writes, and its
+ memory has a ceiling.`;
+
+/** Debian's form of a changelog; what changed stands in ours, beside it. */
+const changelog = (epoch: number): string => `fail2zig (${version}) unstable; urgency=medium
+
+  * CHANGELOG.md.gz beside this file says what is new.
+
+ -- ${maintainer}  ${new Date(epoch * 1000).toUTCString().replace('GMT', '+0000')}
+`;
 
 /** Writes the package to `output`. @param level of xz: 0 for tests, 6 for a release */
 export function buildPackage(executable: string, output: string, epoch: number, level = 6): void {
   const scratch = mkdtempSync(join(dirname(executable), 'deb-'));
   try {
     writeTree(scratch, executable);
-    const kilobytes = sizeOf(scratch);
+    for (const [path, bytes] of [
+      ['usr/share/doc/fail2zig/changelog.gz', compressed(Buffer.from(changelog(epoch)))],
+      ['usr/share/lintian/overrides/fail2zig', readFileSync(join(root, 'packaging/debian/lintian-overrides'))],
+    ] as const) {
+      mkdirSync(join(scratch, dirname(path)), { recursive: true });
+      writeFileSync(join(scratch, path), bytes);
+      chmodSync(join(scratch, path), 0o644);
+    }
+    const files = filesOf(scratch);
     const control = join(scratch, 'DEBIAN');
     mkdirSync(control);
+    writeFileSync(
+      join(control, 'md5sums'),
+      files.map((file) => `${digest(file)}  ${relative(scratch, file)}\n`).join(''),
+    );
     writeFileSync(
       join(control, 'control'),
       `Package: fail2zig
 Version: ${version}
 Architecture: ${architecture}
-Maintainer: fail2zig <maintainers@fail2zig.com>
-Installed-Size: ${kilobytes}
+Maintainer: ${maintainer}
+Installed-Size: ${kilobytesOf(files)}
 Depends: libc6 (>= 2.28), libgcc-s1, libstdc++6
 Suggests: nftables
 Section: net
@@ -44,7 +77,7 @@ ${description}
       copyFileSync(join(root, 'packaging/debian', script), join(control, script));
       chmodSync(join(control, script), 0o755);
     }
-    for (const name of ['control', 'conffiles']) chmodSync(join(control, name), 0o644);
+    for (const name of ['control', 'conffiles', 'md5sums']) chmodSync(join(control, name), 0o644);
     setTimes(scratch, epoch);
     execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', `-z${level}`, '--build', scratch, output], {
       env: { PATH: process.env.PATH, SOURCE_DATE_EPOCH: String(epoch), DPKG_DEB_THREADS_MAX: '1' },
@@ -55,9 +88,18 @@ ${description}
   }
 }
 
-/** What dpkg calls the installed size, KiB: each file rounded up. */
-function sizeOf(folder: string): number {
+/** Paths of the files below `folder`, in an order of their own. */
+function filesOf(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .reduce((sum, entry) => sum + Math.ceil(statSync(join(entry.parentPath, entry.name)).size / 1024), 0);
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
 }
+
+/** What dpkg calls the installed size, KiB: each file rounded up. */
+function kilobytesOf(files: readonly string[]): number {
+  return files.reduce((sum, file) => sum + Math.ceil(statSync(file).size / 1024), 0);
+}
+
+/** What `dpkg -V` compares a file with; MD5 is dpkg's choice. */
+const digest = (file: string): string => createHash('md5').update(readFileSync(file)).digest('hex');

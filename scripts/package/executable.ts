@@ -8,6 +8,7 @@ import {
   chmodSync,
   closeSync,
   copyFileSync,
+  fchmodSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -37,6 +38,8 @@ const chunkBytes = 64 * 1024;
 function writeInChunks(path: string, bytes: Uint8Array): void {
   const fd = openSync(path, 'w', 0o755);
   for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, Math.min(chunkBytes, bytes.length - at));
+  // Whatever the umask.
+  fchmodSync(fd, 0o755);
   closeSync(fd);
 }
 
@@ -61,7 +64,7 @@ export function buildExecutable(output: string, without: readonly string[] = [])
     const blob = join(scratch, 'blob');
     copyFileSync(join(root, 'node_modules', `node-linux-${process.arch}`, 'bin', 'node'), node);
     chmodSync(node, 0o755);
-    execFileSync('strip', [node]);
+    execFileSync('strip', ['--remove-section=.comment', node]);
     writeFileSync(
       join(scratch, 'sea.json'),
       JSON.stringify({

@@ -8,9 +8,20 @@ import { setTimes, writeTree } from './tree.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-/** Packs a folder as tar with nothing of this machine in it: names sorted, all root's, one time. */
+/**
+ * Packs a folder as tar with nothing of this machine in it: names sorted, all root's, one time, and
+ * modes that no umask has to do with.
+ */
 export function packFolder(folder: string, epoch: number): Buffer {
-  const fixed = ['--sort=name', '--owner=0', '--group=0', '--numeric-owner', `--mtime=@${epoch}`, '--format=gnu'];
+  const fixed = [
+    '--sort=name',
+    '--owner=0',
+    '--group=0',
+    '--numeric-owner',
+    `--mtime=@${epoch}`,
+    '--format=gnu',
+    '--mode=u+w,a+rX,go-w',
+  ];
   return execFileSync('tar', ['-c', ...fixed, '-C', folder, '.'], { maxBuffer: 2 ** 30 });
 }
 

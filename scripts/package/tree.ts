@@ -21,6 +21,15 @@ import { packaged, writeSuggestion } from '../../src/suggest/write.ts';
 
 const root = join(import.meta.dirname, '../..');
 
+/** Packages of which something is inside the executable, with the files of their licenses. */
+const licenses = {
+  'Node.js and what it contains': `node-linux-${process.arch}/LICENSE`,
+  zod: 'zod/LICENSE',
+  'smol-toml': 'smol-toml/LICENSE',
+  '@streamparser/json': '@streamparser/json/LICENSE',
+  'node-addon-api': 'node-addon-api/LICENSE.md',
+};
+
 /** Where a shell looks for the completions of fail2zig-client. */
 const completions = {
   bash: 'usr/share/bash-completion/completions/fail2zig-client',
@@ -42,7 +51,11 @@ export function writeTree(home: string, executable: string): void {
   put('etc/fail2zig.toml', writeSuggestion(packaged));
   mkdirSync(join(home, 'etc/fail2zig.d'));
   copy('packaging/debian/copyright', 'usr/share/doc/fail2zig/copyright');
-  put('usr/share/doc/fail2zig/changelog.gz', compressed(readFileSync(join(root, 'CHANGELOG.md'))));
+  const texts = Object.entries(licenses).map(
+    ([name, path]) => `===== ${name} =====\n\n${readFileSync(join(root, 'node_modules', path), 'utf8')}\n`,
+  );
+  put('usr/share/doc/fail2zig/copyright.inside.gz', compressed(Buffer.from(texts.join(''))));
+  put('usr/share/doc/fail2zig/CHANGELOG.md.gz', compressed(readFileSync(join(root, 'CHANGELOG.md'))));
   for (const path of globSync('systemd/*.service', { cwd: root })) copy(path, `lib/systemd/system/${basename(path)}`);
   for (const kind of ['sysusers.d', 'tmpfiles.d']) {
     if (existsSync(join(root, 'systemd', kind))) copy(`systemd/${kind}/fail2zig.conf`, `usr/lib/${kind}/fail2zig.conf`);
@@ -57,7 +70,7 @@ export function writeTree(home: string, executable: string): void {
 }
 
 /** gzip without name and time. */
-function compressed(bytes: Uint8Array): Uint8Array {
+export function compressed(bytes: Uint8Array): Uint8Array {
   return gzipSync(bytes, { level: 9 });
 }
 

@@ -4,6 +4,7 @@
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { ownSession } from '../config/own-session.ts';
+import { sayUncaught } from '../uncaught.ts';
 import { version } from '../version.ts';
 import { OutputError, run } from './command.ts';
 
@@ -21,6 +22,7 @@ function write(fd: number, text: string): void {
   }
 }
 
+sayUncaught('fail2zig-client');
 run(process.argv.slice(2), {
   out: (text) => write(1, text),
   error: (text) => {

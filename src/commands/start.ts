@@ -28,9 +28,9 @@ import { addonVariable, readPart } from '../parts.ts';
 import { notifyVariable } from '../service.ts';
 import { printable } from '../text/printable.ts';
 import type { CoreConfig, Handed } from '../types.ts';
+import { exitSoftware } from '../uncaught.ts';
 
 export const exitConfig = 78;
-export const exitSoftware = 70;
 const exitTaken = 69;
 
 /** Flags the core's runtime is started with, each with its reason. */

@@ -14,6 +14,7 @@ import { ConfigError } from '../config/problem.ts';
 import { Log, type Logger } from '../log.ts';
 import { MetricsServer } from '../observe/metrics-server.ts';
 import { printable } from '../text/printable.ts';
+import { sayUncaught } from '../uncaught.ts';
 import { version } from '../version.ts';
 import { Figures, seriesOf } from './figures.ts';
 import { heapMegabytes, stopMs } from './limits.ts';
@@ -197,6 +198,7 @@ async function main(words: readonly string[]): Promise<number> {
   return exits.done;
 }
 
+sayUncaught('fail2zig-fleet');
 main(process.argv.slice(2)).then((code) => {
   process.exit(code);
 });

@@ -30,25 +30,33 @@ const unnamed = 0o20000000 | constants.O_DIRECTORY;
 
 /**
  * Makes the addon loadable by a descriptor that lasts, in the first directory that is ours alone
- * and may hold code (not mounted noexec). Where none is, the bundle says so when it needs it.
+ * and may hold code (not mounted noexec). Where none is, the bundle says what was tried when it
+ * needs it.
  */
 function placeAddon(): void {
   const bytes = new Uint8Array(getRawAsset('fail2zig.node'));
-  delete process.env[addonVariable];
+  const tried = new Map<string, string>();
   for (const directory of directories()) {
     if (directory === undefined) continue;
     try {
       const { uid, mode } = statSync(directory);
-      if (uid !== process.geteuid?.() || (mode & 0o022) !== 0) continue;
+      if (uid !== process.geteuid?.()) throw new Error(`it belongs to user ${uid}`);
+      if ((mode & 0o022) !== 0) throw new Error('others may write it');
       const fd = openSync(directory, constants.O_RDWR | unnamed, 0o700);
       for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written);
       process.dlopen({ exports: {} }, `/proc/self/fd/${fd}`);
       process.env[addonVariable] = String(fd);
       return;
-    } catch {
-      // The next one may do.
+    } catch (error) {
+      const { syscall, code, message } = error as NodeJS.ErrnoException;
+      tried.set(directory, syscall === undefined ? message : `${code}`);
     }
   }
+  const reasons = [...tried].map(([directory, why]) => `${directory} (${why})`);
+  process.env[addonVariable] =
+    `it takes a mounted /proc and a directory of ours that others cannot write and that is not mounted noexec;
+  tried ${reasons.join(', ')}
+  mkdir -m 0755 /var/lib/fail2zig makes one`;
 }
 
 /** Runs a bundle of this executable; what it requires is Node's own or another one. */

@@ -3,7 +3,7 @@
  * Debian and without dpkg, and the container image.
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { version } from '../../src/version.ts';
@@ -19,11 +19,8 @@ beforeAll(() => {
   // A key for this test alone: without a password, since nobody is there to type one.
   const { status, output } = root.run('cd /root && minisign -G -W -p key.pub -s key && ls key.pub');
   expect({ status, output }).toMatchObject({ status: 0 });
-  execFileSync(
-    process.execPath,
-    ['scripts/package.ts', '--level', '0', '--output', scratch, '--key', join(root.path, 'root/key.pub')],
-    { cwd: project, stdio: 'ignore' },
-  );
+  copyFileSync(join(root.path, 'root/key.pub'), join(scratch, 'key.pub'));
+  build(scratch);
   const mirror = join(root.path, 'root/mirror');
   mkdirSync(mirror);
   for (const name of [
@@ -36,10 +33,33 @@ beforeAll(() => {
   }
 }, 900_000);
 
+/** Builds a release into `output`, as `user` would with such an environment and umask. */
+function build(output: string, user = 0, umask = '022', env: Record<string, string> = {}): void {
+  const words = ['scripts/package.ts', '--level', '0', '--output', output, '--key', join(scratch, 'key.pub')];
+  const command = `umask ${umask}; exec setpriv --reuid ${user} --regid ${user} --clear-groups "$@"`;
+  execFileSync('sh', ['-c', command, 'sh', process.execPath, ...words], {
+    cwd: project,
+    stdio: 'ignore',
+    env: { PATH: process.env.PATH, SOURCE_DATE_EPOCH: '1700000000', ...env },
+  });
+}
+
 afterAll(() => {
   root?.remove();
   rmSync(scratch, { recursive: true, force: true });
 }, 120_000);
+
+test('another user, with another umask, locale and time zone, builds the same release', () => {
+  const nobody = 65_534;
+  const output = join(scratch, 'of nobody');
+  mkdirSync(output);
+  chownSync(output, nobody, nobody);
+  chmodSync(scratch, 0o755);
+  build(output, nobody, '077', { LC_ALL: 'C.UTF-8', TZ: 'Asia/Kolkata', HOME: output, TMPDIR: output });
+  const sums = (folder: string) => readFileSync(join(folder, 'SHA256SUMS'), 'utf8');
+  expect(sums(output)).toBe(sums(scratch));
+  expect(sums(output).split('\n')).toHaveLength(7);
+}, 900_000);
 
 const sign = 'cd /root && minisign -S -W -s key -m mirror/SHA256SUMS >/dev/null && cd mirror';
 

@@ -7,7 +7,7 @@ import { importsOf, readTree, type SourceTree, targetOf } from '../../spec/sourc
 
 /** The ground that every room of the core stands on. */
 const ground = [
-  ...['limits', 'native', 'text', 'log', 'backoff', 'bucket', 'turns', 'clock', 'version', 'parts', 'places', 'host'],
+  ...['limits', 'native', 'text', 'log', 'backoff', 'bucket', 'turns', 'clock', 'version', 'parts', 'places', 'host', 'uncaught'],
 ];
 
 /**
@@ -27,6 +27,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   turns: [],
   /** Engine and addon: beside the program or inside it. */
   parts: [],
+  /** How a program ends by a mistake of ours. */
+  uncaught: [],
   native: ['parts'],
   clock: ['limits', 'native'],
   text: ['limits'],
@@ -103,7 +105,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   ],
   /** Reads durations as the configuration does. */
   client: [
-    ...['control', 'history', 'limits', 'text', 'config', 'version'],
+    ...['control', 'history', 'limits', 'text', 'config', 'version', 'uncaught'],
     // What `doctor` looks at, and `reload` hands over.
     ...['native', 'backends', 'commands', 'compiler', 'engine', 'filters', 'host'],
   ],
@@ -111,7 +113,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   fleet: ['client', 'control', 'history', 'config', 'observe', ...ground],
   /** The start of the single executable. */
   single: ['parts'],
-  main: ['config', 'commands', 'limits', 'text', 'version'],
+  main: ['config', 'commands', 'limits', 'text', 'version', 'uncaught'],
 };
 
 const engineOnlyImports = new Set(['#linear', '#access']);

@@ -149,6 +149,25 @@ export const daemon: readonly Breakage[] = [
     claims: ['S-01'],
   },
   {
+    name: 'the client leaves its own mistakes to Node',
+    find: "sayUncaught('fail2zig-client');\n",
+    put: '',
+    claims: ['X-uncaught'],
+  },
+  {
+    name: 'the daemon leaves its own mistakes to Node',
+    find: "async function main(): Promise<void> {\n  sayUncaught('fail2zig');\n",
+    put: 'async function main(): Promise<void> {\n',
+    claims: ['X-uncaught'],
+  },
+  {
+    name: 'FAIL2ZIG_PACKAGES=no installs packages all the same',
+    find: "process.argv.includes('--tools') && process.env.FAIL2ZIG_PACKAGES !== 'no'",
+    put: "process.argv.includes('--tools')",
+    claims: [],
+    tests: ['test/unit/setup.test.ts'],
+  },
+  {
     name: 'two daemons may share a table',
     find: 'if (!isOurs || native.tryLock(fd) < 0) {',
     put: 'if (!isOurs) {',
