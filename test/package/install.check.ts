@@ -112,7 +112,7 @@ test('the package holds what an operator looks for', () => {
   ]) {
     expect(listed).toContain(` ./${path}\n`);
   }
-});
+}, 60_000);
 
 test('the executable says where it looked for a place for its native part', () => {
   const { status, output } = root.run(`

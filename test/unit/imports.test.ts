@@ -7,7 +7,21 @@ import { importsOf, readTree, type SourceTree, targetOf } from '../../spec/sourc
 
 /** The ground that every room of the core stands on. */
 const ground = [
-  ...['limits', 'native', 'text', 'log', 'backoff', 'bucket', 'turns', 'clock', 'version', 'parts', 'places', 'host', 'uncaught'],
+  ...[
+    'limits',
+    'native',
+    'text',
+    'log',
+    'backoff',
+    'bucket',
+    'turns',
+    'clock',
+    'version',
+    'parts',
+    'places',
+    'host',
+    'uncaught',
+  ],
 ];
 
 /**
