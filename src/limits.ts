@@ -699,6 +699,10 @@ limitHolds(
   2 * (6 * (pathBytesMax + reasonCharactersMax) + 2_048) < auditEndBytes,
   'two records fit the end of the log',
 );
+limitHolds(
+  2 * (addressesPerRequestMax * (addressTextMax + 3) + 6 * reasonCharactersMax + 2_048) < auditEndBytes,
+  'two records of a command fit it too',
+);
 limitHolds(historyAddressesMax * (addressTextMax + 1) + 64 < logLineMax + 64, 'a record of a burst fits a log line');
 
 // --- State on disk (src/state) -------------------------------------------------------------------

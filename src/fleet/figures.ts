@@ -2,7 +2,7 @@
 import type { Row, Series } from '../observe/metrics.ts';
 
 /** The parts that can fail by themselves. */
-export type Part = 'daemon' | 'records' | 'spool' | 'server' | 'decisions' | 'alerts';
+export type Part = 'daemon' | 'records' | 'spool' | 'server' | 'decisions' | 'ceiling' | 'alerts';
 
 /** Why a decision is not applied. */
 export const skipReasons = [

@@ -3,6 +3,7 @@
  * it, until when the server wants it, and until when the kernel holds it. Input: values of
  * decisions, answers of the daemon. When full: the receiver asks `has` and `size` before it adds.
  */
+import { isIPv4 } from 'node:net';
 import { formatAddress, maskAddress, parseCidr, widthOfPrefix } from '../text/address.ts';
 
 export interface HeldBan {
@@ -20,6 +21,8 @@ export interface HeldBan {
  * address.
  */
 export function nameOf(value: string, ipv6Prefix: number): string | undefined {
+  // It is written in one way only.
+  if (isIPv4(value)) return value;
   const address = parseCidr(value, 'clear');
   if (typeof address === 'string') return undefined;
   if (address.family === 4 || address.prefix !== 128) return formatAddress(address);

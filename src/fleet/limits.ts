@@ -52,7 +52,10 @@ limitHolds(2 * spoolRestBytes <= fleetSpoolBytesMin, 'an empty spool begins anew
 
 // --- Bans of others ------------------------------------------------------------------------------
 
-/** Decisions that are sorted and banned together: two megabytes, and few requests. */
+/**
+ * Decisions that are sorted and banned together, while as many are read: two megabytes each, and
+ * few requests.
+ */
 export const windowDecisions = 8_192;
 /** Requests to the daemon at once: other clients of this user get through beside them. */
 export const requestsAtOnce = 3;

@@ -37,6 +37,8 @@ interface Wanted {
   /** Epoch seconds. */
   end: number;
   reason: string;
+  /** Nothing of it is held yet. */
+  isNew: boolean;
 }
 
 /** Lists that a server gives to everybody. */
@@ -64,9 +66,12 @@ export function reasonOf({ origin, scenario }: Pick<Decision, 'origin' | 'scenar
 }
 
 /** Bans that fit one request: one reason, ends that lie close together. */
-export function* requestsOf(wanted: readonly Wanted[], now: number): Generator<Wanted[]> {
+export function* requestsOf<One extends Pick<Wanted, 'end' | 'reason'>>(
+  wanted: readonly One[],
+  now: number,
+): Generator<One[]> {
   for (const same of Map.groupBy(wanted, ({ reason }) => reason).values()) {
-    let request: Wanted[] = [];
+    let request: One[] = [];
     for (const one of same.toSorted((a, b) => a.end - b.end)) {
       const [first = one] = request;
       const latest = first.end + Math.max(endSeconds, (first.end - now) * endShare);
@@ -86,8 +91,10 @@ export class Receiver {
   readonly #now: () => number;
   #round = 0;
   #wanted: Wanted[] = [];
-  /** Those of `#wanted` that are not held yet. */
+  /** Those that are wanted, or being banned, and not held yet. */
   #coming = 0;
+  /** Decisions that had no room, since the last list of all that holds. */
+  #over = 0;
   /** The next list is one of all that holds. */
   #mustKnowAll = true;
   /** What the jail holds is not known. */
@@ -135,13 +142,21 @@ export class Receiver {
     this.#named.clear();
     const started = this.#now();
     const deleted = new Set<string>();
+    if (all) this.#over = 0;
+    let banning = Promise.resolve();
     try {
       for await (const decisions of server.decisions(all, () => figures.skip('unreadable'))) {
         for (const decision of decisions) this.#take(decision, all ? undefined : deleted);
-        if (this.#wanted.length >= windowDecisions) await this.#banWanted();
+        if (this.#wanted.length < windowDecisions) continue;
+        await banning;
+        // What comes is read meanwhile; a failure is met at the next await.
+        banning = this.#banWanted();
+        banning.catch(() => undefined);
       }
+      await banning;
       await this.#banWanted();
     } finally {
+      await banning.catch(() => undefined);
       this.#wanted = [];
       this.#coming = 0;
       figures.held = this.#held.size;
@@ -154,6 +169,14 @@ export class Receiver {
     if (all) figures.counters.resyncs++;
     figures.listSeconds = figures.listedAt - started;
     figures.held = this.#held.size;
+    this.#tellOver();
+  }
+
+  #tellOver(): void {
+    const { config, figures } = this.#options;
+    const says = `${this.#over} decisions have no room among the ${figures.ceiling} bans of jail ${config.jail}: raise entries_max, or memory for more`;
+    if (this.#over > 0) figures.problems.set('ceiling', says);
+    else figures.mend('ceiling');
   }
 
   // --- The daemon --------------------------------------------------------------------------------
@@ -242,11 +265,12 @@ export class Receiver {
       const most = figures.ceiling * (communityOrigins.has(origin) ? 1 - ownShare : 1);
       if (this.#held.size + this.#coming >= most) {
         figures.skip('ceiling');
+        this.#over++;
         return;
       }
       this.#coming++;
     }
-    this.#wanted.push({ value, end, reason: reasonOf(decision) });
+    this.#wanted.push({ value, end, reason: reasonOf(decision), isNew: held === undefined });
   }
 
   async #banWanted(): Promise<void> {
@@ -258,7 +282,6 @@ export class Receiver {
       for (let next = requests.next(); !next.done; next = requests.next()) await this.#ban(next.value);
     };
     const workers = await Promise.allSettled(Array.from({ length: requestsAtOnce }, work));
-    this.#coming = 0;
     for (const worker of workers) if (worker.status === 'rejected') throw worker.reason;
   }
 
@@ -273,25 +296,30 @@ export class Receiver {
       // Nothing of the request may be banned: that is final. The reason is that of the first.
       if (!(error instanceof RefusedError) || !['bad-argument', 'ignored'].includes(error.code)) throw error;
       const [first, ...others] = request;
-      this.#refused(first!.value, error.message);
+      this.#refused(first!, error.message);
       if (others.length > 0 && others.length <= refusedShown) return this.#ban(others);
-      for (const { value } of others) this.#refused(value, `refused together with ${first!.value}`);
+      for (const other of others) this.#refused(other, `refused together with ${first!.value}`);
       return;
     }
     const refused = new Map(answer.refused.map(({ address, why }) => [address, why]));
     const names = answer.addresses[Symbol.iterator]();
     const kernelEnd = this.#now() + answer.seconds;
-    for (const { value, end } of request) {
+    for (const wanted of request) {
+      const { value, end, isNew } = wanted;
       const why = refused.get(value);
-      if (why !== undefined) this.#refused(value, why);
-      else this.#held.add(value, names.next().value ?? value, { end, kernelEnd, round: this.#round });
+      if (why !== undefined) this.#refused(wanted, why);
+      else {
+        this.#held.add(value, names.next().value ?? value, { end, kernelEnd, round: this.#round });
+        if (isNew) this.#coming--;
+      }
     }
     figures.counters.banned += answer.addresses.length;
     figures.held = this.#held.size;
   }
 
-  #refused(value: string, why: string): void {
+  #refused({ value, isNew }: Wanted, why: string): void {
     const { figures } = this.#options;
+    if (isNew) this.#coming--;
     const isIgnored = why.includes('ignoreip') || why.includes('network of ours');
     figures.skip(isIgnored ? 'ignored' : why.includes('wider') ? 'wider' : 'refused');
     figures.refused.delete(value);

@@ -123,8 +123,16 @@ export class Recorder {
     }
   }
 
-  /** Bans that began or ended: each by itself, or in a burst many to a record. */
+  /**
+   * Bans that began or ended: each by itself, or in a burst many to a record. What a command names
+   * at once (`addressesPerRequestMax` at most) is one record, with what is known of the first: a
+   * list of a fleet takes neither the room of the host's own records nor their details.
+   */
   bans(event: BanEvent, jail: string, bans: readonly Told[], asked: Pick<Event, 'by' | 'reason'> = {}): void {
+    if (asked.by !== undefined && bans.length > 1 && this.#file !== undefined) {
+      const addresses = bans.map(({ address }) => address);
+      return this.#put({ event, jail, addresses, ...bans[0]!.details?.(), ...asked });
+    }
     for (const { address, details } of bans) {
       if (this.#details.take()) this.#put({ event, jail, addresses: [address], ...details?.(), ...asked });
       else this.#gather({ event, jail, ...asked }, address);
@@ -264,6 +272,9 @@ function fieldsOf(what: Happened): Fields {
   const end = until === undefined ? undefined : until < 0 ? 'for ever' : new Date(until * 1000).toISOString();
   const who = { uid: by?.uid, pid: by?.pid, command, reason };
   if (addresses.length === 1) return { jail, address: addresses[0], until: end, ...who };
-  const many = addresses.length > 0 ? { count: addresses.length, addresses: addresses.join(' ') } : { count };
-  return { jail, ...many, until: end, ...who, bytes, last };
+  if (addresses.length === 0) return { jail, count, until: end, ...who, bytes, last };
+  // A line names all of a burst; of what a command names the audit log does.
+  const isLong = addresses.length > limits.historyAddressesMax;
+  const named = isLong ? { first: addresses[0], last: addresses.at(-1) } : { addresses: addresses.join(' ') };
+  return { jail, count: addresses.length, ...named, until: end, ...who };
 }

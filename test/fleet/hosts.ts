@@ -141,8 +141,12 @@ bantime = "1h"
 
   /** Largest resident size of fail2zig-fleet so far, MiB. */
   fleetPeakMebibytes(): number {
-    const text = readFileSync(`/proc/${this.#fleet!.pid}/status`, 'latin1');
-    return Number(/VmHWM:\s+([0-9]+)/.exec(text)![1]) / 1024;
+    return peakMebibytes(this.#fleet!.pid!);
+  }
+
+  /** The same of the daemon. */
+  daemonPeakMebibytes(): number {
+    return peakMebibytes(this.daemon.pid);
   }
 
   /** Processor seconds of daemon and fail2zig-fleet so far. */
@@ -162,3 +166,6 @@ bantime = "1h"
     return performance.now() - started;
   }
 }
+
+const peakMebibytes = (pid: number): number =>
+  Number(/VmHWM:\s+([0-9]+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) / 1024;

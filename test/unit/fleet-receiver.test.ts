@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { BanResult, ListPart, Status } from '../../src/control/answers.ts';
 import { Figures } from '../../src/fleet/figures.ts';
 import { nameOf } from '../../src/fleet/held.ts';
+import { windowDecisions } from '../../src/fleet/limits.ts';
 import { RefusedError } from '../../src/fleet/local.ts';
 import { Receiver, reasonOf, requestsOf } from '../../src/fleet/receiver.ts';
 import { Server } from '../../src/fleet/server.ts';
@@ -176,6 +177,33 @@ describe('the ceiling', () => {
     expect(banned().filter((address) => address.startsWith('198.18.'))).toHaveLength(70);
     expect(daemon.bans.size).toBe(80);
     expect(figures.skipped.get('ceiling')).toBe(320);
+  });
+
+  test('is met exactly by a list of many windows, and what has no room is said until it fits', async () => {
+    const fleet = receiver(3 * windowDecisions);
+    const many = (count: number) =>
+      Array.from({ length: count }, (_, index) => decision(`198.${index >> 16}.${(index >> 8) & 255}.${index & 255}`));
+    list(many(4 * windowDecisions));
+    await fleet.turn();
+    expect(daemon.bans.size).toBe(3 * windowDecisions);
+    expect(figures.skipped.get('ceiling')).toBe(windowDecisions);
+    expect(figures.problems.get('ceiling')).toBe(
+      `${windowDecisions} decisions have no room among the ${3 * windowDecisions} bans of jail fleet: raise entries_max, or memory for more`,
+    );
+    now += 7 * 3_600_000;
+    list(many(10).map((one) => ({ ...one, duration: '9h' })));
+    await fleet.turn();
+    expect(daemon.bans.size).toBe(10);
+    expect(figures.problems.has('ceiling')).toBe(false);
+  });
+
+  test('a daemon that fails while a list is read ends the list, and nothing else', async () => {
+    const fleet = receiver(10 * windowDecisions);
+    daemon.broken = new Error('no answer');
+    daemon.status = StandInDaemon.prototype.status.bind({ ...daemon, broken: undefined } as StandInDaemon);
+    list(Array.from({ length: 3 * windowDecisions }, (_, index) => decision(`198.18.${index >> 8}.${index & 255}`)));
+    await expect(fleet.turn()).rejects.toThrow('no answer');
+    expect(figures.held).toBe(0);
   });
 
   test('leaves the host a quarter of what the kernel may hold', async () => {

@@ -7,7 +7,7 @@ import { readRecords } from '../../src/client/records.ts';
 import type { Event } from '../../src/history/event.ts';
 import { Recorder, type RecorderOptions } from '../../src/history/recorder.ts';
 import { Telling } from '../../src/history/telling.ts';
-import { historyAddressesMax, historyBurst, historyWaitBytesMax } from '../../src/limits.ts';
+import { addressesPerRequestMax, historyAddressesMax, historyBurst, historyWaitBytesMax } from '../../src/limits.ts';
 import { collect } from '../support/collect.ts';
 import { rememberingLog, temporaryDirectory } from '../support/control.ts';
 import { addressOf, v4 } from '../support/table-driver.ts';
@@ -84,6 +84,37 @@ describe('records', () => {
     expect(events.length).toBeLessThan(historyBurst + 3 + 2_005 / historyAddressesMax + 60);
     const said = log.said.flatMap(({ fields }) => String(fields.address ?? fields.addresses).split(' '));
     expect(said.sort()).toEqual(addresses);
+  });
+
+  test('what a command names at once is one record, and takes no details of others', async () => {
+    const { recorder, log } = await started();
+    const by = { uid: 990, pid: 7 };
+    const addresses = Array.from({ length: addressesPerRequestMax }, (_, index) => source(index));
+    const told = addresses.map((address) => ({ address, details: () => ({ until: 1_700_003_600, seconds: 3_600 }) }));
+    for (let list = 0; list < historyBurst / 4; list++) {
+      recorder.bans('ban', 'fleet', told, { by, reason: 'a list' });
+      await recorder.flush();
+    }
+    recorder.bans('ban', 'sshd', [{ address: '192.0.2.1', details: () => ({ until: 9, failures: 5 }) }]);
+    const events = await all(recorder);
+    expect(events).toHaveLength(historyBurst / 4 + 1);
+    expect(events[0]).toMatchObject({ addresses, until: 1_700_003_600, seconds: 3_600, by, reason: 'a list' });
+    expect(events.at(-1)).toMatchObject({ addresses: ['192.0.2.1'], failures: 5 });
+    const ends = { first: addresses[0], last: addresses.at(-1) };
+    expect(log.said[0]!.fields).toMatchObject({ jail: 'fleet', count: addresses.length, ...ends });
+    // A million of them leave three quarters of the audit log to the host.
+    const bytes = readFileSync(path).length / (events.length - 1);
+    expect((1_000_000 / addresses.length) * bytes).toBeLessThan(20_000_000);
+  });
+
+  test('without a file each of them stands in the log', async () => {
+    const log = rememberingLog();
+    const recorder = new Recorder({ path: undefined, log });
+    const told = Array.from({ length: historyBurst + 100 }, (_, index) => ({ address: source(index) }));
+    recorder.bans('ban', 'fleet', told, { by: { uid: 990, pid: 7 } });
+    await recorder.flush();
+    const said = log.said.flatMap(({ fields }) => String(fields.address ?? fields.addresses).split(' '));
+    expect(said).toHaveLength(told.length);
   });
 
   test('numbers go on after a restart, also behind a line that a crash cut', async () => {
