@@ -88,7 +88,7 @@ export const outputs = {
     jail: z.string(),
     addresses: z.array(z.string()),
     seconds: z.number().int().min(-1),
-    refused: z.array(z.strictObject({ address: z.string(), why: z.string() })),
+    refused: z.array(z.strictObject({ address: z.string(), code: z.string(), why: z.string() })),
   }),
   unban: z.strictObject({
     addresses: z

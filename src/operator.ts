@@ -225,7 +225,7 @@ export class DaemonOperator implements Operator {
       jail,
       addresses: told.map(({ address }) => address),
       seconds: length,
-      refused: refusals.map(({ address, error }) => ({ address, why: error.message })),
+      refused: refusals.map(({ address, error: { code, message } }) => ({ address, code, why: message })),
     };
   }
 
@@ -494,7 +494,7 @@ export class DaemonOperator implements Operator {
     const width = this.#widthOf(jail, address);
     if (address.prefix >= width) return maskAddress({ ...address, prefix: width });
     const { name } = this.#running.config.jails[jail]!;
-    throw new OperatorError('bad-argument', `${text} is wider than a /${width}, which is what jail ${name} bans`);
+    throw new OperatorError('too-wide', `${text} is wider than a /${width}, which is what jail ${name} bans`);
   }
 
   #bannable(jail: number, text: string): Address {

@@ -62,7 +62,7 @@ export interface BanResult {
   /** -1 = permanent. */
   seconds: number;
   /** What was not, and why; where nothing was banned, the call is refused instead. */
-  refused: { address: string; why: string }[];
+  refused: { address: string; code: RefusalCode; why: string }[];
 }
 
 /** What a reload brought, by names of jails. */
@@ -190,6 +190,8 @@ export type RefusalCode =
   | 'bad-argument'
   | 'no-such-jail'
   | 'ignored'
+  /** A prefix wider than what the jail bans. */
+  | 'too-wide'
   | 'not-ignored'
   | 'no-room'
   | 'kernel'

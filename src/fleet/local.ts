@@ -6,20 +6,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { responses, UnreachableError } from '../client/call.ts';
 import { clientPauseMs } from '../config/limits.ts';
-import type { BanResult, ListPart, Records, Status, UnbanResult } from '../control/answers.ts';
+import type { BanResult, ListPart, Records, RefusalCode, Status, UnbanResult } from '../control/answers.ts';
 
 /** The daemon said no. */
 export class RefusedError extends Error {
-  readonly code: string;
+  readonly code: RefusalCode;
 
-  constructor(code: string, message: string) {
+  constructor(code: RefusalCode, message: string) {
     super(message);
     this.name = 'RefusedError';
     this.code = code;
   }
 }
 
-const putOff = new Set(['rate-limited', 'busy']);
+const putOff = new Set<RefusalCode>(['rate-limited', 'busy']);
 
 export class LocalDaemon {
   readonly #socket: string;
@@ -59,7 +59,7 @@ export class LocalDaemon {
   /** The parts of an answer. Throws RefusedError, UnreachableError. */
   async *#ask<Part>(verb: string, args: Record<string, unknown>): AsyncGenerator<Part> {
     for (;;) {
-      let refusal: { code: string; message: string } | undefined;
+      let refusal: { code: RefusalCode; message: string } | undefined;
       for await (const response of responses(this.#socket, { verb, args })) {
         if (!response.ok) refusal = response.error;
         else if (Object.keys(response.data as object).length > 0) yield response.data as Part;

@@ -8,11 +8,11 @@
  */
 import { Backoff } from '../backoff.ts';
 import type { FleetConfig } from '../config/fleet.ts';
-import type { Status } from '../control/answers.ts';
+import type { RefusalCode, Status } from '../control/answers.ts';
 import { addressesPerRequestMax, banSecondsMax, iptablesBansMax, reasonCharactersMax } from '../limits.ts';
 import type { Logger } from '../log.ts';
 import { printable } from '../text/printable.ts';
-import type { Figures } from './figures.ts';
+import type { Figures, SkipReason } from './figures.ts';
 import { Held } from './held.ts';
 import {
   endSeconds,
@@ -41,6 +41,10 @@ interface Wanted {
   isNew: boolean;
 }
 
+/** Refusals that asking again does not change. */
+const finalCodes = new Set<RefusalCode>(['bad-argument', 'ignored', 'too-wide']);
+/** How they are counted; others as `refused`. */
+const skippedFor: Partial<Record<RefusalCode, SkipReason>> = { ignored: 'ignored', 'too-wide': 'wider' };
 /** Lists that a server gives to everybody. */
 const communityOrigins = new Set(['CAPI', 'lists']);
 
@@ -294,14 +298,15 @@ export class Receiver {
       answer = await daemon.ban(config.jail, addresses, Math.min(seconds, banSecondsMax), request[0]!.reason);
     } catch (error) {
       // Nothing of the request may be banned: that is final. The reason is that of the first.
-      if (!(error instanceof RefusedError) || !['bad-argument', 'ignored'].includes(error.code)) throw error;
+      if (!(error instanceof RefusedError) || !finalCodes.has(error.code)) throw error;
       const [first, ...others] = request;
-      this.#refused(first!, error.message);
+      this.#refused(first!, error);
       if (others.length > 0 && others.length <= refusedShown) return this.#ban(others);
-      for (const other of others) this.#refused(other, `refused together with ${first!.value}`);
+      for (const other of others)
+        this.#refused(other, { code: 'bad-argument', message: `refused together with ${first!.value}` });
       return;
     }
-    const refused = new Map(answer.refused.map(({ address, why }) => [address, why]));
+    const refused = new Map(answer.refused.map(({ address, code, why }) => [address, { code, message: why }]));
     const names = answer.addresses[Symbol.iterator]();
     const kernelEnd = this.#now() + answer.seconds;
     for (const wanted of request) {
@@ -317,13 +322,12 @@ export class Receiver {
     figures.held = this.#held.size;
   }
 
-  #refused({ value, isNew }: Wanted, why: string): void {
+  #refused({ value, isNew }: Wanted, { code, message }: Pick<RefusedError, 'code' | 'message'>): void {
     const { figures } = this.#options;
     if (isNew) this.#coming--;
-    const isIgnored = why.includes('ignoreip') || why.includes('network of ours');
-    figures.skip(isIgnored ? 'ignored' : why.includes('wider') ? 'wider' : 'refused');
+    figures.skip(skippedFor[code] ?? 'refused');
     figures.refused.delete(value);
-    figures.refused.set(value, why);
+    figures.refused.set(value, message);
     const [oldest] = figures.refused.keys();
     if (figures.refused.size > refusedShown) figures.refused.delete(oldest!);
   }

@@ -1,5 +1,5 @@
 /**
- * The agent: our bans, out of the file of records, to the server. Two loops with the spool between
+ * The agent: our bans and unbans, out of the file of records, to the server. Two loops with the spool between
  * them: one reads and keeps, one sends. Input: records of our daemon; answers of the server.
  * Invariant: nothing of a log line leaves the host, only who was banned by which jail, when, for
  * how long, and after how many failures. A ban is sent once: where it is in doubt whether the
@@ -15,7 +15,7 @@ import { bansPerRequest, foreverSeconds, heartbeatMs, positionMs, retryMs, retry
 import type { LocalDaemon } from './local.ts';
 import { pause } from './pause.ts';
 import { type Alert, type Server, ServerError } from './server.ts';
-import { type Ban, type Batch, isAfter, type Place, type Spool } from './spool.ts';
+import { type Ban, type Batch, isAfter, isUnban, type Place, type Spool } from './spool.ts';
 
 /** What our decisions are called: `fail2zig/sshd`. */
 export const scenarioOf = (jail: string): string => `fail2zig/${jail}`;
@@ -23,11 +23,13 @@ export const scenarioOf = (jail: string): string => `fail2zig/${jail}`;
 /** The same with the host that decided: by it a host knows its own. */
 export const decisionScenario = (jail: string, machine: string): string => `${scenarioOf(jail)}@${machine}`;
 
+const scopeOf = (address: string): 'Ip' | 'Range' => (address.includes('/') ? 'Range' : 'Ip');
+
 /** A ban as the server takes it. */
 export function alertOf(ban: Ban, machine: string): Alert {
   const { jail, address, at, number, index, failures = 0 } = ban;
   const time = new Date(at * 1000).toISOString();
-  const scope = address.includes('/') ? 'Range' : 'Ip';
+  const scope = scopeOf(address);
   const seconds = ban.seconds < 0 ? foreverSeconds : Math.max(1, Math.ceil(ban.seconds));
   const place = scope === 'Ip' ? { ip: address } : { ip: address.split('/')[0], range: address };
   return {
@@ -66,7 +68,7 @@ export interface SenderOptions {
   /** Seconds of a jail's bans, for records of a burst, which do not say. */
   bantimes: ReadonlyMap<string, number>;
   daemon: Pick<LocalDaemon, 'records'>;
-  server: Pick<Server, 'send' | 'holds' | 'heartbeat'>;
+  server: Pick<Server, 'send' | 'withdraw' | 'holds' | 'heartbeat'>;
   spool: Spool;
   figures: Figures;
   log: Pick<Logger, 'info' | 'warn'>;
@@ -74,11 +76,12 @@ export interface SenderOptions {
   retryMs?: number;
 }
 
-/** The bans of a record that are to be sent and come after `read`. */
+/** The bans and unbans of a record that are to be sent and come after `read`. */
 export function bansOf(event: Event, read: Place, options: Pick<SenderOptions, 'fleetJail' | 'bantimes'>): Ban[] {
   const { jail, addresses = [], number, at, until, failures } = event;
-  if (event.event !== 'ban' || jail === undefined || jail === options.fleetJail) return [];
-  const seconds = until === undefined ? (options.bantimes.get(jail) ?? 600) : until < 0 ? -1 : Math.max(1, until - at);
+  if ((event.event !== 'ban' && event.event !== 'unban') || jail === undefined || jail === options.fleetJail) return [];
+  const length = until === undefined ? (options.bantimes.get(jail) ?? 600) : until < 0 ? -1 : Math.max(1, until - at);
+  const seconds = event.event === 'unban' ? 0 : length;
   const all = addresses.map(
     (address, index): Ban => ({
       number,
@@ -202,6 +205,7 @@ export class Sender {
   /** How many of the batch the server took now. Rejects where that is to be tried again. */
   async #deliver({ bans }: Batch, isDoubtful: boolean): Promise<number> {
     const { server, machine, figures } = this.#options;
+    if (isUnban(bans[0]!)) return this.#withdraw(bans);
     const alerts = bans.map((ban) => alertOf(ban, machine));
     const missing = isDoubtful ? await this.#missing(alerts, bans) : alerts;
     figures.counters.alertsKnown += alerts.length - missing.length;
@@ -234,6 +238,23 @@ export class Sender {
       }
     }
     return sent;
+  }
+
+  /** Ends our decisions about addresses that an operator has unbanned; again where it is in doubt. */
+  async #withdraw(bans: readonly Ban[]): Promise<number> {
+    const { server, machine, figures, log } = this.#options;
+    for (const { jail, address } of bans) {
+      try {
+        await server.withdraw(scopeOf(address), address, decisionScenario(jail, machine));
+        figures.counters.unbansSent++;
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        figures.counters.alertsRefused++;
+        log.warn('the server refused an unban', { address, why: (error as Error).message });
+      }
+    }
+    this.#heardAt = performance.now();
+    return bans.length;
   }
 
   async #missing(alerts: readonly Alert[], bans: readonly Ban[]): Promise<Alert[]> {

@@ -86,7 +86,7 @@ export interface ServerOptions {
 }
 
 interface Call {
-  method: 'GET' | 'POST';
+  method: 'GET' | 'POST' | 'DELETE';
   path: string;
   headers?: Record<string, string>;
   body?: unknown;
@@ -107,6 +107,12 @@ export class Server {
   /** Hands alerts over. Rejects with ServerError. */
   async send(alerts: readonly Alert[]): Promise<void> {
     await this.#asMachine({ method: 'POST', path: '/v1/alerts', body: alerts });
+  }
+
+  /** Ends decisions of a scenario about an address or prefix. Rejects with ServerError. */
+  async withdraw(scope: 'Ip' | 'Range', value: string, scenario: string): Promise<void> {
+    const query = new URLSearchParams({ scopes: scope, value, scenario });
+    await this.#asMachine({ method: 'DELETE', path: `/v1/decisions?${query}` });
   }
 
   /** Whether the server holds this alert, sent at most `seconds` ago. Rejects with ServerError. */

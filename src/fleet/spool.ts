@@ -1,5 +1,5 @@
 /**
- * Bans that the server has not yet taken, on disk, and how far records were read. Two files:
+ * Bans and unbans that the server has not yet taken, on disk, and how far records were read. Two files:
  * `spool`, one ban a line behind its check sum, and `position`, which is replaced as a whole.
  * Input: bans of our own records; files that a crash may have cut and a disk may have spoilt.
  * Invariant: a ban is in the spool once, and leaves it when the server has it; what is being sent
@@ -20,16 +20,19 @@ export interface Place {
   at: number;
 }
 
-/** A ban of this host. */
+/** A ban of this host, or the end that an operator gave one. */
 export interface Ban extends Place {
   jail: string;
   address: string;
-  /** -1 = permanent. */
+  /** -1 = permanent; 0 = unbanned. */
   seconds: number;
   failures?: number;
 }
 
-/** The oldest bans; `end`: where the next one begins. */
+/** Whether it is the end of a ban. */
+export const isUnban = ({ seconds }: Ban): boolean => seconds === 0;
+
+/** The oldest bans, or the oldest unbans; `end`: where the next one begins. */
 export interface Batch {
   bans: Ban[];
   end: number;
@@ -147,12 +150,14 @@ export class Spool {
     });
   }
 
-  /** The oldest bans, up to `count`; undefined where none waits. */
+  /** The oldest, up to `count`, as far as they are bans all or unbans; undefined where none waits. */
   next(count: number): Promise<Batch | undefined> {
     return this.#turns.take(async () => {
       const batch: Batch = { bans: [], end: this.#offset };
       for await (const { line, end } of this.#lines(this.#offset)) {
         const ban = banOf(line);
+        const [first = ban] = batch.bans;
+        if (ban !== undefined && isUnban(ban) !== isUnban(first!)) break;
         if (ban === undefined) this.counters.damaged++;
         else batch.bans.push(ban);
         batch.end = end;

@@ -131,7 +131,8 @@ export class Recorder {
   bans(event: BanEvent, jail: string, bans: readonly Told[], asked: Pick<Event, 'by' | 'reason'> = {}): void {
     if (asked.by !== undefined && bans.length > 1 && this.#file !== undefined) {
       const addresses = bans.map(({ address }) => address);
-      return this.#put({ event, jail, addresses, ...bans[0]!.details?.(), ...asked });
+      this.#put({ event, jail, addresses, ...bans[0]!.details?.(), ...asked });
+      return;
     }
     for (const { address, details } of bans) {
       if (this.#details.take()) this.#put({ event, jail, addresses: [address], ...details?.(), ...asked });

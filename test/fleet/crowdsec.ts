@@ -153,6 +153,14 @@ prometheus:
     return (alerts ?? []).flatMap(({ decisions }) => decisions.map(({ value }) => value));
   }
 
+  /** The decisions that hold: scenario and value. */
+  scenarios(): string[] {
+    const alerts = JSON.parse(this.cscli('decisions', 'list', '-o', 'json', '--limit', '0')) as
+      | { decisions: { scenario: string; value: string }[] }[]
+      | null;
+    return (alerts ?? []).flatMap(({ decisions }) => decisions.map(({ scenario, value }) => `${scenario} ${value}`));
+  }
+
   /** Its alerts: scenario, value and machine. */
   alerts(): { scenario: string; value: string; machine: string }[] {
     const alerts = JSON.parse(this.cscli('alerts', 'list', '-o', 'json', '--limit', '0')) as

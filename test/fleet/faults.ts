@@ -34,9 +34,9 @@ const cut: Answer = (response) => {
   response.write('{"deleted":null,"new":[{"duration":"1h","origin":"cscli","scenario":"x","scope":"Ip"');
   setTimeout(() => response.destroy(), 50);
 };
+const slow = '[{"duration":"1h","origin":"cscli","scenario":"slow","scope":"Ip","type":"ban","value":"203.0.113.77"}]';
 const drip: Answer = (response) => {
-  const text =
-    '{"deleted":null,"new":[{"duration":"1h","origin":"cscli","scenario":"slow","scope":"Ip","type":"ban","value":"203.0.113.77"}]}';
+  const text = `{"deleted":null,"new":${slow}}`;
   let at = 0;
   const more = setInterval(() => {
     if (at < text.length) response.write(text[at++]);
@@ -153,7 +153,11 @@ class Faults {
     }
     this.#server.next.push(drip);
     const times = await this.#times(20);
-    await host.untilBanned('fleet', '203.0.113.77', 'the slow decision');
+    // Not by nft, which takes seconds for all of them and would hold up the drips.
+    const holds = (count: number) => async () => (await host.figure('bans')) === count;
+    await until(holds(listed + 1), { what: 'the slow decision', withinMs: 60_000 });
+    this.#server.next.push((response) => void response.end(`{"deleted":${slow},"new":null}`));
+    await until(holds(listed), { what: 'its end', withinMs: 60_000 });
     say('a list by drips', `taken; local bans meanwhile: ${shown(times)}`);
   }
 
@@ -216,8 +220,7 @@ class Faults {
       `${held} bans held, ${over} beyond the ceiling of ${entriesMax}; local bans meanwhile: ${shown(times)}`,
     );
     assert.equal(held, entriesMax, 'bans at the ceiling');
-    // One ban of the jail is that of the slow decision.
-    assert.equal(over, count - (entriesMax - 1), 'decisions without a ban are counted');
+    assert.equal(over, count - entriesMax, 'decisions without a ban are counted');
     assert.match(host.fleetLog, new RegExp(`have no room among the ${entriesMax}`), 'they are said');
   }
 

@@ -114,6 +114,12 @@ bantime = "1h"
     appendFileSync(join(this.directory, 'auth.log'), line);
   }
 
+  /** A command of an operator. */
+  client(...words: string[]): void {
+    const [program, ...others] = this.#inside('bin/fail2zig-client');
+    execFileSync(program!, [...others, '--socket', join(this.directory, 'control.sock'), ...words]);
+  }
+
   /** What the kernel holds for a jail, as nft says. */
   kernelHolds(jail: string): string[] {
     const command = ['netns', 'exec', this.name, 'nft', '-j', 'list', 'table', 'inet', 'fail2zig'];

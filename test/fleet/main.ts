@@ -67,6 +67,22 @@ async function share(server: CrowdSec, hosts: readonly Host[]): Promise<void> {
   for (const host of hosts)
     await until(() => !host.kernelHolds('fleet').includes('203.0.113.9'), { what: 'the end', withinMs: 30_000 });
   say('cscli decisions add and delete reach the kernel sets of all three');
+  one.attack('198.51.100.8');
+  for (const host of [two, three]) await host.untilBanned('fleet', '198.51.100.8', `the ban on ${host.name}`);
+  server.cscli('decisions', 'add', '--ip', '198.51.100.8', '--duration', '2h', '--reason', 'of another');
+  await one.untilBanned('fleet', '198.51.100.8', 'the decision of another');
+  one.client('unban', '198.51.100.8', '--jail', 'sshd');
+  await until(() => !server.scenarios().includes('fail2zig/sshd@host1 198.51.100.8'), {
+    what: 'the end of the decision',
+    withinMs: 30_000,
+  });
+  assert.ok(server.scenarios().includes('of another 198.51.100.8'), 'an unban ended the decision of another');
+  one.attack('198.51.100.9');
+  for (const host of [two, three]) await host.untilBanned('fleet', '198.51.100.9', `the ban on ${host.name}`);
+  one.client('unban', '198.51.100.9', '--jail', 'sshd');
+  for (const host of [two, three])
+    await until(() => !host.kernelHolds('fleet').includes('198.51.100.9'), { what: 'the end', withinMs: 30_000 });
+  say('an unban on host1 ends its decision, and the bans on host2 and host3; that of another stays');
 }
 
 async function outage(server: CrowdSec, hosts: readonly Host[]): Promise<void> {

@@ -39,8 +39,11 @@ function* decisions({ first = 0, count, ends = 1 }: Holding, isOver = false): Ge
 export function listOf(added: Holding | undefined, deleted?: Holding): Answer {
   return async (response) => {
     const write = async (text: string): Promise<void> => {
-      if (!response.write(text) && !response.destroyed)
-        await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      if (response.write(text) || response.destroyed) return;
+      const over = new AbortController();
+      const { signal } = over;
+      await Promise.race(['drain', 'close'].map((event) => once(response, event, { signal })));
+      over.abort();
     };
     await write('{"new":');
     if (added === undefined) await write('null');

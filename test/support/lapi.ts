@@ -143,6 +143,16 @@ export class StandInLapi {
       );
       return answer(200, found.length === 0 ? null : found);
     }
+    if (what.startsWith('DELETE /v1/decisions?')) {
+      const query = new URL(what.slice(7), this.url).searchParams;
+      const isMeant = (each: StandInDecision): boolean =>
+        each.scope === query.get('scopes') &&
+        each.value === query.get('value') &&
+        each.scenario === query.get('scenario');
+      const before = this.alerts.flatMap(({ decisions }) => decisions).length;
+      for (const alert of this.alerts) alert.decisions = alert.decisions.filter((each) => !isMeant(each));
+      return answer(200, { nbDeleted: String(before - this.alerts.flatMap(({ decisions }) => decisions).length) });
+    }
     return answer(what === 'GET /v1/heartbeat' ? 200 : 404);
   }
 }

@@ -263,7 +263,9 @@ describe('commands', () => {
       jail: 'sshd',
       addresses: args.addresses.slice(1),
       seconds: 60,
-      refused: [{ address: args.addresses[0]!, why: `${args.addresses[0]} is in ignoreip of jail sshd` }],
+      refused: [
+        { address: args.addresses[0]!, code: 'ignored', why: `${args.addresses[0]} is in ignoreip of jail sshd` },
+      ],
     });
     expect(await client('ban', 'sshd', '127.0.0.1', '192.0.2.7')).toMatchObject({
       code: 1,

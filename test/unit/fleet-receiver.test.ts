@@ -39,12 +39,12 @@ class StandInDaemon {
     const refused: BanResult['refused'] = [];
     const banned: string[] = [];
     for (const address of addresses) {
-      if (address.startsWith('203.0.113.')) refused.push({ address, why: `${address} is in ignoreip of jail fleet` });
+      if (address.startsWith('203.0.113.')) refused.push({ address, code: 'ignored', why: `${address} is` });
       else if (address.includes('/') && !address.includes(':'))
-        refused.push({ address, why: `${address} is wider than a /128, which is what jail fleet bans` });
+        refused.push({ address, code: 'too-wide', why: `${address} is` });
       else banned.push(nameOf(address, 64)!);
     }
-    if (banned.length === 0) throw new RefusedError('bad-argument', refused[0]!.why);
+    if (banned.length === 0) throw new RefusedError(refused[0]!.code, refused[0]!.why);
     for (const name of banned) this.bans.set(name, { seconds, reason });
     return { jail, addresses: banned, seconds, refused };
   }

@@ -8,7 +8,7 @@ import { Server } from '../../src/fleet/server.ts';
 import { Spool } from '../../src/fleet/spool.ts';
 import type { Event } from '../../src/history/event.ts';
 import { temporaryDirectory } from '../support/control.ts';
-import { answerLost, dropped, StandInLapi, silent, status } from '../support/lapi.ts';
+import { answerLost, decision, dropped, StandInLapi, silent, status } from '../support/lapi.ts';
 import { until } from '../support/until.ts';
 
 let lapi: StandInLapi;
@@ -62,6 +62,10 @@ async function start(options: { spoolBytes?: number } = {}): Promise<{ figures: 
   await until(() => spool.read !== undefined, { what: 'the position' });
   return { figures, spool };
 }
+
+const unban = (address: string, more: Partial<Event> = {}): void =>
+  record({ event: 'unban', addresses: [address], by: { uid: 0, pid: 7 }, ...more });
+const held = (): string[] => lapi.alerts.flatMap(({ decisions }) => decisions).map(({ value }) => value);
 
 const values = (): string[] => lapi.alerts.map(({ source }) => source.value);
 
@@ -196,4 +200,31 @@ test('a record of a burst does not say until when: the jail does', () => {
   const bans = bansOf(event, read, options);
   expect(bans.map(({ address, seconds }) => [address, seconds])).toEqual([['192.0.2.2', -1]]);
   expect(alertOf(bans[0]!, 'm').decisions).toMatchObject([{ duration: `${10 * 365 * 86_400}s` }]);
+});
+
+test('an unban ends our decision, in its turn and whatever breaks; not that of others', async () => {
+  const { figures, spool } = await start();
+  const others = { message: 'x', scenario: 'y', source: { scope: 'Ip', value: '192.0.2.1' } };
+  lapi.alerts.push({ ...others, decisions: [decision('192.0.2.1', { scenario: 'fail2zig/sshd@web-2' })] });
+  lapi.fault('/v1/decisions', status(500), answerLost, dropped);
+  ban('192.0.2.1');
+  ban('192.0.2.2');
+  unban('192.0.2.1');
+  unban('198.51.100.1', { jail: 'fleet' });
+  ban('2001:db8:0:1::/64');
+  unban('2001:db8:0:1::/64');
+  ban('192.0.2.1', { jail: 'nginx' });
+  await until(() => figures.counters.unbansSent === 2 && spool.waiting === 0, { what: 'two unbans' });
+  expect(held()).toEqual(['192.0.2.1', '192.0.2.2', '192.0.2.1']);
+  expect(values()).toEqual(['192.0.2.1', '192.0.2.1', '192.0.2.2', '2001:db8:0:1::/64', '192.0.2.1']);
+  expect(figures.problems.size).toBe(0);
+});
+
+test('an unban that the server will never take holds up nothing', async () => {
+  const { figures } = await start();
+  lapi.fault('/v1/decisions', status(400));
+  unban('192.0.2.1');
+  ban('192.0.2.2');
+  await until(() => figures.counters.alertsSent === 1, { what: 'the ban behind it' });
+  expect(figures.counters).toMatchObject({ alertsRefused: 1, unbansSent: 0 });
 });

@@ -117,10 +117,10 @@ describe('commands and their records', () => {
     const addresses = ['2001:db8:1:2::7', '192.0.2.255', '2001:db8:1:2::', '2001:db8:1:2::/64', '2002:c000:201:1::1'];
     const result = await operator.ban({ jail: 'sshd', addresses, seconds: 60 }, asked);
     expect(result.addresses).toEqual(['2001:db8:1:2::7', '2002:c000:201::/48']);
-    expect(result.refused.map(({ why }) => why)).toEqual([
-      expect.stringContaining('the broadcast address of a network of ours'),
-      expect.stringContaining('that of its routers'),
-      expect.stringContaining('wider than a /128'),
+    expect(result.refused.map(({ code, why }) => [code, why])).toEqual([
+      ['bad-argument', expect.stringContaining('the broadcast address of a network of ours')],
+      ['bad-argument', expect.stringContaining('that of its routers')],
+      ['too-wide', expect.stringContaining('wider than a /128')],
     ]);
     // The link goes; its bans are found as they were made.
     made.engine.setIgnored([[], []]);
