@@ -1,7 +1,7 @@
 /**
- * The agent: our bans and unbans, out of the file of records, to the server. Two loops with the spool between
- * them: one reads and keeps, one sends. Input: records of our daemon; answers of the server.
- * Invariant: nothing of a log line leaves the host, only who was banned by which jail, when, for
+ * The agent: our bans and unbans, out of the file of records, to the server. Two loops with the
+ * spool between them: one reads and keeps, one sends. Input: records of our daemon; answers of the
+ * server. Invariant: nothing of a log line leaves the host, only who was banned by which jail, when, for
  * how long, and after how many failures. A ban is sent once: where it is in doubt whether the
  * server took a batch, it is asked about each ban before any is sent again.
  */
@@ -240,7 +240,7 @@ export class Sender {
     return sent;
   }
 
-  /** Ends our decisions about addresses that an operator has unbanned; again where it is in doubt. */
+  /** Ends our decisions about what an operator has unbanned; once more where it is in doubt. */
   async #withdraw(bans: readonly Ban[]): Promise<number> {
     const { server, machine, figures, log } = this.#options;
     for (const { jail, address } of bans) {

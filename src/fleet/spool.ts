@@ -1,6 +1,6 @@
 /**
- * Bans and unbans that the server has not yet taken, on disk, and how far records were read. Two files:
- * `spool`, one ban a line behind its check sum, and `position`, which is replaced as a whole.
+ * Bans and unbans that the server has not yet taken, on disk, and how far records were read. Two
+ * files: `spool`, one a line behind its check sum, and `position`, which is replaced as a whole.
  * Input: bans of our own records; files that a crash may have cut and a disk may have spoilt.
  * Invariant: a ban is in the spool once, and leaves it when the server has it; what is being sent
  * is marked before, so that after a crash it is asked about and not sent twice. When full: the
@@ -150,7 +150,7 @@ export class Spool {
     });
   }
 
-  /** The oldest, up to `count`, as far as they are bans all or unbans; undefined where none waits. */
+  /** The oldest bans or the oldest unbans, up to `count`; undefined where none waits. */
   next(count: number): Promise<Batch | undefined> {
     return this.#turns.take(async () => {
       const batch: Batch = { bans: [], end: this.#offset };

@@ -128,7 +128,7 @@ class Faults {
     say(what, `${made} bans in ${seconds.toFixed(1)} s (${cost})`);
   }
 
-  /** Each wrong answer is an error and ends no ban; the list of all that follows bans nothing anew. */
+  /** Each wrong answer is an error and ends no ban; the whole list behind it bans nothing anew. */
   async #misbehaving(): Promise<void> {
     const host = this.#host;
     for (const [what, answer] of Object.entries({

@@ -21,7 +21,7 @@ export const addressOf = (index: number): string => `${11 + (index >> 16)}.${(in
 /** Epoch milliseconds from which the ends count. */
 const base = Date.now();
 
-/** Decisions as a Local API writes them, in pieces of some 64 KiB, the time that is left of each. */
+/** Decisions as a Local API writes them, with the time that is left, in pieces of some 64 KiB. */
 function* decisions({ first = 0, count, ends = 1 }: Holding, isOver = false): Generator<string> {
   let text = '';
   for (let index = first; index < first + count; index++) {

@@ -105,7 +105,7 @@ describe('commands and their records', () => {
     expect(found[0]).toMatchObject({ event: 'ban', seconds: 60, by, reason: 'test' });
     expect(await events({ jail: 'slow' })).toEqual([]);
     expect(await events({ address: '2001:db8::8' })).toHaveLength(1);
-    expect(await events({ since: 60 })).toHaveLength(4);
+    expect(await events({ since: 60 })).toHaveLength(2);
   });
 
   test('an operator bans hosts of a link one by one, and no broadcast address', async () => {
@@ -224,7 +224,7 @@ describe('commands and their records', () => {
   });
 
   test('watch tells of what comes after a number', async () => {
-    await operator.ban({ jail: 'sshd', addresses: ['192.0.2.1', '192.0.2.2'] }, asked);
+    for (const address of ['192.0.2.1', '192.0.2.2']) await operator.ban({ jail: 'sshd', addresses: [address] }, asked);
     const watching = withRecords('watch', { after: 1 }, await operator.watch());
     const first = await watching.next();
     expect(first.value).toMatchObject({ events: [{ number: 2, addresses: ['192.0.2.2'] }] });
