@@ -1,9 +1,9 @@
 /**
  * The agent: our bans and unbans, out of the file of records, to the server. Two loops with the
  * spool between them: one reads and keeps, one sends. Input: records of our daemon; answers of the
- * server. Invariant: nothing of a log line leaves the host, only who was banned by which jail, when, for
- * how long, and after how many failures. A ban is sent once: where it is in doubt whether the
- * server took a batch, it is asked about each ban before any is sent again.
+ * server. Invariant: nothing of a log line leaves the host, only who was banned by which jail,
+ * when, for how long, and after how many failures. A ban is sent once: where it is in doubt whether
+ * the server took a batch, it is asked about each ban before any is sent again.
  */
 
 import { Backoff } from '../backoff.ts';

@@ -245,7 +245,7 @@ export class Server {
       });
       request.on('error', (error) => {
         clearTimeout(timer);
-        reject(new ServerError(`the server cannot be reached: ${error.message}`, undefined, isConnected));
+        reject(new ServerError(unreached(error), undefined, isConnected));
       });
       request.end(bytes);
     });
@@ -272,6 +272,12 @@ export class Server {
       }
     }
   }
+}
+
+/** Why there is no answer. */
+function unreached({ code = '', message }: NodeJS.ErrnoException): string {
+  if (!/SELF_SIGNED|ISSUER_CERT|LEAF_SIGNATURE/.test(code)) return `the server cannot be reached: ${message}`;
+  return `the server is not trusted (${code}): fleet.ca names who vouches for it, where the system does not`;
 }
 
 /** The text of a short answer. */

@@ -9,6 +9,15 @@ import { environment, profiles, programs, simulation } from './packages.ts';
 
 export type Database = 'sqlite' | 'postgresql';
 
+/** PEM files of a server that is reached by https. */
+export interface Certificates {
+  ca: string;
+  certificate: string;
+  key: string;
+  /** The organisational unit of clients that it lets in by their certificates. */
+  unit: string;
+}
+
 /** The user "nobody" of Debian: PostgreSQL does not run as root. */
 const nobody = 65_534;
 
@@ -47,24 +56,32 @@ export class CrowdSec {
   readonly url: string;
   readonly #directory: string;
   readonly #address: string;
+  readonly #certificates: Certificates | undefined;
   #child: ChildProcess | undefined;
 
-  private constructor(directory: string, address: string) {
+  private constructor(directory: string, address: string, certificates?: Certificates) {
     this.#directory = directory;
     this.#address = address;
-    this.url = `http://${address}:8080`;
+    this.#certificates = certificates;
+    this.url = `${certificates ? 'https' : 'http'}://${address}:8080`;
   }
 
   /** A server that listens on `address`, with its files in `directory`. */
-  static async start(directory: string, address: string, database: Database): Promise<CrowdSec> {
-    const server = new CrowdSec(directory, address);
+  static async start(
+    directory: string,
+    address: string,
+    database: Database,
+    certificates?: Certificates,
+  ): Promise<CrowdSec> {
+    const server = new CrowdSec(directory, address, certificates);
     for (const name of ['data', 'hub', 'notifications', 'plugins'])
       mkdirSync(join(directory, name), { recursive: true });
     copyFileSync(profiles, join(directory, 'profiles.yaml'));
     copyFileSync(simulation, join(directory, 'simulation.yaml'));
     writeFileSync(join(directory, 'hub', '.index.json'), '{}');
     writeFileSync(join(directory, 'console.yaml'), 'share_manual_decisions: false\n');
-    const credentials = `url: ${server.url}\nlogin: localhost\npassword: of-the-server-itself\n`;
+    const trust = certificates ? `ca_cert_path: ${certificates.ca}\n` : '';
+    const credentials = `url: ${server.url}\nlogin: localhost\npassword: of-the-server-itself\n${trust}`;
     writeFileSync(join(directory, 'local_api_credentials.yaml'), credentials);
     const sqlite = `  type: sqlite\n  db_path: ${directory}/data/crowdsec.db\n  use_wal: true\n`;
     const store = database === 'sqlite' ? sqlite : await startPostgres(join(directory, 'postgres'));
@@ -112,8 +129,21 @@ ${store}api:
     listen_uri: ${this.#address}:8080
     profiles_path: ${directory}/profiles.yaml
     console_path: ${directory}/console.yaml
-prometheus:
+${this.#tls()}prometheus:
   enabled: false
+`;
+  }
+
+  #tls(): string {
+    const { ca, certificate, key, unit } = this.#certificates ?? {};
+    if (ca === undefined) return '';
+    return `    tls:
+      cert_file: ${certificate}
+      key_file: ${key}
+      ca_cert_path: ${ca}
+      client_verification: VerifyClientCertIfGiven
+      agents_allowed_ou: [${unit}]
+      bouncers_allowed_ou: [${unit}]
 `;
   }
 

@@ -30,6 +30,8 @@ export function buildNetwork(): void {
 
 export interface HostOptions {
   url: string;
+  /** How the server knows it, as lines of [fleet]; by itself by name, password and key. */
+  known?: string;
   /** Of [fleet], beside what every host has. */
   fleet?: string;
   interval?: string;
@@ -72,9 +74,7 @@ export class Host {
 backend = "nftables"
 [fleet]
 url = "${this.#options.url}"
-machine = "${name}"
-password_file = "${directory}/password"
-api_key_file = "${directory}/key"
+${this.#options.known ?? `machine = "${name}"\npassword_file = "${directory}/password"\napi_key_file = "${directory}/key"`}
 interval = "${this.#options.interval ?? '1s'}"
 directory = "${directory}/fleet"
 ${this.#options.fleet ?? ''}

@@ -3,7 +3,7 @@
  * Debian's package, on SQLite and on PostgreSQL; then a server of the test's own answers too much,
  * too slowly, and what it should not. It needs root, `unshare` and `apt-get download`; what it
  * starts lives in namespaces and ends with them.
- *   npm run test:fleet [-- sqlite | postgresql | faults]
+ *   npm run test:fleet [-- sqlite | postgresql | tls | faults]
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -15,8 +15,9 @@ import { CrowdSec, type Database } from './crowdsec.ts';
 import { faults } from './faults.ts';
 import { buildNetwork, Host, ip, serverAddress } from './hosts.ts';
 import { unpackPackages } from './packages.ts';
+import { overTls } from './tls.ts';
 
-const parts = ['sqlite', 'postgresql', 'faults'] as const;
+const parts = ['sqlite', 'postgresql', 'tls', 'faults'] as const;
 type Part = (typeof parts)[number];
 
 if (process.argv[2] !== 'inside') {
@@ -156,5 +157,5 @@ async function withCrowdSec(database: Database): Promise<void> {
   say(`fail2zig-fleet took ${peaks.join(', ')} at most`);
 }
 
-await (part === 'faults' ? faults() : withCrowdSec(part));
+await (part === 'faults' ? faults() : part === 'tls' ? overTls() : withCrowdSec(part));
 process.exit(0);

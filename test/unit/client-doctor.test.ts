@@ -1,9 +1,14 @@
 /** `doctor`: each link that is broken is told with a remedy, and what is whole is told as such. */
+import { once } from 'node:events';
 import { appendFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { examine, type Finding } from '../../src/client/doctor.ts';
 import { ControlServer } from '../../src/control/server.ts';
+import { Figures, seriesOf } from '../../src/fleet/figures.ts';
+import { exposition } from '../../src/observe/metrics.ts';
 import { fakeOperator, listenAt, rememberingLog, temporaryDirectory } from '../support/control.ts';
 
 let home: ReturnType<typeof temporaryDirectory>;
@@ -97,4 +102,40 @@ test("the daemon's own problems are told", async () => {
   } finally {
     await server.close();
   }
+});
+
+test('the fleet: that nobody answers, what is wrong with it, what waits too long, and how much it does', async () => {
+  let page = '';
+  const server = createServer((_, response) => void response.end(page)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const key = join(home.path, 'key');
+  writeFileSync(key, 'a-key\n', { mode: 0o600 });
+  configure(
+    `[fleet]\nurl = "https://lapi.example.net"\napi_key_file = "${key}"\nmetrics_port = ${port}\n[jails.sshd]\nlogpath = "${log}"\n`,
+  );
+  const figures = new Figures();
+  const spool = { waiting: 3, bytes: 300, oldest: 1_000, counters: { dropped: 0, sent: 7, damaged: 0 } };
+  const look = async (now: number): Promise<Finding[]> => {
+    page = await exposition(seriesOf(figures, spool, () => now));
+    return (await found()).filter(({ link }) => link === 'fleet');
+  };
+  Object.assign(figures.counters, { alertsSent: 7 });
+  figures.held = 250;
+  const says = '7 bans sent to https://lapi.example.net, 3 wait, 250 of others hold';
+  expect(await look(1_010)).toEqual([{ link: 'fleet', state: 'ok', says }]);
+  expect(await look(9_000)).toMatchObject([{ state: 'warning', says: `${says}; the oldest waits since 8000 s` }]);
+  figures.fail('server', 'the server cannot be reached: "no\u001b[2J"');
+  figures.problems.set('ceiling', '9 decisions have no room');
+  expect(await look(1_010)).toMatchObject([
+    { state: 'bad', says: 'server: the server cannot be reached: "no\\x1b[2J"' },
+    { state: 'bad', says: 'ceiling: 9 decisions have no room' },
+    { state: 'ok' },
+  ]);
+  server.close();
+  server.closeAllConnections();
+  await once(server, 'close');
+  expect((await found()).filter(({ link }) => link === 'fleet')).toMatchObject([
+    { state: 'bad', says: expect.stringContaining(`does not answer on port ${port}`), mend: expect.any(String) },
+  ]);
 });
