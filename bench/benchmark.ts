@@ -37,6 +37,8 @@ export interface Benchmark {
   says: string;
   /** Runs in a private network namespace. */
   needsNetwork?: boolean;
+  /** Fetches what may be missing, before that. */
+  prepare?(): void;
   /** Numbers it can be told, with defaults. */
   options: Record<string, { says: string; value: number }>;
   run(context: Context): Promise<void>;

@@ -12,6 +12,7 @@ import { attack } from './attack.ts';
 import { ban } from './ban.ts';
 import type { Benchmark, Result } from './benchmark.ts';
 import { disturbed } from './disturbed.ts';
+import { growth } from './growth.ts';
 import { ioUring } from './io-uring.ts';
 import { latency } from './latency.ts';
 import { parse } from './parse.ts';
@@ -32,6 +33,7 @@ const benchmarks: Benchmark[] = [
   startUp,
   ioUring,
   peersBenchmark,
+  growth,
 ];
 
 function usage(): string {
@@ -110,6 +112,7 @@ async function run(benchmark: Benchmark): Promise<boolean> {
 }
 
 const { chosen, numbers, only, keep } = commandLine();
+for (const { prepare } of chosen) prepare?.();
 if (chosen.some(({ needsNetwork }) => needsNetwork)) {
   const why = enterPrivateNetwork();
   if (why !== '') {

@@ -20,8 +20,14 @@ export const fail2banConfig = fail2banTree ? join(fail2banTree, 'config') : join
 
 /** Lets programs of python that this process starts find it. */
 export function useFail2banPackage(): void {
-  process.env.PYTHONPATH = fail2banTree ?? join(root, 'usr/lib/python3/dist-packages');
+  process.env.PYTHONPATH = fail2banTree ?? fail2banLibrary;
 }
+
+/** Its Python modules, for PYTHONPATH. */
+export const fail2banLibrary = join(root, 'usr/lib/python3/dist-packages');
+
+/** One of its programs, for python. */
+export const fail2banProgram = (name: string): string => join(root, 'usr/bin', name);
 
 /** Why there is no fail2ban to compare with; undefined where there is. */
 export function fail2banMissing(): string | undefined {
@@ -41,7 +47,7 @@ export function runWithFail2ban(program: string, parameters: string[], input = '
     maxBuffer: 1 << 28,
     env: {
       ...process.env,
-      PYTHONPATH: join(root, 'usr/lib/python3/dist-packages'),
+      PYTHONPATH: fail2banLibrary,
       FAIL2BAN_CONFIG: join(root, 'etc/fail2ban'),
     },
   });

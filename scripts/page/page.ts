@@ -190,13 +190,16 @@ function peerPictures({ runs }: Evidence): Markup[] {
   return pictures;
 }
 
-function latencyPicture({ runs }: Evidence): Markup[] {
+function latencyPictures({ runs }: Evidence): Markup[] {
   const run = runs.get('latency');
-  const found = run?.results[0]?.figures.find(({ name }) => name === 'line-to-kernel');
-  if (run === undefined || found === undefined) return [];
-  const says = html`From the line in the log to the element in the kernel's set: median ${short(found.median)} ms, p99 ${short(found.p99)} ms of ${found.n} bans. ${runNote(run)}`;
-  if (found.histogram === undefined) return [html`<p>${says}</p>`];
-  return [figure(histogram('Latency of bans', found.histogram, 'ms, upper end of each range'), says)];
+  if (run === undefined) return [];
+  return run.results.flatMap(({ workload, figures }) => {
+    const found = figures.find(({ name }) => name === 'line-to-kernel');
+    if (found === undefined) return [];
+    const says = html`From the line in the log to the element in the kernel's set, ${workload}: median ${short(found.median)} ms, p99 ${short(found.p99)} ms of ${found.n} bans. ${runNote(run)}`;
+    if (found.histogram === undefined) return [html`<p>${says}</p>`];
+    return [figure(histogram(`Latency of bans, ${workload}`, found.histogram, 'ms, upper end of each range'), says)];
+  });
 }
 
 function rooms({ guards }: Evidence): Markup {
@@ -289,7 +292,7 @@ export function pageText({ date, seconds, facts: machine, outcomes, pageOf }: Pa
   const pictures = [
     ...(soak === undefined ? [] : soakPictures(soak)),
     ...peerPictures(evidence),
-    ...latencyPicture(evidence),
+    ...latencyPictures(evidence),
     figure(boundaries(), html`Where authority changes hands. ${link('THREAT_MODEL.md')} describes each boundary.`),
   ];
   const page = html`<html lang="en"><head><meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/><title>fail2zig: what holds</title><style>${new Markup(style)}</style></head><body>

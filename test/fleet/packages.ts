@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { libraries, unpack } from '../../scripts/lab/debian.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-const folder = join(root, 'build', 'fleet');
-const packages = ['crowdsec', 'postgresql-15', 'postgresql-client-15', 'libpq5'];
+export const folder = join(root, 'build', 'fleet');
+const postgres = ['postgresql-15', 'postgresql-client-15', 'libpq5'];
 const postgresFolder = join(folder, 'usr/lib/postgresql/15/bin');
 
 export const programs = {
@@ -28,8 +28,13 @@ export const environment = {
   LD_LIBRARY_PATH: join(folder, 'usr/lib', libraries),
 };
 
+/** Unpacks CrowdSec alone where it is not there; throws where it cannot be had. */
+export function unpackCrowdSec(): void {
+  if (!existsSync(programs.crowdsec)) unpack(folder, ['crowdsec']);
+}
+
 /** Unpacks what is not there; throws where it cannot be had. */
 export function unpackPackages(): void {
-  if (Object.values(programs).every((program) => existsSync(program))) return;
-  unpack(folder, packages);
+  unpackCrowdSec();
+  if (!existsSync(programs.postgres)) unpack(folder, postgres);
 }

@@ -35,7 +35,13 @@ describe('the page of what holds', () => {
   });
 
   test('its pictures are drawn from archived runs', () => {
-    for (const title of ['Resident size under', 'Slots of the table', 'Trust boundaries', 'Named breakages by room'])
+    for (const title of [
+      'Resident size under',
+      'Slots of the table',
+      'Trust boundaries',
+      'Named breakages by room',
+      'Latency of bans',
+    ])
       expect(page).toContain(`aria-label="${title}`);
   });
 });
