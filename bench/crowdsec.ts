@@ -90,8 +90,9 @@ export function crowdsecCommand(log: string): string[] {
     encoding: 'utf8',
   });
   if (added.status !== 0) throw new Error(`cscli: ${added.stderr}`);
-  const library = `LD_LIBRARY_PATH=${environment.LD_LIBRARY_PATH}`;
-  return ['env', library, programs.crowdsec, '-c', config, '-type', 'syslog', '-dsn', `file://${log}`];
+  // It says on standard error what it found.
+  const start = ['sh', '-c', `export LD_LIBRARY_PATH="$1"; shift; exec "$@" 2>&1`, 'sh', environment.LD_LIBRARY_PATH];
+  return [...start, programs.crowdsec, '-c', config, '-type', 'syslog', '-dsn', `file://${log}`];
 }
 
 /** Overflows in what it printed. */

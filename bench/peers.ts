@@ -6,7 +6,7 @@
  *
  * The programs do not count the same: fail2ban counts lines, fail2zig attempts, SSHGuard attacks, CrowdSec
  * sources that filled a bucket.
- * So each count must be the same in every round, and ours that of the workload.
+ * So each count must be the same in every round, but CrowdSec's, and ours that of the workload.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -30,6 +30,8 @@ interface Peer {
   /** What it found, out of what it printed. */
   found(output: string): number;
   version(): string;
+  /** Its counts differ from run to run by so much, as a share; absent = not at all. */
+  varies?: number;
 }
 
 /** So that anybody can see that all read the same bytes. */
@@ -104,6 +106,8 @@ const peers: readonly Peer[] = [
     missing: crowdsecMissing,
     commands: crowdsecCommand,
     found: crowdsecFound,
+    // Its buckets fill side by side: which attempt fills one is not the same in every run.
+    varies: 0.1,
     version: () => packageVersion('crowdsec'),
   },
 ];
@@ -134,7 +138,9 @@ function measure(context: Context, peer: Peer, workload: Workload): void {
     whole: run(context.directory, peer, workload.path),
   }));
   const found = rounds[0]!.whole.found;
-  const problems = rounds.flatMap(({ whole }) => differences({ found: whole.found }, { found }));
+  const { varies = 0 } = peer;
+  const far = rounds.filter(({ whole }) => Math.abs(whole.found - found) > varies * found);
+  const problems = far.flatMap(({ whole }) => differences({ found: whole.found }, { found }));
   if (!(found > 0)) problems.push('nothing found');
   if (peer.name.startsWith('fail2zig')) problems.push(...differences({ found }, { found: workload.matched }));
   const resident = ({ residentKiB }: Took) => residentKiB.reduce((sum, each) => sum + each, 0) / 1024;

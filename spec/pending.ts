@@ -9,7 +9,6 @@ const run = (what: string) => `needs a recorded run: ${what}`;
 
 export const pendingReasons: Readonly<Record<string, string>> = {
   'MM-28': run('the soak'),
-  'MM-29': run('fail2ban on the same work'),
   'LP-27': 'pf exists on BSD only and cannot be tested on Linux',
   'LP-44': 'pf exists on BSD only and cannot be tested on Linux; the others are proven as LP-24, LP-25 and LP-26',
 };

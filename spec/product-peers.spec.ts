@@ -3,7 +3,7 @@
  * Whoever has the packages repeats the run with that one command.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { newestPeersRun, type PeersRun, peersTable } from '../bench/peers-table.ts';
 import { claim, given, type Supply, twin } from './claim.ts';
 
@@ -102,6 +102,96 @@ claim(
         return { run: spoilt, paper: paper.replace(peersTable(run), peersTable(spoilt)) };
       }),
       /resident of/,
+    ),
+  ],
+);
+
+interface GrowthRun {
+  path: string;
+  command: string;
+  at: string;
+  build: string;
+  loadBefore: number;
+  results: {
+    workload: string;
+    counts: { sources: number; failures: number };
+    figures: { name: string; median: number; values?: number[] }[];
+    problems: string[];
+  }[];
+}
+
+type Grown = GrowthRun['results'][number] & { sizes: number[]; growth: number };
+
+/** Fewer sources would not tell growth from what a start leaves behind. */
+const crowdMin = 10_000;
+/** The daemon's share of what fail2ban grows by, and its bound, MiB: what a start leaves behind. */
+const growthShareMax = 0.1;
+const growthMax = 4;
+
+function growthRun(spoil: (run: GrowthRun) => GrowthRun = (run) => run): Supply<GrowthRun> {
+  const path = globSync('bench/runs/*/growth.json').sort().at(-1);
+  assert.ok(path !== undefined, 'nobody recorded npm run bench -- growth');
+  return given(spoil({ ...(JSON.parse(readFileSync(path, 'utf8')) as GrowthRun), path }));
+}
+
+const withGrowth = (change: (result: GrowthRun['results'][number]) => Partial<GrowthRun['results'][number]>) =>
+  growthRun((run) => ({ ...run, results: run.results.map((result) => ({ ...result, ...change(result) })) }));
+
+claim(
+  'MM-29',
+  growthRun(),
+  ({ command, at, build, loadBefore, results }) => {
+    assert.match(command, /^npm run bench -- growth/, 'the command');
+    assert.match(build, /^[0-9a-f]{16}$/, 'the build that was measured');
+    const [ours, theirs] = ['fail2zig', 'fail2ban-server'].map((name) => {
+      const found = results.find(({ workload }) => workload === name);
+      assert.ok(found !== undefined, `no ${name} in the run`);
+      assert.deepEqual(found.problems, [], `complaints of ${name}`);
+      const sizes = found.figures.find((figure) => figure.name === 'resident')!.values!;
+      return { ...found, sizes, growth: sizes.at(-1)! - sizes[0]! };
+    }) as [Grown, Grown];
+    assert.deepEqual(ours.counts, theirs.counts, 'what both counted');
+    const { sources } = ours.counts;
+    assert.ok(sources >= crowdMin, `${sources} sources are too few`);
+    const shrinks = theirs.sizes.some((size, index) => index > 0 && size <= theirs.sizes[index - 1]!);
+    assert.ok(
+      !shrinks,
+      `fail2ban grows with every step: ${theirs.sizes.map((size) => size.toFixed(1)).join(', ')} MiB`,
+    );
+    const share = ours.growth / theirs.growth;
+    assert.ok(share <= growthShareMax && ours.growth <= growthMax, `the daemon grew by ${ours.growth.toFixed(1)} MiB`);
+    return `${sources} sources, both beside each other: fail2ban's server grew by ${theirs.growth.toFixed(1)} MiB, the daemon by ${ours.growth.toFixed(1)} MiB (${at.slice(0, 10)}, load ${loadBefore.toFixed(0)}, build ${build})`;
+  },
+  [
+    twin(
+      'a daemon that grows with its sources',
+      growthRun((run) => {
+        const theirs = run.results.find(({ workload }) => workload === 'fail2ban-server')!;
+        return { ...run, results: [{ ...theirs, workload: 'fail2zig' }, theirs] };
+      }),
+      /the daemon grew by/,
+    ),
+    twin(
+      'a fail2ban that read another log',
+      withGrowth(({ workload, counts }) => (workload === 'fail2zig' ? {} : { counts: { ...counts, failures: 1 } })),
+      /what both counted/,
+    ),
+    twin(
+      'a run of a few sources',
+      withGrowth(({ counts }) => ({ counts: { ...counts, sources: 50 } })),
+      /50 sources are too few/,
+    ),
+    twin(
+      'a fail2ban that forgot on the way',
+      withGrowth(({ figures }) => ({
+        figures: figures.map((figure) => (figure.values ? { ...figure, values: figure.values.toReversed() } : figure)),
+      })),
+      /fail2ban grows with every step/,
+    ),
+    twin(
+      'a run of nobody knows which build',
+      growthRun((run) => ({ ...run, build: '' })),
+      /the build that was measured/,
     ),
   ],
 );
