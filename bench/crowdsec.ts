@@ -1,6 +1,6 @@
 /**
- * CrowdSec, as Debian packages it, over a finished log: its own replay (`-dsn`), with the parsers and
- * scenarios for sshd of the hub that the package brings, its Local API on loopback and a SQLite
+ * CrowdSec, as Debian packages it, over a finished log: its own replay (`-dsn`), with the parsers
+ * and scenarios for sshd of the hub that the package brings, its Local API on loopback and a SQLite
  * database that begins empty. It counts overflows: sources that filled a bucket.
  */
 import { spawnSync } from 'node:child_process';

@@ -150,3 +150,24 @@ export function withFigures(paper: string): string {
     (_, begin, end) => begin + table + end,
   );
 }
+
+/** What a newcomer asks first, by the newest runs: what, value, and where it was recorded. */
+export function keyFigures(): readonly (readonly [what: string, value: string, run: string])[] {
+  const [latency, attack, start] = [newestRun('latency'), newestRun('attack'), newestRun('start-up')];
+  const source = ({ path }: Run): string => `[${path.split('/').at(-2)!.slice(0, 10)}](${path})`;
+  const flood = attack.results[0]!;
+  const of = (name: string): string => figureOf(latency, latency.results[0]!.workload, name).median.toFixed(1);
+  return [
+    [
+      'A line in the log → the ban in the kernel',
+      `median ${of('line-to-kernel')} ms, p99 ${of('p99')} ms`,
+      source(latency),
+    ],
+    [
+      `Resident size of the whole process under ${count(flood.counts.bans!)} attackers`,
+      `${count(figureOf(attack, flood.workload, 'VmHWM').median)} MiB at most`,
+      source(attack),
+    ],
+    ['Start of the daemon', `${count(figureOf(start, 'daemon', 'until-started').median)} ms`, source(start)],
+  ];
+}

@@ -1,8 +1,8 @@
 /**
  * What remembering sources costs: the same log, of ever more sources, followed by the daemon and by
- * fail2ban's server, as Debian packages it, side by side (claim MM-29). Each source fails less often
- * than a ban needs, within findtime, so both must remember all of them; neither may start a program.
- * After each step both have read every line, and their resident sizes are taken.
+ * fail2ban's server, as Debian packages it, side by side (claim MM-29). Each source fails less
+ * often than a ban needs, within findtime, so both must remember all of them; neither may start a
+ * program. After each step both have read every line, and their resident sizes are taken.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

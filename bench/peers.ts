@@ -1,12 +1,12 @@
 /**
- * The same log through fail2zig, fail2ban, SSHGuard and CrowdSec, as Debian packages them: each reads the
- * file with the command it has for that, offline. CPU seconds are those of all its processes, less
- * those of a run over one line, so that the start of an interpreter does not count. Nothing is
- * banned; it runs in a private network namespace nevertheless.
+ * The same log through fail2zig, fail2ban, SSHGuard and CrowdSec, as Debian packages them: each
+ * reads the file with the command it has for that, offline. CPU seconds are those of all its
+ * processes, less those of a run over one line, so that the start of an interpreter does not count.
+ * Nothing is banned; it runs in a private network namespace nevertheless.
  *
- * The programs do not count the same: fail2ban counts lines, fail2zig attempts, SSHGuard attacks, CrowdSec
- * sources that filled a bucket.
- * So each count must be the same in every round, but CrowdSec's, and ours that of the workload.
+ * The programs do not count the same: fail2ban counts lines, fail2zig attempts, SSHGuard attacks,
+ * CrowdSec sources that filled a bucket. So each count must be the same in every round, but
+ * CrowdSec's, and ours that of the workload.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -22,6 +22,7 @@ import { filters } from '../src/filters/index.ts';
 import { journalOrigins } from '../src/filters/journal.ts';
 import { usage as fleetUsage } from '../src/fleet/usage.ts';
 import { outputSchema } from './output-schema.ts';
+import { withScores } from './scores.ts';
 
 /** The day on which the pages were last written anew. */
 const written = 'November 30, 2026';
@@ -298,5 +299,6 @@ export function documents(): Map<string, string> {
       withFigures(withPeersTable(readFileSync(join(import.meta.dirname, '../docs/white-paper.md'), 'utf8'))),
     ],
     ['docs/peers.svg', peersPicture(newestPeersRun())],
+    ['README.md', withScores(readFileSync(join(import.meta.dirname, '../README.md'), 'utf8'))],
   ]);
 }

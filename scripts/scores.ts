@@ -1,12 +1,17 @@
 /**
- * Coverage, mutation score, claims and breakages as CI shows them: reads what `npm run coverage`,
- * `npm run mutation` and `npm run verify` left in reports/, and the recorded sabotage; writes one
- * badge (shields.io endpoint JSON) each into reports/badges/, all scores into reports/scores.json,
- * and a table to the file named by GITHUB_STEP_SUMMARY, or to the terminal. A report that is absent
- * is said to be absent.
+ * Coverage, mutation score, claims and breakages as README and CI show them: reads the records of
+ * `npm run coverage`, `npm run mutation` and `npm run sabotage` and what `npm run verify` left in
+ * reports/; writes one badge (shields.io endpoint JSON) each into reports/badges/, all scores into
+ * reports/scores.json, and a table to the file named by GITHUB_STEP_SUMMARY, or to the terminal. A
+ * run that nobody recorded is said to be absent.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
+import { keyFigures } from '../bench/figures-table.ts';
+import { type LongRecord, readRecord } from './long/record.ts';
+import { mutatedRooms } from './long/runs.ts';
+
+const sabotagePath = 'test/sabotage/record.json';
 
 /** One line of the table; `percent` picks the colour of the badge, absent = grey. */
 export interface Score {
@@ -21,12 +26,18 @@ interface Covered {
   pct: number;
 }
 /** By absolute path of a file, and `total`. */
-interface CoverageSummary {
+export interface CoverageSummary {
   [path: string]: { lines: Covered; branches: Covered };
   total: { lines: Covered; branches: Covered };
 }
-interface MutationReport {
-  files: Record<string, { mutants: { status: string }[] }>;
+export interface MutationReport {
+  files: Record<string, { mutants: Mutant[] }>;
+}
+interface Mutant {
+  status: string;
+  mutatorName?: string;
+  replacement?: string;
+  location?: { start: { line: number; column: number } };
 }
 interface VerifyReport {
   claims: { status: string }[];
@@ -37,9 +48,6 @@ interface SabotageRecord {
 
 const detected = new Set(['Killed', 'Timeout']);
 const undetected = new Set(['Survived', 'NoCoverage']);
-
-/** Code that every log byte passes, with scores of its own. */
-const folders = ['src/engine', 'src/compiler'];
 
 function share(covered: number, total: number): number {
   return Math.round((covered / total) * 10_000) / 100;
@@ -75,6 +83,18 @@ export function mutationScore({ files }: MutationReport, folder?: string): Score
   return { name, text: `${percent} % (${killed} of ${valid} mutants detected)`, percent };
 }
 
+/** Each mutant that no test noticed: place, what was put there, by which rule. */
+export function survivorsOf({ files }: MutationReport): string[] {
+  return Object.entries(files).flatMap(([path, { mutants }]) =>
+    mutants
+      .filter(({ status }) => undetected.has(status))
+      .map(({ location, mutatorName, replacement = '' }) => {
+        const put = replacement.replaceAll(/\s+/g, ' ').slice(0, 100);
+        return `${path}:${location?.start.line}:${location?.start.column} ${mutatorName}: ${put}`;
+      }),
+  );
+}
+
 export function claimScore({ claims }: VerifyReport): Score {
   const count = (wanted: string) => claims.filter(({ status }) => status === wanted).length;
   const testable = claims.length - count('POSITION');
@@ -105,18 +125,87 @@ function read<Report>(path: string, name: string, score: (report: Report) => Sco
   return score(JSON.parse(readFileSync(path, 'utf8')) as Report);
 }
 
-function main(): void {
-  const [coverage, mutation] = ['reports/coverage/coverage-summary.json', 'reports/mutation/mutation.json'];
-  const totals = [
-    read(coverage!, 'coverage', coverageScore),
-    read(mutation!, 'mutation', (report: MutationReport) => mutationScore(report)),
-    read('reports/verify.json', 'claims', claimScore),
-    read('test/sabotage/record.json', 'sabotage', sabotageScore),
+const day = ({ date }: { date: string }): string => date.slice(0, 10);
+
+/** `91.5 % of lines, 80 % of branches` → 80; `90.2 % (…)` → 90.2. */
+const percentIn = (text: string): number => Number([...text.matchAll(/([\d.]+) %/g)].at(-1)?.[1]);
+
+/** Rooms by their recorded mutation scores; those that were not run are named. */
+export function mutationRooms(recordOf: (name: string) => LongRecord | undefined): { run: Score[]; missing: string[] } {
+  const found = mutatedRooms.map((room) => ({ room, record: recordOf(`mutation-${room}`) }));
+  const run = found.flatMap(({ room, record }): Score[] => {
+    if (record === undefined) return [];
+    const text = String(record.figures.score);
+    const part = record.figures.files === `src/${room}/**/*.ts` ? '' : ` of ${record.figures.files}`;
+    return [{ name: `mutation of src/${room}`, text: `${text}${part}, ${day(record)}`, percent: percentIn(text) }];
+  });
+  return { run, missing: found.filter(({ record }) => record === undefined).map(({ room }) => room) };
+}
+
+/** All mutants of all recorded rooms together. */
+function mutationTotal(run: readonly Score[]): Score {
+  const counts = run.map(({ text }) => /\((\d+) of (\d+)/.exec(text)!.slice(1).map(Number) as [number, number]);
+  const [killed, valid] = [0, 1].map((index) => counts.reduce((sum, count) => sum + count[index]!, 0)) as [
+    number,
+    number,
   ];
-  const parts = folders.flatMap((folder) => [
-    read(coverage!, `coverage of ${folder}`, (report: CoverageSummary) => folderCoverage(report, folder)),
-    read(mutation!, `mutation of ${folder}`, (report: MutationReport) => mutationScore(report, folder)),
-  ]);
+  if (valid === 0) return { name: 'mutation', text: 'not run' };
+  const percent = Math.round((killed / valid) * 1000) / 10;
+  return { name: 'mutation', text: `${percent} % (${killed} of ${valid} mutants detected)`, percent };
+}
+
+function coverageOf(record: LongRecord | undefined): Score[] {
+  if (record === undefined) return [{ name: 'coverage', text: 'not run' }];
+  const scores = Object.entries(record.figures).filter(([name]) => name.startsWith('src'));
+  return scores.map(([name, text]) => ({
+    name: name === 'src' ? 'coverage' : `coverage of ${name}`,
+    text: `${text}, ${day(record)}`,
+    percent: percentIn(String(text)),
+  }));
+}
+
+/** The table of README: what was recorded, when, and how much of it was run. */
+export function scoresTable(): string {
+  const coverage = readRecord('coverage');
+  const { run, missing } = mutationRooms(readRecord);
+  const sabotage = existsSync(sabotagePath)
+    ? (JSON.parse(readFileSync(sabotagePath, 'utf8')) as SabotageRecord & { date: string })
+    : undefined;
+  const mutated = run.map(({ name }) => name.replace('mutation of ', '')).join(', ');
+  const rows = [
+    coverage === undefined
+      ? ['Coverage by the tests', 'not recorded', '']
+      : ['Coverage by the tests', String(coverage.figures.src), `${day(coverage)}, of ${coverage.figures.tests}`],
+    [
+      'Small changes of the code that the tests notice',
+      mutationTotal(run).text,
+      `${mutated || 'no room'}; not run: ${missing.join(', ') || 'none'}`,
+    ],
+    sabotage === undefined
+      ? ['Named breakages that are noticed', 'not recorded', '']
+      : ['Named breakages that are noticed', sabotageScore(sabotage).text, `${day(sabotage)}, all of them`],
+  ];
+  return `| what | value | recorded |\n|---|---|---|\n${[...keyFigures(), ...rows].map((row) => `| ${row.join(' | ')} |\n`).join('')}`;
+}
+
+/** README with the table between its marks. */
+export function withScores(readme: string): string {
+  return readme.replace(
+    /(<!-- scores:begin[^\n]*-->\n)[\s\S]*?(<!-- scores:end -->)/,
+    (_, begin, end) => begin + scoresTable() + end,
+  );
+}
+
+function main(): void {
+  const { run } = mutationRooms(readRecord);
+  const [coverage = { name: 'coverage', text: 'not run' }, ...rooms] = coverageOf(readRecord('coverage'));
+  const totals = [
+    coverage,
+    mutationTotal(run),
+    read('reports/verify.json', 'claims', claimScore),
+    read(sabotagePath, 'sabotage', sabotageScore),
+  ];
+  const parts = [...rooms, ...run];
   mkdirSync('reports/badges', { recursive: true });
   for (const score of totals) {
     writeFileSync(`reports/badges/${score.name}.json`, `${JSON.stringify(badge(score))}\n`);

@@ -66,12 +66,13 @@ export function notedIn(path: string): Pick<LongRecord, 'figures' | 'found'> {
 export const pathOf = (name: string): string => `test/evidence/${name}.json`;
 
 /**
- * The name under which `npm run SCRIPT -- …` is recorded: a soak by its sources, a part of a
- * program (`fuzz replay`, `soak killed`) by its own word.
+ * The name under which `npm run SCRIPT -- …` is recorded: a soak by its sources, mutation by its
+ * room, a part of a program (`fuzz replay`, `soak killed`) by its own word.
  */
 export function nameOf(script: string, parameters: readonly string[]): string {
   const part = parameters.find((word) => ['replay', 'killed', 'rotate'].includes(word));
   if (part !== undefined) return part;
+  if (script === 'mutation') return `mutation-${parameters.find((word) => !word.startsWith('-')) || 'engine'}`;
   if (script !== 'soak') return script.replace('test:', '');
   const at = parameters.indexOf('--sources');
   return `soak-${at < 0 ? 200_000 : (parameters[at + 1] ?? '').replaceAll('_', '')}`;

@@ -24,7 +24,30 @@ const soak = (sources: number, claims: readonly string[]): LongRun => ({
   minutes: 62,
 });
 
+/** Rooms whose files are changed by `npm run mutation`. */
+export const mutatedRooms: readonly string[] = [
+  ...['engine', 'compiler', 'config', 'text', 'sources', 'backends', 'enforcer', 'state', 'control'],
+];
+
+const mutation = (room: string): LongRun => ({
+  name: `mutation-${room}`,
+  says: `changes of src/${room}, one at a time, and whether its tests notice`,
+  script: 'mutation',
+  parameters: [room],
+  claims: [],
+  minutes: room === 'engine' ? 300 : room === 'compiler' ? 120 : 30,
+});
+
 export const longRuns: readonly LongRun[] = [
+  {
+    name: 'coverage',
+    says: 'lines and branches that the tests and the processes of theirs pass',
+    script: 'coverage',
+    parameters: [],
+    claims: [],
+    minutes: 60,
+  },
+  ...mutatedRooms.map(mutation),
   {
     name: 'fuzz',
     says: 'every target of the fuzzer, eight hours together',

@@ -1,20 +1,21 @@
 /**
- * The tests that judge mutants of engine and compiler: those that know either, or the filters.
- * Tests of processes and of the kernel would run an unmutated program, and tests of other rooms
- * could not notice a mutant, so they are left out.
+ * The tests that judge mutants of a room: those that import it; of engine and compiler also those
+ * that know the filters. Tests of processes and of the kernel would run an unmutated program, and
+ * tests of other rooms could not notice a mutant, so they are left out.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What a test that can notice a mutant imports, itself or through a helper. */
-const subjects = [
-  'src/engine/',
-  'src/compiler/',
-  'src/filters/',
-  'support/corpus',
-  'support/matchers',
-  'support/oracle',
-];
+/** What a test that can notice a mutant of `room` imports, itself or through a helper. */
+const subjectsOf = (root: string, room: string): string[] => {
+  if (!['engine', 'compiler'].includes(room)) {
+    const helpers = globSync('test/support/*.ts', { cwd: root }).filter((path) =>
+      readFileSync(join(root, path), 'utf8').includes(`src/${room}/`),
+    );
+    return [`src/${room}/`, ...helpers.map((path) => path.slice('test/'.length))];
+  }
+  return ['src/engine/', 'src/compiler/', 'src/filters/', 'support/corpus', 'support/matchers', 'support/oracle'];
+};
 /**
  * They compare files on disk or read the source as text, where mutants stand out without any
  * behaviour.
@@ -27,7 +28,8 @@ const readers = ['imports', 'ledger', 'readme'];
 const slow = ['bench', 'decision-ring', 'file-source-engine', 'operator-commands', 'state-keeper', 'table-placement'];
 
 /** Paths under `root`, the short ones first. */
-export function judgesUnder(root: string): string[] {
+export function judgesUnder(root: string, room: string): string[] {
+  const subjects = subjectsOf(root, room);
   return ['test/unit', 'test/property']
     .flatMap((folder) => globSync(`${folder}/**/*.test.ts`, { cwd: root }).sort())
     .filter((path) => !path.endsWith('.kernel.test.ts'))

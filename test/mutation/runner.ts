@@ -74,7 +74,7 @@ async function load(): Promise<void> {
   loaded = true;
   replacePackages();
   const root = process.cwd();
-  for (const path of judgesUnder(root)) {
+  for (const path of judgesUnder(root, process.env.MUTATION_ROOM ?? 'engine')) {
     enterFile(path);
     await import(pathToFileURL(join(root, path)).href);
   }

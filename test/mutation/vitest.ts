@@ -1,11 +1,11 @@
 /**
  * What the tests import from vitest, as a mutation run sees it: `describe` and `test` write down
- * what there is to run, and the runner calls it, thousands of times in one process. `expect` is
- * vitest's own.
+ * what there is to run, and the runner calls it, thousands of times in one process. `expect` and
+ * `vi` are vitest's own.
  */
 import { format } from 'node:util';
 
-export { expect } from '../../node_modules/vitest/dist/index.js';
+export { expect, vi } from '../../node_modules/vitest/dist/index.js';
 
 type Body = (...values: never[]) => unknown;
 type Hook = () => unknown;
@@ -54,6 +54,7 @@ async function runAlone(body: () => unknown, suites: Suite[]): Promise<void> {
     await call('beforeEach', inward);
     await body();
   } finally {
+    for (const hook of finishing.splice(0).reverse()) await hook();
     await call('afterEach', outward);
     await call('afterAll', outward);
   }
@@ -84,13 +85,23 @@ function title(pattern: string, row: unknown): string {
 }
 
 function withRows(declare: (name: string, body: () => unknown) => void) {
-  const each = (rows: readonly unknown[]) => (name: string, body: Body) => {
+  const each = (rows: readonly unknown[]) => (name: string, first: Body | object, second?: Body | number) => {
+    const body = bodyOf<Body>(first, second);
     for (const row of rows) {
       const values = (Array.isArray(row) ? row : [row]) as never[];
       declare(title(name, row), () => body(...values));
     }
   };
-  return Object.assign((name: string, body: () => unknown, _timeout?: unknown) => declare(name, body), { each });
+  const one = (name: string, first: (() => unknown) | object, second?: (() => unknown) | number) =>
+    declare(name, bodyOf<() => unknown>(first, second));
+  const runIf = (wanted: boolean) => (wanted ? made : Object.assign(() => {}, { each: () => () => {} }));
+  const made = Object.assign(one, { each, runIf, skipIf: (unwanted: boolean) => runIf(!unwanted) });
+  return made;
+}
+
+/** What a test does, with its options before it or its time behind it, neither of which counts. */
+function bodyOf<Wanted>(first: Wanted | object, second?: Wanted | number): Wanted {
+  return (typeof first === 'function' ? first : second) as Wanted;
 }
 
 export const test = withRows(declareTest);
@@ -101,6 +112,10 @@ function hookOf(kind: keyof Hooks) {
     current.hooks[kind].push(hook);
   };
 }
+
+/** What a running test wants done when it ends. */
+const finishing: Hook[] = [];
+export const onTestFinished = (hook: Hook): void => void finishing.push(hook);
 
 export const beforeAll = hookOf('beforeAll');
 export const beforeEach = hookOf('beforeEach');

@@ -1,12 +1,17 @@
 /** The scores that CI publishes are computed from the reports and from nothing else. */
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import type { LongRecord } from '../../scripts/long/record.ts';
 import {
   badge,
   claimScore,
   coverageScore,
   folderCoverage,
+  mutationRooms,
   mutationScore,
   sabotageScore,
+  scoresTable,
+  survivorsOf,
 } from '../../scripts/scores.ts';
 
 test('the mutation score counts detected mutants of the valid ones', () => {
@@ -74,4 +79,38 @@ test('coverage of a folder is that of its files together', () => {
 
 test('a badge without a figure is grey', () => {
   expect(badge({ name: 'coverage', text: 'not run' })).toMatchObject({ color: 'lightgrey', message: 'not run' });
+});
+
+test('a mutant that nobody noticed is named with its place', () => {
+  const location = { start: { line: 3, column: 5 } };
+  const mutants = [
+    { status: 'Survived', mutatorName: 'StringLiteral', replacement: '""', location },
+    { status: 'Killed', mutatorName: 'StringLiteral', replacement: '""', location },
+  ];
+  expect(survivorsOf({ files: { 'src/a.ts': { mutants } } })).toEqual(['src/a.ts:3:5 StringLiteral: ""']);
+});
+
+test('rooms whose mutants were not tried are named as such', () => {
+  const record = (score: string): LongRecord => ({
+    name: 'mutation-state',
+    command: 'npm run mutation -- state',
+    date: '2026-01-02T00:00:00Z',
+    seconds: 1,
+    ok: true,
+    build: '',
+    machine: {},
+    figures: { files: 'src/state/**/*.ts', score, survivors: 1 },
+  });
+  const { run, missing } = mutationRooms((name) =>
+    name === 'mutation-state' ? record('90 % (9 of 10 mutants detected)') : undefined,
+  );
+  expect(run).toEqual([
+    { name: 'mutation of src/state', text: '90 % (9 of 10 mutants detected), 2026-01-02', percent: 90 },
+  ]);
+  expect(missing).toContain('engine');
+  expect(missing).not.toContain('state');
+});
+
+test('README shows what is recorded', () => {
+  expect(readFileSync('README.md', 'utf8')).toContain(scoresTable());
 });

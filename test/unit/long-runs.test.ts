@@ -73,6 +73,8 @@ test.each([
   ['soak', '', 'soak-200000'],
   ['soak', 'killed --times 3', 'killed'],
   ['test:fleet', 'sqlite', 'fleet'],
+  ['mutation', 'control --force', 'mutation-control'],
+  ['mutation', '', 'mutation-engine'],
 ])('npm run %s -- %s is recorded as %s', (script, parameters, name) => {
   expect(nameOf(script, parameters.split(' '))).toBe(name);
 });
