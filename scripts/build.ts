@@ -122,14 +122,22 @@ const bundledApart: Plugin = {
     ),
 };
 
-async function bundle(output: string, entry: string, external: string[] = []): Promise<void> {
-  if (!isStale(output, ['src', 'package-lock.json', 'scripts/build.ts'])) return;
-  if (!options.quiet) console.error(`build: ${output}`);
-  const temporary = `${output}.${process.pid}`;
+/**
+ * Bundles entries, by the name of what comes out, in one go: what they share is read once. Bytes
+ * are the same as one by one.
+ */
+async function bundle(entries: Readonly<Record<string, string>>, external: string[] = []): Promise<void> {
+  const stale = Object.entries(entries).filter(([name]) =>
+    isStale(`dist/${name}.cjs`, ['src', 'package-lock.json', 'scripts/build.ts']),
+  );
+  if (stale.length === 0) return;
+  if (!options.quiet) console.error(`build: ${stale.map(([name]) => `dist/${name}.cjs`).join(' ')}`);
+  const temporary = join(root, `dist/.${process.pid}`);
   await build({
     absWorkingDir: root,
-    entryPoints: [entry],
-    outfile: temporary,
+    entryPoints: stale.map(([out, path]) => ({ in: path, out })),
+    outdir: temporary,
+    outExtension: { '.js': '.cjs' },
     bundle: true,
     external,
     plugins: [bundledApart],
@@ -146,7 +154,8 @@ async function bundle(output: string, entry: string, external: string[] = []): P
     minify: true,
     logLevel: 'warning',
   });
-  renameSync(join(root, temporary), join(root, output));
+  for (const [name] of stale) renameSync(join(temporary, `${name}.cjs`), join(root, `dist/${name}.cjs`));
+  rmSync(temporary, { recursive: true });
 }
 
 mkdirSync(join(root, 'build'), { recursive: true });
@@ -160,9 +169,13 @@ await buildEngine(
 await buildEngine('build/engine-scalar.wasm', ['src/engine/scalar', 'src/engine/wasm'], ['--disable', 'simd']);
 // What runs takes the wasm engine only; its source beside it would cost 1.4 MiB of the core's heap.
 const plainEngine = ['./engine.ts', './linear.ts'];
-await bundle('dist/main.cjs', 'src/main.ts', plainEngine);
-await bundle('dist/core.cjs', 'src/daemon.ts', plainEngine);
-for (const name of allApart) await bundle(`dist/${basename(name)}.cjs`, `src/${name}.ts`, plainEngine);
-await bundle('dist/client.cjs', 'src/client/main.ts');
-await bundle('dist/fleet.cjs', 'src/fleet/main.ts', plainEngine);
-await bundle('dist/single.cjs', 'src/single/main.ts');
+await bundle(
+  {
+    main: 'src/main.ts',
+    core: 'src/daemon.ts',
+    ...Object.fromEntries(allApart.map((name) => [basename(name), `src/${name}.ts`])),
+    fleet: 'src/fleet/main.ts',
+  },
+  plainEngine,
+);
+await bundle({ client: 'src/client/main.ts', single: 'src/single/main.ts' });

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import type { Build } from '../src/engine/host.ts';
-import { claim, type Supply, twin } from './claim.ts';
+import { claim, type Supply, sabotaged, twin } from './claim.ts';
 import { controlGroup, controlSocket, requestAs, stranger } from './support/control-socket.ts';
 import { engineOf, epoch } from './support/tracker.ts';
 
@@ -36,8 +36,9 @@ claim(
       controlSocket({ mode: 0o666, askPeer: () => ({ pid: 1, uid: stranger, gid: controlGroup, groups: [] }) }),
       /a stranger may unban/,
     ),
+    sabotaged('the group of the socket may reload', /the group may reload what only root may/),
   ],
-  { needs: ['root'] },
+  { needs: ['root'], timeoutMs: 120_000 },
 );
 
 /** Examines the bytes [start, end) of engine memory; `size` is where that memory ends. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { parse } from 'smol-toml';
 import { ConfigError } from '../src/config/problem.ts';
-import { claim, given, twin } from './claim.ts';
+import { claim, given, sabotaged, twin } from './claim.ts';
 import { compileText, validConfig } from './support/configuration.ts';
 
 /** The text of a markdown section, up to the next heading of its level. */
@@ -68,18 +68,6 @@ function placeOfRefusal(compile: Compile, text: string): [number, number] | unde
   }
 }
 
-function withoutPlace(text: string): unknown {
-  try {
-    return compileText(text);
-  } catch (error) {
-    const { path, problems } = error as ConfigError;
-    throw new ConfigError(
-      path,
-      problems.map((problem) => ({ ...problem, line: 0, column: 0 })),
-    );
-  }
-}
-
 claim(
   ['FM-5', 'LP-10'],
   given<Compile>(compileText),
@@ -92,6 +80,7 @@ claim(
   },
   [
     twin('a reader that takes any TOML', given<Compile>(parse), /unknown key at/),
-    twin('a refusal that does not say where', given<Compile>(withoutPlace), /unknown key at/),
+    sabotaged('unknown keys of [[filter]] are passed over', /unknown key at 4:2/),
+    sabotaged('a problem says no place', /unknown key at/),
   ],
 );

@@ -14,7 +14,7 @@ import { DropTally } from '../src/observe/drop-tally.ts';
 import { figuresOf } from '../src/observe/figures.ts';
 import { DaemonOperator } from '../src/operator.ts';
 import { listenAt, rememberingLog, temporaryDirectory } from '../test/support/control.ts';
-import { claim, type Supply, twin } from './claim.ts';
+import { claim, type Supply, sabotaged, twin } from './claim.ts';
 import { rememberingBackend } from './support/pipeline.ts';
 import { addressText, epoch, feedText } from './support/tracker.ts';
 import { noFiles, noMemory, noRoutes } from './support/watched.ts';
@@ -148,16 +148,8 @@ claim(
     return `${lines} lines at moments that do not exist, three filters: nobody banned, drops.invalid ${lines} on the control socket; users of ${userLengths.join(', ')} bytes: their sender banned`;
   },
   [
-    twin(
-      'an engine that takes the arrival for an impossible time',
-      reader((line) => impossibleLines.get(line) ?? line),
-      /banned for 2025-13-21/,
-    ),
-    twin(
-      'counters without these lines',
-      reader(undefined, (stats) => ({ ...stats, 'drops.invalid': 0 })),
-      /drops\.invalid behind/,
-    ),
+    sabotaged('a line at an impossible time counts when it arrives', /banned for 2025-13-21/),
+    sabotaged('a line at an impossible time is not counted', /drops\.invalid behind/),
     twin(
       'an engine that drops a line for the length of its user',
       reader((line) => (line.length > 900 ? '' : line)),

@@ -16,7 +16,7 @@ import { filters } from '../src/filters/index.ts';
 import { bind, loadEmitted, loadInterpreted, type Match, type Outcome, outcome } from '../test/support/matchers.ts';
 import { messageOf } from '../test/support/messages.ts';
 import { reachable, refused } from '../test/support/refused-filters.ts';
-import { claim, given, twin } from './claim.ts';
+import { claim, given, sabotaged, twin } from './claim.ts';
 import { addressText, epoch } from './support/tracker.ts';
 
 const surroundings = { filters: [{ name: 'sshd', modes: [] }], groupId: () => 0, tryLines };
@@ -74,21 +74,13 @@ claim(
     return `two patterns behind a log tag: ${taken.join(', ')}; passed over: ${others.length} lines of another program, another text, no tag`;
   },
   [
-    twin(
-      'a reader that ignores the log tag',
-      given<Load>((text) => load(text.replace('"myapp"', '"*"'))),
-      /charged: .* host other/,
-    ),
+    sabotaged('the log tag of an operator is not read', /a pattern with \{ip\} and \{timestamp\}/),
     twin(
       'a reader that ignores {timestamp}',
       given<Load>((text) => load(text.replace('at {timestamp} invalid', 'at {word} invalid'))),
       /a pattern with \{ip\} and \{timestamp\}/,
     ),
-    twin(
-      'a reader of one pattern',
-      given<Load>((text) => load(text.replace(/, "login.*"\]/, ']'))),
-      /a second pattern/,
-    ),
+    sabotaged('the first pattern of an operator alone is read', /the filter is not in the record/),
   ],
 );
 
@@ -239,14 +231,7 @@ claim(
 
       /the line of the refusal/,
     ),
-    twin(
-      'a compiler that lets an address stand behind a run',
-      given<Refusing>({
-        refuse: refusal,
-        findings: (filter) => findingsOf(filter).filter(({ rule }) => rule !== 'unanchored'),
-      }),
-      /a filter that breaks the rule unanchored/,
-    ),
+    sabotaged('an address directly behind a run is accepted', /a filter that breaks the rule unanchored/),
   ],
 );
 

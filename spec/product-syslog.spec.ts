@@ -7,7 +7,7 @@ import { native } from '../src/native.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
 import { FakeServiceManager } from '../test/support/service-manager.ts';
 import { until } from '../test/support/until.ts';
-import { claim, given, twin } from './claim.ts';
+import { claim, given, sabotaged, twin } from './claim.ts';
 import { compileText } from './support/configuration.ts';
 
 /** Priority, version, time, host, program, process, kind, structure, text (RFC 5424, 6). */
@@ -58,11 +58,7 @@ claim(
     }
   },
   [
-    twin(
-      'a log that goes to standard error',
-      given<Make>(() => new Log({ level: 'info', write: () => {} })),
-      /^two lines in the form/,
-    ),
+    sabotaged('syslog is told without a priority', /^two lines in the form/),
     twin(
       'a log that stays with the listener that it found',
       given<Make>((_, path) => {

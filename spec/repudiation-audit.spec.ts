@@ -12,7 +12,7 @@ import { rememberingLog, temporaryDirectory } from '../test/support/control.ts';
 import { FakeServiceManager } from '../test/support/service-manager.ts';
 import { addressOf, v4 } from '../test/support/table-driver.ts';
 import { until } from '../test/support/until.ts';
-import { claim, given, twin } from './claim.ts';
+import { claim, given, sabotaged, twin } from './claim.ts';
 
 /** Fields of an entry in journald's own form: a line each. */
 const fieldsOf = (text: string): Record<string, string> =>
@@ -156,15 +156,6 @@ interface Verifier {
 }
 
 const verifier: Verifier = { verify: verifyLog, check };
-const onlyIf = (wanted: (problem: string) => boolean): Verifier => ({
-  verify: async (path) => {
-    const found = await verifyLog(path);
-    const findings = found.findings.filter(({ problem }) => wanted(problem));
-    return { ...found, whole: findings.length === 0, findings };
-  },
-  check: (files) => ({ findings: check(files).findings.filter(({ problem }) => wanted(problem)) }),
-});
-
 claim(
   'R-01d',
   given(verifier),
@@ -211,16 +202,8 @@ claim(
     }
   },
   [
-    twin(
-      'a verifier that does not ask the seal',
-      given(onlyIf((problem) => !/seal|beginning/.test(problem))),
-      /^an end that was cut off/,
-    ),
-    twin(
-      'a verifier that counts numbers only',
-      given(onlyIf((problem) => /missing|order/.test(problem))),
-      /^a record that was changed/,
-    ),
+    sabotaged('the verifier does not ask the seal where the log ends', /^an end that was cut off/),
+    sabotaged('the verifier compares no hash of a line', /^a record that was changed/),
     twin(
       'a verifier that finds something everywhere',
       given<Verifier>({ ...verifier, verify: async (path: string) => ({ ...(await verifyLog(path)), whole: false }) }),

@@ -16,7 +16,7 @@ import { CollectingVisitor, sampleSnapshot } from '../test/support/state.ts';
 import { addressOf, v4 } from '../test/support/table-driver.ts';
 import { until } from '../test/support/until.ts';
 import { assertNone } from './assertions.ts';
-import { claim, given, twin } from './claim.ts';
+import { claim, given, sabotaged, twin } from './claim.ts';
 import { reachOf, readTree, type SourceTree } from './source.ts';
 import { validConfig } from './support/configuration.ts';
 import { type Pipeline, pipeline, rememberingBackend } from './support/pipeline.ts';
@@ -281,28 +281,8 @@ claim(
     }
   },
   [
-    twin(
-      'a loader that does not compare the checksum',
-      given<Restart>({
-        ...restarting,
-        load(path, visitor, now) {
-          mendChecksum(path);
-          return loadState(path, visitor, now);
-        },
-      }),
-      /the checksum is not compared/,
-    ),
-    twin(
-      'a loader that takes what others may write',
-      given<Restart>({
-        ...restarting,
-        load(path, visitor, now) {
-          chmodSync(path, 0o600);
-          return loadState(path, visitor, now);
-        },
-      }),
-      /believed, although others may write it/,
-    ),
+    sabotaged('the checksum of the state file is not compared', /the checksum is not compared/),
+    sabotaged('a state file that others may write is believed', /believed, although others may write it/),
     twin(
       'a daemon that does not compare the checksum',
       given<Restart>({

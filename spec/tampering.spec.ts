@@ -1,11 +1,11 @@
 /** Tampering: files that somebody else may have changed. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readConfigFile } from '../src/config/file.ts';
 import { ConfigError } from '../src/config/problem.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
-import { claim, given, twin } from './claim.ts';
+import { claim, given, sabotaged } from './claim.ts';
 import { validConfig } from './support/configuration.ts';
 
 type Read = (path: string) => { text: string };
@@ -58,17 +58,9 @@ claim(
     }
   },
   [
-    twin(
-      'a reader that does not look at the mode',
-      given<Read>((path) => ({ text: readFileSync(path, 'utf8') })),
-      /mode 646 is accepted/,
-    ),
-    twin(
-      'a reader that looks at the file alone',
-      given<Read>((path) => {
-        if (path.endsWith('link.toml')) return { text: readFileSync(path, 'utf8') };
-        return readConfigFile(path);
-      }),
+    sabotaged('a configuration that everyone may write is taken', /mode 646 is accepted/),
+    sabotaged(
+      'only the directory beside a link is looked at, not the one behind it',
       /a link into an open directory is accepted/,
     ),
   ],

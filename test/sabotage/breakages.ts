@@ -9,10 +9,12 @@ import { daemon } from './breakages/daemon.ts';
 import { enforcer } from './breakages/enforcer.ts';
 import { engine } from './breakages/engine.ts';
 import { fleet } from './breakages/fleet.ts';
+import { history } from './breakages/history.ts';
 import { importing } from './breakages/import.ts';
 import { observe } from './breakages/observe.ts';
 import { proof } from './breakages/proof.ts';
 import { release } from './breakages/release.ts';
+import { reload } from './breakages/reload.ts';
 import { sources } from './breakages/sources.ts';
 import { state } from './breakages/state.ts';
 
@@ -27,8 +29,10 @@ export const breakages: readonly Breakage[] = [
   ...enforcer,
   ...engine,
   ...fleet,
+  ...history,
   ...importing,
   ...observe,
+  ...reload,
   ...release,
   ...sources,
   ...state,

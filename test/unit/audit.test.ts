@@ -12,8 +12,9 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { sealOf, sealPath } from '../../src/history/chain.ts';
 import { Recorder, type RecorderOptions } from '../../src/history/recorder.ts';
 import { auditFilesMax, auditSealRecords } from '../../src/limits.ts';
@@ -266,6 +267,24 @@ describe('what was changed shows, and where', () => {
     const found = (await verifyLog(path, kept)).findings;
     expect(found.map(({ problem }) => problem)).toContain(`record 5 is not the one that ${kept} names`);
   });
+});
+
+test('a disk that takes a few bytes at a time gets all of them; nobody else may read', async () => {
+  const other = await open(join(directory.path, 'other'), 'w');
+  const handles = Object.getPrototypeOf(other) as FileHandle;
+  await other.close();
+  const { write: whole } = handles;
+  const some = vi.spyOn(handles, 'write').mockImplementation(function (this: FileHandle, bytes: unknown, ...rest) {
+    const part = Buffer.isBuffer(bytes) ? bytes.subarray(0, 50) : bytes;
+    return (whole as (...parameters: unknown[]) => ReturnType<FileHandle['write']>).call(this, part, ...rest);
+  });
+  try {
+    await finished(3);
+  } finally {
+    some.mockRestore();
+  }
+  expect(await verifyLog(path)).toMatchObject({ findings: [], records: 3, notes: [] });
+  expect([path, sealPath(path)].map((file) => statSync(file).mode & 0o777)).toEqual([0o600, 0o600]);
 });
 
 test('records of an earlier version are kept beside the chain', async () => {

@@ -152,4 +152,30 @@ export const config: readonly Breakage[] = [
     put: 'const where = `logpath = ${quoted(logs)}`;',
     claims: ['X-suggest'],
   },
+  {
+    name: 'a masked unit counts as a service that is there',
+    find: "    if (paths.some((path) => linkOf(path) === '/dev/null')) return false;\n",
+    put: '',
+    claims: ['X-suggest'],
+    tests: ['test/unit/suggest.test.ts'],
+  },
+  {
+    name: 'ports that are connected count as listened on',
+    find: "if (state !== '0A') continue;",
+    put: "if (state === '0A') continue;",
+    claims: ['X-suggest'],
+  },
+  {
+    name: 'a log that nobody writes any more is suggested',
+    find: 'const isWritten = log !== undefined && (!hasJournal || now - newest(root + log) < silentLogSeconds);',
+    put: 'const isWritten = log !== undefined;',
+    claims: ['X-suggest'],
+    tests: ['test/unit/suggest.test.ts'],
+  },
+  {
+    name: "the suggestion lets the operator's address in unasked",
+    find: '`# ignoreip = [${JSON.stringify(session)}]`',
+    put: '`ignoreip = [${JSON.stringify(session)}]`',
+    claims: ['X-suggest'],
+  },
 ];

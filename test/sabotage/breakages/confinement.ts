@@ -58,4 +58,30 @@ export const confinement: readonly Breakage[] = [
     put: "  '/etc',",
     claims: ['X-files'],
   },
+  {
+    name: 'privileges may be gained again',
+    find: "  must('no_new_privs', native.prctl(setNoNewPrivileges, 1, 0));\n",
+    put: '',
+    claims: ['X-privileges'],
+  },
+  {
+    name: 'what may be read may be written',
+    find: '  read: fs.readFile | fs.readDirectory,',
+    put: '  read: fs.readFile | fs.readDirectory | fs.writeFile | fs.truncate,',
+    claims: ['X-files'],
+  },
+  {
+    name: 'calls of another architecture pass',
+    find: "program.ifEqual(architectures[machine], 'known');\n  program.return(action.kill);",
+    put: "program.ifEqual(architectures[machine], 'known');\n  program.return(action.allow);",
+    claims: [],
+    tests: ['test/unit/confinement.test.ts'],
+  },
+  {
+    name: 'calls of the x32 interface pass',
+    find: "program.label('x32');\n  program.return(action.kill);",
+    put: "program.label('x32');\n  program.return(action.allow);",
+    claims: [],
+    tests: ['test/unit/confinement.test.ts'],
+  },
 ];

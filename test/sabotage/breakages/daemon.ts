@@ -174,4 +174,18 @@ export const daemon: readonly Breakage[] = [
     claims: [],
     tests: ['test/unit/sole.test.ts'],
   },
+  {
+    name: 'signs of life come when the watchdog has given up',
+    find: 'Math.floor(Number(WATCHDOG_USEC) / 3_000)',
+    put: 'Math.floor(Number(WATCHDOG_USEC) / 300)',
+    claims: [],
+    tests: ['test/unit/service.test.ts'],
+  },
+  {
+    name: 'the service manager is not told that the daemon stops',
+    find: "    this.#tell('STOPPING=1\\nSTATUS=stopping');\n",
+    put: '',
+    claims: [],
+    tests: ['test/unit/service.test.ts'],
+  },
 ];

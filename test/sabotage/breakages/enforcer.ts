@@ -190,4 +190,18 @@ export const enforcer: readonly Breakage[] = [
     put: '',
     claims: ['X-ignore'],
   },
+  {
+    name: 'a clock that is set moves what is ignored by hand',
+    find: 'for (const each of this.#byHand.values()) each.until += seconds;',
+    put: '',
+    claims: ['X-ignore'],
+    tests: ['test/unit/ignored.test.ts'],
+  },
+  {
+    name: 'jails without ignoreself do not hear what is ignored by hand',
+    find: '...(ignoreself ? this.#own : []), ...byHand])',
+    put: '...(ignoreself ? [...this.#own, ...byHand] : [])])',
+    claims: ['X-ignore'],
+    tests: ['test/unit/ignored.test.ts'],
+  },
 ];

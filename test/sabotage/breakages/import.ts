@@ -4,8 +4,8 @@ import type { Breakage } from '../breakage.ts';
 export const importing: readonly Breakage[] = [
   {
     name: 'jail.local is not read',
-    find: "const wanted = [`${base}.conf`, ...more('.conf'), `${base}.local`, ...more('.local')].filter(isThere);",
-    put: "const wanted = [`${base}.conf`, ...more('.conf')].filter(isThere);",
+    find: 'const file = this.#file(path);\n      if (!file) continue;',
+    put: "const file = this.#file(path);\n      if (!file || path.endsWith('jail.local')) continue;",
     claims: ['LP-11', 'LP-28'],
   },
   {
@@ -24,6 +24,38 @@ export const importing: readonly Breakage[] = [
     name: 'ignored addresses do not come over',
     find: "      if (kept.length > 0) this.#set('ignoreip', kept, place);",
     put: '',
+    claims: ['WHY-15'],
+  },
+  {
+    name: 'the findtime of a jail does not come over',
+    find: "    this.#duration('findtime', false);\n",
+    put: '',
+    claims: ['WHY-15'],
+  },
+  {
+    name: 'an ignorecommand is left out without a word',
+    find: "if (command && command.text.trim() !== '') {",
+    put: "if (command && command.text === 'none') {",
+    claims: ['WHY-15'],
+    tests: ['test/unit/import-tree.test.ts'],
+  },
+  {
+    name: 'the second log of a jail does not come over',
+    find: 'else if (!paths.includes(parsed.path)) paths.push(parsed.path);',
+    put: 'else if (paths.length === 0) paths.push(parsed.path);',
+    claims: ['WHY-15'],
+  },
+  {
+    name: 'ignoreself = false does not come over',
+    find: 'if (ignoreself && !isYes(ignoreself.text))',
+    put: 'if (ignoreself && isYes(ignoreself.text))',
+    claims: ['WHY-15'],
+    tests: ['test/unit/import-tree.test.ts'],
+  },
+  {
+    name: 'maxretry comes over with one failure more',
+    find: "this.#set('maxretry', kept, place);",
+    put: "this.#set('maxretry', kept + 1, place);",
     claims: ['WHY-15'],
   },
 ];

@@ -153,4 +153,25 @@ export const sources: readonly Breakage[] = [
     put: 'if (++open.damaged > Number.MAX_SAFE_INTEGER)',
     claims: ['X-journal'],
   },
+  {
+    name: 'of an entry with two messages the first alone is read',
+    find: 'for (const offset of messages.slice(0, journalMessagesMax)) {',
+    put: 'for (const offset of messages.slice(0, 1)) {',
+    claims: ['LP-18'],
+    tests: ['test/unit/journal-source.test.ts', 'test/unit/journal-entries.test.ts'],
+  },
+  {
+    name: 'an entry of the journal is fed to the first jail that it fits',
+    find: 'for (const match of fitting) {',
+    put: 'for (const match of fitting.slice(0, 1)) {',
+    claims: ['LP-18'],
+    tests: ['test/unit/journal-source.test.ts'],
+  },
+  {
+    name: 'a compressed message of the journal is passed over',
+    find: "if (name !== 'zstd') {",
+    put: "if (name === 'zstd' || !name) {",
+    claims: ['LP-18'],
+    tests: ['test/unit/journal-source.test.ts'],
+  },
 ];
