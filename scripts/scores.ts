@@ -10,6 +10,7 @@ import { pathToFileURL } from 'node:url';
 import { keyFigures } from '../bench/figures-table.ts';
 import { type LongRecord, readRecord } from './long/record.ts';
 import { mutatedRooms } from './long/runs.ts';
+import { extent } from './sabotage/record.ts';
 
 const sabotagePath = 'test/sabotage/record.json';
 
@@ -169,7 +170,7 @@ export function scoresTable(): string {
   const coverage = readRecord('coverage');
   const { run, missing } = mutationRooms(readRecord);
   const sabotage = existsSync(sabotagePath)
-    ? (JSON.parse(readFileSync(sabotagePath, 'utf8')) as SabotageRecord & { date: string })
+    ? (JSON.parse(readFileSync(sabotagePath, 'utf8')) as SabotageRecord & { date: string; named: number })
     : undefined;
   const mutated = run.map(({ name }) => name.replace('mutation of ', '')).join(', ');
   const rows = [
@@ -183,7 +184,11 @@ export function scoresTable(): string {
     ],
     sabotage === undefined
       ? ['Named breakages that are noticed', 'not recorded', '']
-      : ['Named breakages that are noticed', sabotageScore(sabotage).text, `${day(sabotage)}, all of them`],
+      : [
+          'Named breakages that are noticed',
+          sabotageScore(sabotage).text,
+          `${day(sabotage)}, ${extent(sabotage.breakages.length, sabotage.named)}`,
+        ],
   ];
   return `| what | value | recorded |\n|---|---|---|\n${[...keyFigures(), ...rows].map((row) => `| ${row.join(' | ')} |\n`).join('')}`;
 }

@@ -1,7 +1,7 @@
 /** Another configuration while the daemon runs: what is taken, what is refused, and what stays. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { claim, given, twin } from './claim.ts';
+import { claim, given, sabotaged, twin } from './claim.ts';
 import { type Failure, logs, Reloading, sources } from './support/reloading.ts';
 
 interface Case {
@@ -115,6 +115,7 @@ const needRestart: [reason: RegExp, next: string][] = [
   [/control\.socket cannot change/, `[control]\nsocket = "/run/other.sock"\n${changed}`],
   [/metrics\.port cannot change/, `[metrics]\nport = 9_999\n${changed}`],
   [/state\.interval cannot change/, `[state]\ninterval = "2s"\n${changed}`],
+  [/log\.format cannot change/, `[log]\nformat = "json"\n${changed}`],
   [/confinement\.read cannot change/, `[confinement]\nread = ["/srv"]\n${changed}`],
   [/a maxretry above 6/, `${changed}maxretry = 9\n`],
   [/the first findtime above 65535 s/, `${changed}findtime = "1d"\n`],
@@ -145,6 +146,11 @@ claim(
       assert.match(await refuse(run, next), reason, 'the reason was not said');
       assert.equal(run.picture(), before, 'a refused reload left something');
     }
+    const said = await Promise.all([changed, plain].map((next) => refuse(run, next)));
+    assert.equal(said[0], 'taken');
+    assert.match(said[1]!, /another reload is under way/, 'the second of two reloads at once');
+    await refuse(run, `[log]\nlevel = "debug"\n${plain}`);
+    assert.equal(run.level, 'debug', 'the log level behind a reload');
     return `${runs} reloads, ${decisions} bans decided after them as after a start; ${needRestart.length} refused`;
   },
   [
@@ -161,6 +167,8 @@ claim(
       /left something|reason was not said/,
     ),
     twin('a refusal without its reason', given<Piece>({ ...real, refuse: async () => 'refused' }), /reason/),
+    sabotaged('a reload does not touch what is never banned', /differs/),
+    sabotaged('a reload leaves the log level as it was', /the log level behind a reload/),
   ],
 );
 

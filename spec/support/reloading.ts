@@ -37,6 +37,8 @@ export class Reloading {
   engine!: Engine;
   /** What was decided, in order. */
   readonly decided: string[] = [];
+  /** What the log was set to. */
+  level = '';
   #routes!: SourceRoutes;
   #reloader!: Reloader;
   #second = 0;
@@ -71,7 +73,12 @@ export class Reloading {
       },
     } as unknown as FileSource;
     const parts = { config, engine, enforcer, ignored, routes: this.#routes, files, journal: undefined };
-    this.#reloader = new Reloader({ ...parts, keeper: undefined, clock: { now }, log: rememberingLog() });
+    const log = Object.assign(rememberingLog(), {
+      setLevel: (level: string) => {
+        this.level = level;
+      },
+    });
+    this.#reloader = new Reloader({ ...parts, keeper: undefined, clock: { now }, log });
   }
 
   /** Has a log read by the jails whose patterns name it. */
