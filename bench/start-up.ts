@@ -98,16 +98,50 @@ async function measureDaemon(context: Context, rounds: number, workload: string,
   });
 }
 
+/** Without what the daemon gives up, and without its records. */
+const bare = '[confinement]\nseccomp = "off"\nlandlock = false\n[state]\nenabled = false\n';
+
+/** What confinement and audit log cost a start: with and without them by turns. */
+async function measureConfinement(context: Context, rounds: number): Promise<void> {
+  const log = join(context.directory, 'confined.log');
+  writeFileSync(log, line);
+  const cpu: Record<'with' | 'without', number[]> = { with: [], without: [] };
+  for (let round = 0; round < 2 * rounds; round++) {
+    // Who comes first changes too: with, without, without, with.
+    const kind = round % 4 === 0 || round % 4 === 3 ? 'with' : 'without';
+    const directory = join(context.directory, `confined-${round}`);
+    mkdirSync(directory);
+    const daemon = await Daemon.start(directory, `${kind === 'with' ? '' : bare}${stormSettings(log)}`);
+    cpu[kind].push(daemon.cpuSeconds() * 1000);
+    await daemon.stop();
+  }
+  // The kernel counts in steps of 10 ms: the mean is finer.
+  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  context.report({
+    workload: 'confinement',
+    counts: { rounds },
+    figures: [
+      { name: 'cpu-with', unit: 'ms', values: cpu.with },
+      { name: 'cpu-without', unit: 'ms', values: cpu.without },
+      { name: 'mean-more', unit: 'ms', values: [mean(cpu.with) - mean(cpu.without)] },
+    ],
+    problems: differences({ starts: cpu.with.length + cpu.without.length }, { starts: 2 * rounds }),
+  });
+}
+
 export const startUp: Benchmark = {
   name: 'start-up',
-  says: 'the daemon until "started" (nftables) and its parts, the single executable, and `fail2zig match` on one line',
+  says: 'the daemon until "started" (nftables) and its parts, with and without confinement, the single executable, and `fail2zig match`',
   needsNetwork: true,
   options: { starts: { says: 'starts of each', value: 20 } },
   async run(context) {
-    measureMatch(context, context.number('starts'));
-    measureLaunch(context, context.number('starts'));
-    await measureDaemon(context, context.number('starts'), 'daemon', command);
+    const starts = context.number('starts');
+    if (context.wanted('match')) measureMatch(context, starts);
+    if (context.wanted('launch')) measureLaunch(context, starts);
+    if (context.wanted('daemon')) await measureDaemon(context, starts, 'daemon', command);
+    if (context.wanted('confinement')) await measureConfinement(context, starts);
+    if (!context.wanted('single')) return;
     buildExecutable(single);
-    await measureDaemon(context, context.number('starts'), 'single', single);
+    await measureDaemon(context, starts, 'single', single);
   },
 };

@@ -107,7 +107,7 @@ async function outage(server: CrowdSec, hosts: readonly Host[]): Promise<void> {
 
 /** The process ends by SIGKILL again and again while it sends. */
 async function killed(server: CrowdSec, hosts: readonly Host[]): Promise<void> {
-  const [one] = hosts as [Host, Host, Host];
+  const [one, two] = hosts as [Host, Host, Host];
   const sources = Array.from({ length: 400 }, (_, index) => `198.18.${index >> 8}.${index & 255}`);
   let kills = 0;
   for (const [index, source] of sources.entries()) {
@@ -118,13 +118,17 @@ async function killed(server: CrowdSec, hosts: readonly Host[]): Promise<void> {
     one.startFleet();
     kills++;
   }
-  await until(() => server.alerts().filter(({ value }) => value.startsWith('198.18.')).length >= sources.length, {
-    what: 'all bans on the server',
-    withinMs: 120_000,
-  });
+  const isOn = (held: ReadonlySet<string>): boolean => sources.every((source) => held.has(source));
+  await until(() => isOn(new Set(two.kernelHolds('fleet'))), { what: 'all bans on host2', withinMs: 120_000 });
   await until(async () => (await one.figure('alerts_waiting')) === 0, { what: 'an empty spool', withinMs: 60_000 });
-  eachOnce(server, sources);
-  say(`${sources.length} bans, fail2zig-fleet ended by SIGKILL ${kills} times: each is on the server once`);
+  // On SQLite it may keep an alert without its decision, and list neither (docs/fleet.md).
+  const listed = server.alerts().filter(({ value }) => value.startsWith('198.18.'));
+  assert.equal(new Set(listed.map(({ value }) => value)).size, listed.length, 'alerts that came twice');
+  const unlisted = sources.length - listed.length;
+  const isLocked = one.fleetLog.includes('database is locked');
+  assert.ok(unlisted === 0 || isLocked, `${unlisted} bans that the server does not list`);
+  const none = unlisted === 0 ? '' : `; ${unlisted} that it does not list, since its database was locked`;
+  say(`${sources.length} bans, fail2zig-fleet ended by SIGKILL ${kills} times: each is on host2, none twice${none}`);
 }
 
 async function withCrowdSec(database: Database): Promise<void> {
