@@ -1,14 +1,23 @@
 /**
- * A daemon under strace(1): start, 40 bans and all that a day brings, with every backend. In a
- * network and mount namespace (calls.test.ts).
+ * A daemon under strace(1): start, 40 bans and all that a day brings, a reload and a full audit log
+ * among it, with every backend. In a network and mount namespace (calls.test.ts).
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { get } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { call } from '../../src/client/call.ts';
-import { metricsConnectionsMax } from '../../src/limits.ts';
+import { addressesPerRequestMax, metricsConnectionsMax } from '../../src/limits.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { tool, toolEnvironment } from '../support/tools.ts';
 import { until } from '../support/until.ts';
@@ -17,6 +26,14 @@ const root = join(import.meta.dirname, '../..');
 const bans = 40;
 /** Seconds until a damaged firewall is repaired without an event. */
 const repairMs = 90_000;
+
+/** Commands until the audit log goes on in another file. */
+async function fillRecords(socket: string, path: string): Promise<void> {
+  for (let list = 0; !existsSync(`${path}.1`); list++) {
+    const addresses = Array.from({ length: addressesPerRequestMax }, (_, index) => `198.18.${list & 255}.${index}`);
+    await call(socket, { verb: 'ban', args: { jail: 'sshd', addresses, seconds: 600 } });
+  }
+}
 
 interface Traced {
   /** Calls since the filter is in force, each once. */
@@ -54,7 +71,7 @@ async function trace(backend: string): Promise<Traced> {
   const xdp = backend === 'xdp' ? 'interfaces = ["traced0"]\n' : '';
   writeFileSync(
     settings,
-    `[control]\nsocket = "${socket}"\ngroup = "root"\n[metrics]\nport = 9717\n[state]\npath = "${home}/state/state"\ninterval = 1\n[firewall]\nbackend = "${backend}"\n${xdp}[jails.sshd]\nlogpath = ["${log}", "${home}/*.more"]\nmaxretry = 1\nignoreself = false\n`,
+    `[control]\nsocket = "${socket}"\ngroup = "root"\n[metrics]\nport = 9717\n[state]\npath = "${home}/state/state"\ninterval = 1\n[audit]\nsize = "1MB"\n[firewall]\nbackend = "${backend}"\n${xdp}[jails.sshd]\nlogpath = ["${log}", "${home}/*.more"]\nmaxretry = 1\nignoreself = false\n`,
     { mode: 0o600 },
   );
   const traced = join(home, 'trace');
@@ -94,6 +111,8 @@ async function trace(backend: string): Promise<Traced> {
   truncateSync(log, 1 << 20);
   appendFileSync(log, `\n${failure(52)}`);
   await until(() => banned() >= bans + 3, { withinMs: 60_000, what: `a log with a hole\n${said}` });
+  await fillRecords(socket, `${home}/state/state.history`);
+  execFileSync(join(root, 'bin/fail2zig-client'), ['--socket', socket, 'reload', '--config', settings]);
   const [program, ...parameters] = flush[backend] ?? [];
   if (program !== undefined) {
     execFileSync(program, parameters);

@@ -127,6 +127,7 @@ export class XdpBackend implements Backend {
     if (this.#interfaces.length === 0) throw new UnsupportedChange('the xdp backend needs firewall.interfaces');
     const plan = planOf(jails);
     const present = new Map<string, number>();
+    const own = this.#program;
     try {
       for (const name of this.#interfaces) {
         const program = await this.#ownProgram(name);
@@ -150,7 +151,7 @@ export class XdpBackend implements Backend {
       }
       if (!isSame) closeMaps(before.maps);
     } finally {
-      for (const descriptor of present.values()) closeSync(descriptor);
+      for (const descriptor of present.values()) if (descriptor !== own) closeSync(descriptor);
     }
     await this.#dropOtherJails();
   }
@@ -243,6 +244,8 @@ export class XdpBackend implements Backend {
   async #ownProgram(name: string): Promise<number> {
     const id = await this.#links.programId(name);
     if (id === 0) return -1;
+    // A confined daemon may ask for nobody's program, and has its own open.
+    if (id === this.#programId) return this.#program;
     try {
       const descriptor = programById(id);
       if (programInfo(descriptor).name === programName) return descriptor;
