@@ -19,6 +19,7 @@ import { parse } from './parse.ts';
 import { pathological } from './pathological.ts';
 import { peersBenchmark } from './peers.ts';
 import { record, resultText } from './report.ts';
+import { share } from './share.ts';
 import { startUp } from './start-up.ts';
 import { table } from './table.ts';
 
@@ -28,6 +29,7 @@ const benchmarks: Benchmark[] = [
   table,
   latency,
   disturbed,
+  share,
   ban,
   attack,
   startUp,

@@ -255,10 +255,17 @@ export const giveUpBytesMax = 16 * 1024 * 1024;
 /** Reading what is there at the stop may take this long, ms; the rest has its position saved. */
 export const drainMs = 2_000;
 /**
- * While more decisions wait for the kernel, files that brought them are not read: a batch, which is
- * on its way within milliseconds.
+ * While more decisions wait for the kernel, logs whose last reading brought many are not read: two
+ * batches, which are on their way within milliseconds.
  */
-export const decisionsWaitingMax = 1_024;
+export const decisionsWaitingMax = 512;
+/**
+ * A reading that brings no more is not many: some hundred such logs fit the ring beside the loudest
+ * one.
+ */
+export const decidedFewMax = 16;
+/** While more decisions wait, logs whose last reading brought any are not read. */
+export const decisionsWaitingOfAllMax = 3_584;
 /** Bytes read before the event loop gets its turn: about 2 ms of parsing. */
 export const turnBytesMax = 1024 * 1024;
 /** Polls after which a renamed file that is nowhere to be found is no longer looked for. */
@@ -502,6 +509,8 @@ export const routesMax = 1024;
 export const routeJailsMax = 4096;
 
 limitHolds(lineBytesMax < inputBytes, 'a line that is not cut fits the input buffer');
+limitHolds(decisionsWaitingMax < decisionsWaitingOfAllMax, 'a quiet log is read beside a loud one');
+limitHolds(decisionsWaitingOfAllMax + 16 * decidedFewMax < decisionsMax, 'and finds room in the ring');
 limitHolds((decisionsMax & (decisionsMax - 1)) === 0, 'the decision ring is a power of two');
 limitHolds(decisionsMax > jailsMax, 'one line of every jail fits the decision ring');
 
@@ -530,6 +539,11 @@ export const ownAddressesApartMs = 100;
  * build in a millisecond.
  */
 export const banBatchMax = 1024;
+/**
+ * Decisions in one transaction: what is decided next waits for the one that is under way, some 2 ms,
+ * and costs a twentieth more for it.
+ */
+export const decisionBatchMax = 256;
 /**
  * Table entries looked at in one slice of a sweep: a slice holds no more bans than one transaction.
  */

@@ -94,6 +94,8 @@ export class Delivery {
   readonly #downBackoff: Backoff;
   /** The problem of each set that refuses bans. */
   readonly #refusing = new Map<string, string>();
+  /** Those of them that take no other ban either, as far as is known. */
+  readonly #full = new Set<string>();
   /** Runs while some set refuses bans. */
   #refusals: NodeJS.Timeout | undefined;
   readonly #refusalBackoff: Backoff;
@@ -125,8 +127,7 @@ export class Delivery {
     clearTimeout(this.#down);
     this.#down = undefined;
     clearTimeout(this.#refusals);
-    this.#refusals = undefined;
-    this.#refusing.clear();
+    this.#forgetRefusals();
     return paused;
   }
 
@@ -147,13 +148,13 @@ export class Delivery {
   sendable(batch: TableBan[]): TableBan[] {
     const { engine } = this.#settings;
     const now = this.#settings.now() / 1000;
-    const someRefuse = this.#refusing.size > 0;
+    const someRefuse = this.#full.size > 0;
     return batch.filter((ban) => {
       if (engine.isIgnored(ban.jail, ban.address) || engine.isShared(ban.address)) {
         engine.forget(ban.jail, ban.address);
         return false;
       }
-      return ban.end > now && !(someRefuse && this.#refusing.has(this.#setOf(ban)));
+      return ban.end > now && !(someRefuse && this.#full.has(this.#setOf(ban)));
     });
   }
 
@@ -165,6 +166,7 @@ export class Delivery {
   async send(batch: TableBan[], landed: (part: TableBan[]) => void): Promise<void> {
     const parts = [batch];
     let refusals = 0;
+    const refused: TableBan[] = [];
     for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
       const error = await this.#transact(part, landed);
       if (error === undefined) continue;
@@ -181,8 +183,16 @@ export class Delivery {
       const sets = [...Map.groupBy(part, (ban) => this.#setOf(ban)).values()];
       if (sets.length > 1) parts.push(...sets);
       else if (part.length > 1 && refusals < refusalsPerBatchMax) parts.push(...halves(part));
-      else this.#refuse(part, error);
+      else {
+        refused.push(...part);
+        this.#refuse(part, error);
+      }
     }
+    // A set that took others of this batch is not full.
+    const [alone] = refused;
+    if (refused.length !== 1) return;
+    const set = this.#setOf(alone!);
+    if (batch.some((ban) => ban !== alone && this.#setOf(ban) === set)) this.#full.delete(set);
   }
 
   /** One transaction; its error, if it failed. */
@@ -228,14 +238,20 @@ export class Delivery {
   /** One set takes no more: its bans stay decided until the pause is over. */
   #refuse(part: TableBan[], error: Error): void {
     const set = this.#setOf(part[0]!);
+    this.#full.add(set);
     this.#refusing.set(set, `bans of ${set} do not reach the kernel: ${error.message}`);
     this.#settings.log.error('ban refused', { set, bans: part.length, error: error.message });
     if (this.#isClosed) return;
     this.#refusals ??= setTimeout(() => {
-      this.#refusals = undefined;
-      this.#refusing.clear();
+      this.#forgetRefusals();
       this.#again(false);
     }, this.#refusalBackoff.next());
+  }
+
+  #forgetRefusals(): void {
+    this.#refusals = undefined;
+    this.#refusing.clear();
+    this.#full.clear();
   }
 
   /** The backend can never hold this ban: no retry would help. */

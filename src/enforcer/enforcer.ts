@@ -10,7 +10,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { DECISIONS_DEFERRED } from '../engine/counters.ts';
 import type { Denial, TableBan } from '../engine/host.ts';
-import { banBatchMax, enforcerStopMs, ownAddressesApartMs, ownAddressesLookMs, sweepEntries } from '../limits.ts';
+import { decisionBatchMax, enforcerStopMs, ownAddressesApartMs, ownAddressesLookMs, sweepEntries } from '../limits.ts';
 import { isTaken } from '../places.ts';
 import { Turns } from '../turns.ts';
 import type { Address, Change, Decision, JailScaffold } from '../types.ts';
@@ -326,7 +326,7 @@ export class Enforcer {
     engine.takeDecisions((decision) => {
       decided?.(decision);
       batch.push(banOf(decision));
-    }, banBatchMax);
+    }, decisionBatchMax);
     this.#batchSince = this.#waitingSince;
     // What is left came later; when, nobody has noted.
     if (engine.waiting === 0) this.#waitingSince = undefined;

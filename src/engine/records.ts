@@ -49,6 +49,8 @@ export interface Denial {
   time: number;
 }
 
+/** In place of the jail of a decision that was taken out of turn. */
+const takenDecision = -1;
 /** The end of a permanent ban, as an entry holds it. */
 export const secondsMax = 4_294_967_295;
 
@@ -102,23 +104,25 @@ export class Records {
     return (this.ints[layout.RING_WRITTEN >> 2]! - this.ints[layout.RING_TAKEN >> 2]!) | 0;
   }
 
-  /** Hands over the waiting decisions, oldest first, at most `max`; returns how many. */
+  /**
+   * Hands over the waiting decisions, oldest first; returns how many. Of more than `max` each log has
+   * an equal share: what a quiet one decides does not stand behind all that a loud one did.
+   */
   takeDecisions(take: (decision: Decision) => void, max: number = limits.decisionsMax): number {
-    const count = Math.min(max, this.waiting);
-    let taken = this.ints[layout.RING_TAKEN >> 2]!;
-    for (let i = 0; i < count; i++) {
-      const p = this.at.ring + (taken & (limits.decisionsMax - 1)) * layout.DECISION_BYTES;
+    const places = this.#nextDecisions(max);
+    for (const p of places) {
       const int = (field: number): number => this.ints[(p + field) >> 2]!;
       const family = int(layout.DECISION_FAMILY) === 4 ? 4 : 6;
-      taken = (taken + 1) | 0;
-      this.ints[layout.RING_TAKEN >> 2] = taken;
+      const jail = int(layout.DECISION_JAIL);
+      this.ints[(p + layout.DECISION_JAIL) >> 2] = takenDecision;
+      this.#passTaken();
       const address = {
         family,
         bytes: this.bytes.slice(p + layout.DECISION_ADDRESS, p + layout.DECISION_ADDRESS + 16),
         prefix: int(layout.DECISION_PREFIX),
       } as const;
       take({
-        jail: int(layout.DECISION_JAIL),
+        jail,
         address: maskAddress(address),
         time: this.floats[(p + layout.DECISION_TIME) >> 3]!,
         failures: int(layout.DECISION_FAILURES),
@@ -129,7 +133,37 @@ export class Records {
         pattern: int(layout.DECISION_PATTERN),
       });
     }
-    return count;
+    return places.length;
+  }
+
+  /** Where the decisions are that come next. */
+  #nextDecisions(max: number): number[] {
+    const waiting: number[] = [];
+    const first = this.ints[layout.RING_TAKEN >> 2]!;
+    for (let i = 0; i < this.waiting; i++) {
+      const p = this.#ringPlace(first + i);
+      if (this.ints[(p + layout.DECISION_JAIL) >> 2] !== takenDecision) waiting.push(p);
+    }
+    if (waiting.length <= max) return waiting;
+    const bySource = Map.groupBy(waiting, (p) => this.ints[(p + layout.DECISION_SOURCE) >> 2]!);
+    const share = Math.max(1, Math.floor(max / bySource.size));
+    const early = new Set([...bySource.values()].flatMap((places) => places.slice(0, share)).slice(0, max));
+    for (const p of waiting) if (early.size < max) early.add(p);
+    return [...early];
+  }
+
+  /** Those at the beginning that were taken out of turn make room. */
+  #passTaken(): void {
+    const at = layout.RING_TAKEN >> 2;
+    while (
+      this.waiting > 0 &&
+      this.ints[(this.#ringPlace(this.ints[at]!) + layout.DECISION_JAIL) >> 2] === takenDecision
+    )
+      this.ints[at] = (this.ints[at]! + 1) | 0;
+  }
+
+  #ringPlace(decision: number): number {
+    return this.at.ring + (decision & (limits.decisionsMax - 1)) * layout.DECISION_BYTES;
   }
 
   /**

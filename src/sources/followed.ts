@@ -38,8 +38,8 @@ export interface Followed {
   /** The path behind symbolic links, where the writing is seen. */
   realPath: string;
   queued: boolean;
-  /** What was read last brought decisions. */
-  decides: boolean;
+  /** Decisions that what was read last brought. */
+  decided: number;
   behind: boolean;
   failure: string;
   /** Not tried again before this, ms. */
@@ -329,7 +329,7 @@ export class FollowedFiles {
       aliases: none,
       realPath: '',
       queued: false,
-      decides: false,
+      decided: 0,
       behind: false,
       failure: '',
       retryAt: 0,

@@ -6,7 +6,21 @@
  * `gatherMs` each, and each read takes what was written meanwhile; then it is measured again, and a
  * stream that goes on rests twice as long, up to `gatherMsMax`.
  */
-import { gatherMs, gatherMsMax, gatherTimes, gatherWakes, gatherWithinMs } from '../limits.ts';
+import {
+  decidedFewMax,
+  decisionsWaitingMax,
+  decisionsWaitingOfAllMax,
+  gatherMs,
+  gatherMsMax,
+  gatherTimes,
+  gatherWakes,
+  gatherWithinMs,
+} from '../limits.ts';
+
+/** How many decisions may wait for the kernel while a log is read that brought so many last. */
+export function waitingMax(decided: number): number {
+  return decided > decidedFewMax ? decisionsWaitingMax : decisionsWaitingOfAllMax;
+}
 
 export class Moderation {
   readonly #monotonic: () => number;

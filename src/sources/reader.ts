@@ -6,10 +6,11 @@
  *
  * A file that is written without end keeps nobody waiting: a retired one ends at its time or its
  * byte budget, and the drain at the stop at its deadline. While many decisions wait for the kernel,
- * files that bring more of them are not read; others are.
+ * files that bring many more are not read; others are, those of a quiet log's few bans among them.
  */
 import * as limits from '../limits.ts';
 import type { Followed, Retired, Shared } from './followed.ts';
+import { waitingMax } from './moderation.ts';
 import type { Silence } from './silence.ts';
 import type { ReadOutcome, Tail } from './tail.ts';
 
@@ -71,8 +72,8 @@ export class Reader {
 
   /** The kernel has taken decisions: files that brought them are read on. */
   wake(): void {
-    if (this.#held.length === 0 || this.#isHeldUp()) return;
     const held = this.#held;
+    if (held.length === 0 || !held.some((file) => !this.#isHeldUp(file))) return;
     this.#held = [];
     for (const file of held) {
       file.queued = false;
@@ -141,7 +142,7 @@ export class Reader {
     let next = 0;
     while (next < queue.length && counters.bytes < until) {
       const file = queue[next++]!;
-      if (file.decides && this.#isHeldUp()) {
+      if (file.decided > 0 && this.#isHeldUp(file)) {
         this.#held.push(file);
         continue;
       }
@@ -153,8 +154,9 @@ export class Reader {
     if (queue.length > 0) this.#plan();
   }
 
-  #isHeldUp(): boolean {
-    return (this.#shared.options.waiting?.() ?? 0) > limits.decisionsWaitingMax;
+  /** So many decisions wait that this file, which brings more of them, does too. */
+  #isHeldUp({ decided }: Followed): boolean {
+    return (this.#shared.options.waiting?.() ?? 0) > waitingMax(decided);
   }
 
   #plan(): void {
@@ -192,10 +194,10 @@ export class Reader {
   #feed(file: Followed, tail: Tail, final: boolean): ReadOutcome {
     const { sink, now, drain, lines, waiting } = this.#shared.options;
     const before = tail.bytesRead;
-    const decided = waiting?.() ?? 0;
+    const waited = waiting?.() ?? 0;
     const read = lines?.() ?? 0;
     const outcome = tail.read(sink, file.source, now(), final);
-    file.decides = (waiting?.() ?? 0) > decided;
+    file.decided = (waiting?.() ?? 0) - waited;
     this.#shared.counters.bytes += tail.bytesRead - before;
     if (lines !== undefined && lines() > read) this.#silence.heard(file.path, lines() - read);
     drain();

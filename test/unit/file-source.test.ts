@@ -226,14 +226,14 @@ describe('following', () => {
     expect(bench.sink.texts()).toEqual(lines);
   });
 
-  test('while decisions wait for the kernel, the file that brought them waits, and no other', async () => {
+  test('while decisions wait for the kernel, the file that brought many waits; one that brings few is read on', async () => {
     const loud = join(home, 'loud.log');
     const quiet = join(home, 'quiet.log');
     const sink = new CollectingSink();
     const feed = sink.feed.bind(sink);
     let waiting = 0;
     sink.feed = (source, ...rest) => {
-      if (source === 0) waiting = decisionsWaitingMax + 1;
+      waiting += source === 0 ? decisionsWaitingMax + 1 : 1;
       return feed(source, ...rest);
     };
     const bench = follow([loud, quiet], { sink, waiting: () => waiting });
@@ -243,6 +243,8 @@ describe('following', () => {
     const read = bench.sink.texts(0).length;
     writeFileSync(quiet, 'quiet\n');
     await until(() => bench.sink.texts(1).length > 0, { what: 'the line of the quiet file' });
+    writeFileSync(quiet, 'again\n', { flag: 'a' });
+    await until(() => bench.sink.texts(1).length > 1, { what: 'another one, which decides too' });
     bench.source.poll();
     for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
     expect(bench.sink.texts(0).length).toBe(read);

@@ -18,6 +18,7 @@ import type { EntrySink } from '../../engine/host.ts';
 import * as limits from '../../limits.ts';
 import type { JournalMatch } from '../../types.ts';
 import type { FileStatus } from '../file.ts';
+import { waitingMax } from '../moderation.ts';
 import { idOf, look } from '../place.ts';
 import { type SavedHistory, Silence } from '../silence.ts';
 import { JournalDirectories } from './directories.ts';
@@ -147,6 +148,8 @@ export class JournalSource {
   #rescanAt = 0;
   #judgeAt = 0;
   #planned = false;
+  /** Decisions that the last turn brought. */
+  #decided = 0;
   #paused = false;
   #behind = false;
   /** Files that found no room. */
@@ -473,8 +476,10 @@ export class JournalSource {
     this.#planned = true;
     setImmediate(() => {
       this.#planned = false;
-      if (this.#paused || this.#options.waiting() > limits.decisionsWaitingMax) return;
+      const waited = this.#options.waiting();
+      if (this.#paused || waited > waitingMax(this.#decided)) return;
       const more = this.#read();
+      this.#decided = this.#options.waiting() - waited;
       this.#options.drain();
       if (more) this.#plan();
     });

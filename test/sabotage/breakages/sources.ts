@@ -104,10 +104,31 @@ export const sources: readonly Breakage[] = [
   },
   {
     name: 'reading goes on while the ring of decisions is full',
-    find: 'if (file.decides && this.#isHeldUp()) {',
-    put: 'if (file.decides && this.#paused) {',
+    find: 'if (file.decided > 0 && this.#isHeldUp(file)) {',
+    put: 'if (file.decided > 0 && this.#paused) {',
     claims: [],
     tests: ['test/unit/file-source.test.ts'],
+  },
+  {
+    name: 'a log that brought one decision waits like one that brought thousands',
+    find: 'return decided > decidedFewMax ? decisionsWaitingMax : decisionsWaitingOfAllMax;',
+    put: 'return decided > 0 ? decisionsWaitingMax : decisionsWaitingOfAllMax;',
+    claims: [],
+    tests: ['test/unit/file-source.test.ts'],
+  },
+  {
+    name: 'decisions reach the kernel in their order, whichever log they come from',
+    find: 'if (waiting.length <= max) return waiting;',
+    put: 'return waiting.slice(0, max);',
+    claims: [],
+    tests: ['test/property/decision-shares.test.ts'],
+  },
+  {
+    name: 'a set that refuses one ban is left alone as if it were full',
+    find: '=== set)) this.#full.delete(set);',
+    put: '=== set)) this.#full.add(set);',
+    claims: [],
+    tests: ['test/unit/enforcer.test.ts'],
   },
   {
     name: 'a log is fed to every jail',
