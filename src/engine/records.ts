@@ -105,8 +105,8 @@ export class Records {
   }
 
   /**
-   * Hands over the waiting decisions, oldest first; returns how many. Of more than `max` each log has
-   * an equal share: what a quiet one decides does not stand behind all that a loud one did.
+   * Hands over the waiting decisions, oldest first; returns how many. Of more than `max` each log
+   * has an equal share: what a quiet one decides does not stand behind all that a loud one did.
    */
   takeDecisions(take: (decision: Decision) => void, max: number = limits.decisionsMax): number {
     const places = this.#nextDecisions(max);

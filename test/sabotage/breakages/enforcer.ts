@@ -22,8 +22,8 @@ export const enforcer: readonly Breakage[] = [
   },
   {
     name: 'a ban that one set refuses is given up instead of waiting',
-    find: 'else this.#refuse(part, error);',
-    put: 'else this.#giveUp(part[0]!, error);',
+    find: '        this.#refuse(part, error);',
+    put: '        this.#giveUp(part[0]!, error);',
     claims: ['FM-6'],
   },
   {
@@ -154,7 +154,7 @@ export const enforcer: readonly Breakage[] = [
   },
   {
     name: 'batches of any size go to the kernel',
-    find: '    }, banBatchMax);\n',
+    find: '    }, decisionBatchMax);\n',
     put: '    }, 1_000_000);\n',
     claims: ['MM-04'],
   },

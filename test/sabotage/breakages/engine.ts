@@ -301,8 +301,8 @@ export const engine: readonly Breakage[] = [
   },
   {
     name: 'a decision names another jail',
-    find: 'jail: int(layout.DECISION_JAIL),',
-    put: 'jail: 0 * int(layout.DECISION_JAIL),',
+    find: 'const jail = int(layout.DECISION_JAIL);',
+    put: 'const jail = 0 * int(layout.DECISION_JAIL);',
     claims: ['R-01b'],
   },
 ];
