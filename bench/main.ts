@@ -12,6 +12,7 @@ import { attack } from './attack.ts';
 import { ban } from './ban.ts';
 import type { Benchmark, Result } from './benchmark.ts';
 import { disturbed } from './disturbed.ts';
+import { files } from './files.ts';
 import { growth } from './growth.ts';
 import { ioUring } from './io-uring.ts';
 import { latency } from './latency.ts';
@@ -30,6 +31,7 @@ const benchmarks: Benchmark[] = [
   latency,
   disturbed,
   share,
+  files,
   ban,
   attack,
   startUp,

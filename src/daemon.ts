@@ -26,7 +26,7 @@ import { LINES } from './engine/counters.ts';
 import { type Denial, Engine } from './engine/host.ts';
 import { Recorder } from './history/recorder.ts';
 import { Telling } from './history/telling.ts';
-import { followedFilesMax, housekeepingMs, jailsMax, jailsMin, otherDescriptorsMax, verdictsMs } from './limits.ts';
+import { followedFilesUsual, housekeepingMs, jailsMax, jailsMin, otherDescriptorsMax, verdictsMs } from './limits.ts';
 import { Log, type Logger, stderrIsJournal } from './log.ts';
 import { CeilingError, ProcessMemory } from './memory/ceiling.ts';
 import { residentBytes } from './memory/resident.ts';
@@ -210,7 +210,10 @@ async function compose(config: CoreConfig, log: Logger) {
     patterns: routes.patterns,
     jailOf: (pattern) => routes.jailOf(pattern),
     network: (pattern) => routes.network(pattern),
-    filesMax: Math.min(followedFilesMax - targets.length, descriptorsMax() - otherDescriptorsMax),
+    filesMax: Math.min(
+      (config.handed?.filesMax ?? followedFilesUsual) - targets.length,
+      descriptorsMax() - otherDescriptorsMax,
+    ),
     assign: (_path, patterns, previous) => routes.assign(patterns, previous),
     release: (source) => routes.release(source),
     sink: engine,

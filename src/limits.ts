@@ -199,7 +199,11 @@ export const coreConfigBytesMax = 16 * 1024 * 1024;
  * Files followed at once, by all jails: each holds a descriptor, and up to `retiredTailsMax` more
  * while it rotates.
  */
-export const followedFilesMax = 4_096;
+export const followedFilesMax = 10_000;
+/** As many as the heap holds that every core has; beyond, the launch stage makes it larger. */
+export const followedFilesUsual = 4_096;
+/** What a followed file takes of the heap, bytes: 800, and what finding it anew takes meanwhile. */
+export const followedFileBytes = 1_536;
 /** Descriptors for everything else: state, control socket and metrics page, kernel, Node itself. */
 export const otherDescriptorsMax = 128;
 /** Counts of a log's history. */
@@ -219,7 +223,7 @@ export const quietLookMs = 60_000;
 /** Symbolic links in one path, as many as the kernel follows. */
 export const symbolicLinksMax = 40;
 /** Names one directory may contribute to a glob; more are not followed. */
-export const directoryEntriesMax = 4_096;
+export const directoryEntriesMax = 10_000;
 /**
  * Files are looked at this often even if no event came, ms: inotify's queue overflows, network file
  * systems give no events.

@@ -149,6 +149,8 @@ export interface Handed {
   filters?: { listening: CallFilter; notYet: CallFilter };
   /** The capabilities that are left, as /proc/self/status shows them. */
   capabilities: string;
+  /** Files for which the heap has room, where they are more than the usual ones. */
+  filesMax?: number;
   /** What is in force, and what is not and why; for people. */
   confined: string[];
   lacking: string[];

@@ -22,10 +22,14 @@ import { ConfigError } from '../config/problem.ts';
 import { writeCoreConfig } from '../config/record.ts';
 import { confine } from '../confinement/launch.ts';
 import { SocketPathError } from '../control/socket-path.ts';
+import { followedFileBytes, followedFilesMax, followedFilesUsual } from '../limits.ts';
 import { Log } from '../log.ts';
 import { native } from '../native.ts';
 import { addonVariable, readPart } from '../parts.ts';
 import { notifyVariable } from '../service.ts';
+import { findPaths } from '../sources/find.ts';
+import { splitPattern } from '../sources/glob.ts';
+import { mounts } from '../sources/place.ts';
 import { printable } from '../text/printable.ts';
 import type { CoreConfig, Handed } from '../types.ts';
 import { exitSoftware } from '../uncaught.ts';
@@ -99,11 +103,25 @@ export function coreFile(directory: string = import.meta.dirname): string | unde
  * The command line of the core, what follows the program's name; undefined where the core is
  * missing. The single executable holds the core and takes the flags of the runtime as one option.
  */
-export function coreArguments(fd: number): string[] | undefined {
+export function coreArguments(fd: number, filesMax = followedFilesUsual): string[] | undefined {
   const handed = ['--config-fd', String(fd)];
-  if (isSea()) return [`--node-options=${coreFlags.join(' ')}`, ...handed];
+  const megabytes = coreOldSpaceMegabytes + Math.ceil(((filesMax - followedFilesUsual) * followedFileBytes) / 2 ** 20);
+  const flags = coreFlags.with(0, `--max-old-space-size=${megabytes}`);
+  if (isSea()) return [`--node-options=${flags.join(' ')}`, ...handed];
   const file = coreFile();
-  return file === undefined ? undefined : [...coreFlags, file, ...handed];
+  return file === undefined ? undefined : [...flags, file, ...handed];
+}
+
+/**
+ * Files that the core must have room for: those that fit now and a quarter more; the usual number
+ * at least.
+ */
+export function filesExpected({ jails }: Pick<CoreConfig, 'jails'>): number {
+  mounts.refresh();
+  mounts.allow(jails.filter(({ network }) => network).flatMap(({ logpath }) => logpath));
+  const patterns = [...new Set(jails.flatMap(({ logpath }) => logpath))].map(splitPattern);
+  const found = findPaths(patterns, { lookFor() {}, isRead: () => false, failed() {} }).size;
+  return Math.max(followedFilesUsual, Math.min(Math.ceil(found * 1.25), followedFilesMax));
 }
 
 /** Says what is odd about a usable configuration, in the form the log will have. */
@@ -133,9 +151,10 @@ export function launch(path: string = defaultConfigPath): number {
   try {
     const manager = connectedManager();
     const told = whoIsTold(config);
-    const handed = { ...confine(config, coreFile()), ...told };
+    const filesMax = filesExpected(config);
+    const handed = { ...confine(config, coreFile()), ...told, filesMax };
     const fd = handedRecord({ ...config, handed });
-    command = coreArguments(fd) ?? [];
+    command = coreArguments(fd, filesMax) ?? [];
     const socket = handed.socket ? [handed.socket.fd, handed.socket.lock] : [];
     keepOnly([fd, ...manager, ...Object.values(told), ...socket, ...(isSea() ? [handedAddon()] : [])]);
   } catch (error) {

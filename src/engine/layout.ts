@@ -224,7 +224,7 @@ export const BANNED: i32 = 3;
 
 /* How many there may be, and bytes: as in limits.ts, which says why; start.ts compares. */
 export const FILTERS_MAX: i32 = 256;
-export const SOURCES_MAX: i32 = 4096;
+export const SOURCES_MAX: i32 = 10000;
 export const ROUTES_MAX: i32 = 1024;
 /** Jails over all routes, and with them groups and links. */
 export const ROUTE_JAILS_MAX: i32 = 4096;

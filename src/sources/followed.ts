@@ -17,6 +17,7 @@ import { hasWildcard, matchesComponent, splitPattern } from './glob.ts';
 import { type Events, IN_MODIFY } from './inotify.ts';
 import { idOf, look, mounts, realPathOf } from './place.ts';
 import type { Reader } from './reader.ts';
+import { shareOut } from './shares.ts';
 import { Tail } from './tail.ts';
 
 /** A path and what is read there. */
@@ -266,27 +267,13 @@ export class FollowedFiles {
     tail.close();
   }
 
-  /**
-   * Those that there is room for: paths without wildcards first, then one of each pattern in turn.
-   */
+  /** Those that there is room for; the first other one is named. */
   #choose(fits: Map<string, readonly number[]>): Map<string, readonly number[]> {
     const { filesMax } = this.#shared;
     this.refused = Math.max(0, fits.size - filesMax);
     if (this.refused === 0) return fits;
-    const chosen = new Map<string, readonly number[]>();
-    const shares: string[][] = this.#patterns.map(() => []);
-    for (const [path, patterns] of fits) {
-      if (this.#isLiteral(patterns) && chosen.size < filesMax) chosen.set(path, patterns);
-      else shares[patterns[0]!]!.push(path);
-    }
-    // What is read already is read on.
-    for (const share of shares)
-      share.sort((one, other) => Number(this.#files.has(other)) - Number(this.#files.has(one)));
-    for (let turn = 0; chosen.size < filesMax; turn++) {
-      for (const share of shares) {
-        if (turn < share.length && chosen.size < filesMax) chosen.set(share[turn]!, fits.get(share[turn]!)!);
-      }
-    }
+    const isLiteral = (patterns: readonly number[]): boolean => this.#isLiteral(patterns);
+    const chosen = shareOut(fits, this.#patterns.length, filesMax, isLiteral, (path) => this.#files.has(path));
     this.#sayRefused([...fits.keys()].find((path) => !chosen.has(path))!, `more than ${filesMax} files fit`);
     return chosen;
   }

@@ -16,7 +16,7 @@ export const release: readonly Breakage[] = [
   },
   {
     name: 'the executable starts its core without the flags',
-    find: "return [`--node-options=${coreFlags.join(' ')}`, ...handed];",
+    find: "return [`--node-options=${flags.join(' ')}`, ...handed];",
     put: 'return handed;',
     claims: ['LP-01'],
   },

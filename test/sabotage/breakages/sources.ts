@@ -110,6 +110,20 @@ export const sources: readonly Breakage[] = [
     tests: ['test/unit/file-source.test.ts'],
   },
   {
+    name: 'many log files get the heap of few',
+    find: 'coreFlags.with(0, `--max-old-space-size=${megabytes}`)',
+    put: 'coreFlags.with(0, `--max-old-space-size=${coreOldSpaceMegabytes}`)',
+    claims: [],
+    tests: ['test/unit/followed-limit.test.ts'],
+  },
+  {
+    name: 'of too many log files those of the first pattern take all the room',
+    find: 'if (turn < share.length && chosen.size < most)',
+    put: 'for (turn = 0; turn < share.length && chosen.size < most; turn++)',
+    claims: [],
+    tests: ['test/unit/file-source.test.ts'],
+  },
+  {
     name: 'a log that brought one decision waits like one that brought thousands',
     find: 'return decided > decidedFewMax ? decisionsWaitingMax : decisionsWaitingOfAllMax;',
     put: 'return decided > 0 ? decisionsWaitingMax : decisionsWaitingOfAllMax;',
