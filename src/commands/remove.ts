@@ -4,6 +4,7 @@
  * nothing of ours is there any more, 1 something could not be removed, 2 misused, 69
  * (EX_UNAVAILABLE) a daemon runs.
  */
+import { readFileSync } from 'node:fs';
 import { backendRows } from '../backends/choose.ts';
 import { InUseError, tableLockPath, takeLock } from '../sole.ts';
 import { printable } from '../text/printable.ts';
@@ -13,7 +14,6 @@ export const usage = `fail2zig remove: take our rules and bans out of the kernel
 
   --table NAME   the nftables table (fail2zig)
 
-A program of the xdp backend stays on its interfaces: ip link set dev NAME xdp off
 Configuration, state and history stay as they are.
 `;
 
@@ -26,7 +26,13 @@ export function isAbsent(error: unknown): boolean {
 }
 
 /** What leaves something in the kernel behind that outlives the process. */
-const lasting = ['nftables', 'iptables', 'ipset'];
+const lasting = ['nftables', 'iptables', 'ipset', 'xdp'];
+
+/** Interfaces of this network namespace: below two lines of heads, their names before a colon. */
+function interfaceNames(): string[] {
+  const rows = readFileSync('/proc/net/dev', 'latin1').trimEnd().split('\n').slice(2);
+  return rows.map((row) => row.slice(0, row.lastIndexOf(':')).trim());
+}
 
 export async function run(argv: string[]): Promise<number> {
   const options = { table: { type: 'string' } } as const;
@@ -46,7 +52,7 @@ async function removeAll(table: string): Promise<number> {
   let failed = 0;
   for (const { name, load } of backendRows.filter((row) => lasting.includes(row.name))) {
     try {
-      const backend = await load({ backend: name, table, allowLogOnly: false, interfaces: [] }, () => {});
+      const backend = await load({ backend: name, table, allowLogOnly: false, interfaces: interfaceNames() }, () => {});
       await backend.remove();
       backend.close();
     } catch (error) {

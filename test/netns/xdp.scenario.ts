@@ -528,6 +528,29 @@ export const scenarios: Record<string, Scenario> = {
     assert.equal(programOf('front0'), undefined);
   },
 
+  'a later process takes off what an earlier one attached, in driver and stack, and nothing of others': async () => {
+    await network(2222);
+    const interfaces = ['front0', 'lo'];
+    const first = await installed([sshd], { interfaces });
+    first.close();
+    assert.deepEqual(
+      interfaces.map((name) => programOf(name)?.mode),
+      ['native', 'generic'],
+    );
+    const later = new XdpBackend({ interfaces });
+    await later.remove();
+    later.close();
+    for (const name of interfaces) assert.equal(programOf(name), undefined, name);
+    const foreign = loadXdpProgram('foreign', new Assembler().set(0, 2).exit().finish());
+    const links = new Links();
+    await links.attach('front0', foreign);
+    links.close();
+    const another = new XdpBackend({ interfaces });
+    await another.remove();
+    another.close();
+    assert.notEqual(programOf('front0'), undefined, "another's program is gone");
+  },
+
   'repairs what others did': async () => {
     const prober = await network(2222);
     const backend = await installed();

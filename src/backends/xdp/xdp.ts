@@ -216,8 +216,21 @@ export class XdpBackend implements Backend {
     for (const { interface: name, mode } of this.#attached) {
       if ((await this.#links.programId(name)) === this.#programId) await this.#links.detach(name, mode, this.#program);
     }
+    // What an earlier process attached stays attached when that is gone.
+    if (this.#program < 0) for (const name of this.#interfaces) await this.#takeOff(name);
     this.#attached = [];
     this.#release();
+  }
+
+  async #takeOff(name: string): Promise<void> {
+    const program = await this.#ownProgram(name);
+    if (program < 0) return;
+    const detach = (mode: XdpMode): Promise<void> => this.#links.detach(name, mode, program);
+    try {
+      await detach('native').catch(() => detach('generic'));
+    } finally {
+      closeSync(program);
+    }
   }
 
   #release(): void {

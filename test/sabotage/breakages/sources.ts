@@ -124,6 +124,13 @@ export const sources: readonly Breakage[] = [
     tests: ['test/unit/file-source.test.ts'],
   },
   {
+    name: 'a program of xdp that an earlier process attached stays',
+    find: 'if (this.#program < 0) for (const name of this.#interfaces) await this.#takeOff(name);',
+    put: '',
+    claims: [],
+    tests: ['test/netns/xdp.test.ts'],
+  },
+  {
     name: 'a log that brought one decision waits like one that brought thousands',
     find: 'return decided > decidedFewMax ? decisionsWaitingMax : decisionsWaitingOfAllMax;',
     put: 'return decided > 0 ? decisionsWaitingMax : decisionsWaitingOfAllMax;',
