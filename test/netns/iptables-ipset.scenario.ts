@@ -339,6 +339,25 @@ export const scenarios: Record<string, Scenario> = {
     assert.equal(await backend.disturbed(), true);
   },
 
+  'ipset: a set of equal size that others swap in is noticed': async () => {
+    const backend = new IpsetBackend();
+    await backend.install([sshd]);
+    await backend.apply([ban('203.0.113.1'), ban('203.0.113.2')]);
+    assert.equal(await backend.disturbed(), false);
+    const bound = /maxelem (\d+)/.exec(run('ipset', 'list', '-t', 'f2z4-sshd'))![1]!;
+    for (const most of ['65536', bound]) {
+      run('ipset', 'create', 'theirs', 'hash:ip', 'timeout', '0', 'maxelem', most);
+      run('ipset', 'add', 'theirs', '192.0.2.1');
+      run('ipset', 'add', 'theirs', '192.0.2.2');
+      run('ipset', 'swap', 'theirs', 'f2z4-sshd');
+      assert.equal(await backend.disturbed(), true, `of at most ${most}`);
+      run('ipset', 'swap', 'theirs', 'f2z4-sshd');
+      run('ipset', 'destroy', 'theirs');
+      await backend.disturbed();
+      assert.equal(await backend.disturbed(), false, 'it was seen');
+    }
+  },
+
   'ipset: a smaller bound keeps the bans that last longest': async () => {
     const before = new IpsetBackend();
     await before.install([sshd]);

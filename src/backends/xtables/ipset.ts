@@ -51,7 +51,7 @@ const attribute = {
   list: 8,
   line: 9 | networkOrder,
 } as const;
-const dataAttribute = { address: 1, prefix: 3, timeout: 6, elementsMax: 19, elements: 24 } as const;
+const dataAttribute = { address: 1, prefix: 3, timeout: 6, seed: 17, elementsMax: 19, elements: 24 } as const;
 const addressAttribute = { 4: 1 | networkOrder, 6: 2 | networkOrder } as const;
 const families = { 4: 2, 6: 10 } as const;
 /**
@@ -171,9 +171,10 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
   }
 
   /**
-   * ipset tells nobody of a change, so the numbers of sets and elements are looked at. Elements
-   * that end are fewer as well: where some may have ended, only the loss of half of them is others'
-   * work.
+   * ipset tells nobody of a change, so the numbers of sets and elements are looked at, and how sets
+   * were made: one of equal size that others swapped in has another bound, or a seed, which the
+   * kernel tells of sets that newer programs make, not of ours. Elements that end are fewer as
+   * well: where some may have ended, only the loss of half of them is others' work.
    */
   async disturbed(): Promise<boolean> {
     const before = this.#seen;
@@ -187,21 +188,22 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
 
   /** Looks at what others may change; what we changed since the last look is part of the answer. */
   async #look() {
-    const seen = { marks: this.#tables.map((table) => table.mark()).join(''), sets: 0, elements: 0 };
+    const rules = this.#tables.map((table) => table.mark()).join('');
+    const seen = { marks: rules, sets: 0, elements: 0 };
     let ours = { added: 0, deleted: 0 };
     await this.#dump(
       'count elements',
       [attribute.flags, list.headers],
       (bytes, start, end) => {
         ours = { added: this.#added, deleted: this.#deleted };
-        const elements = decodeHeader(bytes, start, end);
+        const { elements, make } = decodeHeader(bytes, start, end);
         if (elements < 0) return;
+        seen.marks += make;
         seen.sets++;
         seen.elements += elements;
       },
       () => {
-        seen.sets = 0;
-        seen.elements = 0;
+        Object.assign(seen, { marks: rules, sets: 0, elements: 0 });
       },
     );
     this.#added -= ours.added;
@@ -436,18 +438,23 @@ function encodeElements(
 }
 
 /**
- * The number of elements of the set that a dump of headers tells of; -1 = it is not one of ours.
+ * The number of elements of the set that a dump of headers tells of, and how it was made; -1 = it
+ * is not one of ours.
  */
-function decodeHeader(bytes: Buffer, start: number, end: number): number {
+function decodeHeader(bytes: Buffer, start: number, end: number): { elements: number; make: string } {
   const reader = new AttributeReader(bytes, start, end);
   let elements = -1;
+  let make = '';
   while (reader.next()) {
-    if (reader.type === attribute.set && !isOurs(reader.text())) return -1;
+    if (reader.type === attribute.set && !isOurs(reader.text())) return { elements: -1, make };
     if (reader.type !== attribute.data) continue;
     const data = reader.nested();
-    while (data.next()) if (data.type === dataAttribute.elements) elements = data.u32();
+    while (data.next()) {
+      if (data.type === dataAttribute.elements) elements = data.u32();
+      else if (data.type === dataAttribute.elementsMax || data.type === dataAttribute.seed) make += ` ${data.u32()}`;
+    }
   }
-  return elements;
+  return { elements, make };
 }
 
 /**

@@ -131,6 +131,13 @@ export const sources: readonly Breakage[] = [
     tests: ['test/netns/xdp.test.ts'],
   },
   {
+    name: 'a set of ipset that others swapped in is taken for ours where it is as large',
+    find: 'seen.marks += make;',
+    put: '',
+    claims: [],
+    tests: ['test/netns/iptables-ipset.test.ts'],
+  },
+  {
     name: 'a log that brought one decision waits like one that brought thousands',
     find: 'return decided > decidedFewMax ? decisionsWaitingMax : decisionsWaitingOfAllMax;',
     put: 'return decided > 0 ? decisionsWaitingMax : decisionsWaitingOfAllMax;',
