@@ -44,7 +44,10 @@ const { status } = spawnSync(
   { cwd: root, stdio: 'inherit', env: { ...process.env, MUTATION_ROOM: room } },
 );
 if (status === 0) {
-  const report = JSON.parse(readFileSync(join(folder, 'mutation.json'), 'utf8')) as MutationReport;
+  const whole = JSON.parse(readFileSync(join(folder, 'mutation.json'), 'utf8')) as MutationReport;
+  // An incremental report also holds what earlier runs found in other files.
+  const asked = Object.entries(whole.files).filter(([path]) => values.mutate?.includes(path) ?? true);
+  const report: MutationReport = { files: Object.fromEntries(asked) };
   const survivors = survivorsOf(report);
   for (const survivor of survivors) console.log(`survived  ${survivor}`);
   note({ files: files.join(' '), score: mutationScore(report, `src/${room}`).text, survivors: survivors.length });

@@ -110,6 +110,25 @@ function inOrder(ids: string[]): Test[] {
     .map((id) => tests.get(id)!);
 }
 
+/** More tests than this share that fail without a mutant are a fault of the run. */
+const unfitShareMax = 0.1;
+
+/**
+ * Tests that fail without a mutant do not judge: those that count the runs of a property, of which
+ * there are fewer here, or that leave something to each other. They are named.
+ */
+function setAside(results: TestResult[], coverage: Record<string, unknown>): void {
+  const unfit = results.filter(({ status }) => status === TestStatus.Failed);
+  if (unfit.length > results.length * unfitShareMax) return;
+  for (const { id } of unfit) {
+    console.error(`does not judge, since it fails without a mutant: ${id}`);
+    delete coverage[id];
+    const at = results.findIndex((result) => result.id === id);
+    const { name, timeSpentMs } = results[at]!;
+    results[at] = { id, name, timeSpentMs, status: TestStatus.Skipped };
+  }
+}
+
 class InProcessRunner implements TestRunner {
   capabilities() {
     return { reloadEnvironment: false };
@@ -134,6 +153,7 @@ class InProcessRunner implements TestRunner {
     delete instrumenter.currentTestId;
     writeFileSync(timesFile, JSON.stringify(Object.fromEntries(milliseconds)));
     const mutantCoverage = instrumenter.mutantCoverage ?? { static: {}, perTest: {} };
+    setAside(results, mutantCoverage.perTest);
     for (const [id, passes] of Object.entries(mutantCoverage.perTest)) {
       const most = Math.max(...Object.values(passes));
       if (most > passesUnmutatedMax) throw new Error(`${id} passes a mutant ${most} times: too busy to judge mutants`);

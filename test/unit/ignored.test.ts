@@ -1,8 +1,9 @@
 /** The networks of this host: which links they make, and which broadcast addresses. */
 import type { NetworkInterfaceInfo } from 'node:os';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Ignored } from '../../src/enforcer/ignored.ts';
-import { formatAddress, parseAddress } from '../../src/text/address.ts';
+import { formatAddress, parseAddress, parseCidr } from '../../src/text/address.ts';
+import type { Address } from '../../src/types.ts';
 
 function ignoredOf(cidrs: string[], internal = false): Ignored {
   const found = cidrs.map((cidr) => ({ address: cidr.split('/')[0], cidr, internal }) as NetworkInterfaceInfo);
@@ -52,4 +53,52 @@ test('what was seen last stays while nobody can be asked', () => {
   fails = true;
   expect(ignored.look()).toBe(false);
   expect(ignored.links.map(formatAddress)).toEqual(['2001:db8::/64']);
+});
+
+describe('ignored by hand', () => {
+  const network = parseCidr('192.0.2.0/24', 'clear') as Address;
+
+  test('in every jail until its time is over, also when the clock is set meanwhile', () => {
+    let seconds = 1_000;
+    const jails = [
+      { ignoreip: ['198.51.100.7'], ignoreself: false },
+      { ignoreip: [], ignoreself: false },
+    ];
+    const ignored = new Ignored(
+      jails,
+      () => ({}),
+      () => seconds * 1_000,
+    );
+    const shown = () => ignored.lists.map((list) => list.map(formatAddress));
+    ignored.ignore(network, 1_010);
+    expect(shown()).toEqual([['198.51.100.7'], []]);
+    expect(ignored.look()).toBe(true);
+    expect(shown()).toEqual([['198.51.100.7', '192.0.2.0/24'], ['192.0.2.0/24']]);
+    expect(ignored.byHand).toEqual([{ network, until: 1_010 }]);
+    expect(ignored.look()).toBe(false);
+    ignored.shift(5);
+    seconds = 1_014;
+    expect(ignored.look()).toBe(false);
+    expect(ignored.byHand).toHaveLength(1);
+    // At its end it is over, and does not come back with a clock that is set back.
+    seconds = 1_015;
+    expect(ignored.byHand).toEqual([]);
+    expect(ignored.look()).toBe(true);
+    expect(shown()).toEqual([['198.51.100.7'], []]);
+    seconds = 1_000;
+    expect(ignored.byHand).toEqual([]);
+  });
+
+  test('a second word for the same network counts, and an end that is over takes it back', () => {
+    const ignored = new Ignored(
+      [{ ignoreip: [], ignoreself: false }],
+      () => ({}),
+      () => 1_000_000,
+    );
+    ignored.ignore(network, 1_010);
+    ignored.ignore(network, 1_020);
+    expect(ignored.byHand.map(({ until }) => until)).toEqual([1_020]);
+    ignored.ignore(network, 0);
+    expect(ignored.byHand).toEqual([]);
+  });
 });
