@@ -19,6 +19,8 @@ export interface Score {
   name: string;
   text: string;
   percent?: number;
+  /** What of it was run, where not all. */
+  only?: string;
 }
 
 interface Covered {
@@ -137,8 +139,10 @@ export function mutationRooms(recordOf: (name: string) => LongRecord | undefined
   const run = found.flatMap(({ room, record }): Score[] => {
     if (record === undefined) return [];
     const text = String(record.figures.score);
-    const part = record.figures.files === `src/${room}/**/*.ts` ? '' : ` of ${record.figures.files}`;
-    return [{ name: `mutation of src/${room}`, text: `${text}${part}, ${day(record)}`, percent: percentIn(text) }];
+    const files = String(record.figures.files);
+    const isWhole = files === `src/${room}/**/*.ts`;
+    const score = { name: `mutation of src/${room}`, text: `${text}, ${day(record)}`, percent: percentIn(text) };
+    return isWhole ? [score] : [{ ...score, text: `${score.text}, only ${files}`, only: files }];
   });
   return { run, missing: found.filter(({ record }) => record === undefined).map(({ room }) => room) };
 }
@@ -172,7 +176,7 @@ export function scoresTable(): string {
   const sabotage = existsSync(sabotagePath)
     ? (JSON.parse(readFileSync(sabotagePath, 'utf8')) as SabotageRecord & { date: string; named: number })
     : undefined;
-  const mutated = run.map(({ name }) => name.replace('mutation of ', '')).join(', ');
+  const mutated = run.map(({ name, only }) => only ?? name.replace('mutation of ', '')).join(', ');
   const rows = [
     coverage === undefined
       ? ['Coverage by the tests', 'not recorded', '']

@@ -115,6 +115,7 @@ async function runReplay(): Promise<boolean> {
   );
   note({
     ...result,
+    seed: String(seed),
     engineSeconds: Math.round(result.engineSeconds * 10) / 10,
     slowestBlockMs: Math.round(result.slowestBlockMs),
   });
