@@ -149,7 +149,8 @@ claim(
     const said = await Promise.all([changed, plain].map((next) => refuse(run, next)));
     assert.equal(said[0], 'taken');
     assert.match(said[1]!, /another reload is under way/, 'the second of two reloads at once');
-    await refuse(run, `[log]\nlevel = "debug"\n${plain}`);
+    const named = await run.reload(`[log]\nlevel = "debug"\n${plain}`);
+    assert.deepEqual(named, { added: ['a'], changed: [], removed: ['b'] }, 'jails that a reload names');
     assert.equal(run.level, 'debug', 'the log level behind a reload');
     return `${runs} reloads, ${decisions} bans decided after them as after a start; ${needRestart.length} refused`;
   },
