@@ -135,22 +135,7 @@ claim(
     }
     return `${users.length} user names: views of the read buffer, at the offsets where they stand in the line`;
   },
-  [
-    twin(
-      'an engine that copies what it captures',
-      {
-        async make() {
-          const real = await examiner();
-          const examine = (line: string): Verdict => {
-            const verdict = real.examine(line);
-            return { ...verdict, user: verdict.user?.slice() };
-          };
-          return { ...real, examine };
-        },
-      },
-      /the user is a view of engine memory/,
-    ),
-  ],
+  [sabotaged('the user is a copy of its bytes', /the user is a view of engine memory/)],
 );
 
 /** Feeds a line: how many bans it brought, and how many lines were dropped for their address. */

@@ -305,4 +305,10 @@ export const engine: readonly Breakage[] = [
     put: 'const jail = 0 * int(layout.DECISION_JAIL);',
     claims: ['R-01b'],
   },
+  {
+    name: 'the user is a copy of its bytes',
+    find: 'verdict.user = this.bytes.subarray(',
+    put: 'verdict.user = this.bytes.slice(',
+    claims: ['PE-17'],
+  },
 ];
