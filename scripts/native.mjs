@@ -32,14 +32,17 @@ function isStale(output, inputs) {
  * Builds the addon if needed.
  * @param {string} output
  * @param {string[]} how
+ * @param {{ compiler: string[], env: NodeJS.ProcessEnv, node: string }} [machine] another one: words
+ *   of its compiler, their environment, and the folder of its Node
  * @returns {{ built: boolean, output: string }}
  * @throws {Error} whose message says what is missing and what to do
  */
-export function buildNative(output = join(root, 'build', 'fail2zig.node'), how = shipped) {
+export function buildNative(output = join(root, 'build', 'fail2zig.node'), how = shipped, machine = undefined) {
   const folder = join(root, 'native');
   const files = readdirSync(folder).map((name) => join(folder, name));
   const sources = files.filter((name) => name.endsWith('.cc')).sort();
-  const nodeHeaders = join(root, 'node_modules', `node-linux-${process.arch}`, 'include', 'node');
+  const node = machine?.node ?? join(root, 'node_modules', `node-linux-${process.arch}`);
+  const nodeHeaders = join(node, 'include', 'node');
   const addonHeaders = join(root, 'node_modules', 'node-addon-api');
   for (const [headers, file] of [
     [nodeHeaders, 'node_api.h'],
@@ -52,10 +55,11 @@ export function buildNative(output = join(root, 'build', 'fail2zig.node'), how =
 
   mkdirSync(dirname(output), { recursive: true });
   const temporary = `${output}.${process.pid}`;
-  const compiler = process.env.CXX || 'g++';
+  const [compiler = '', ...words] = machine?.compiler ?? [process.env.CXX || 'g++'];
   const result = spawnSync(
     compiler,
     [
+      ...words,
       '-std=c++17',
       ...how,
       '-fPIC',
@@ -75,7 +79,7 @@ export function buildNative(output = join(root, 'build', 'fail2zig.node'), how =
       '-o',
       temporary,
     ],
-    { cwd: root, encoding: 'utf8' },
+    { cwd: root, encoding: 'utf8', env: machine?.env ?? process.env },
   );
   if (result.error?.code === 'ENOENT') {
     throw new Error(

@@ -14,13 +14,12 @@ import {
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { version } from '../../src/version.ts';
+import { thisMachine } from './target.ts';
 import { compressed, setTimes, writeTree } from './tree.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-/** Debian's names of what Node calls an architecture. */
-const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
-export const architecture = architectures[process.arch] ?? process.arch;
+export const { architecture } = thisMachine;
 
 const maintainer = 'fail2zig <maintainers@fail2zig.com>';
 const description = `Description: host intrusion prevention: bans who fails to authenticate

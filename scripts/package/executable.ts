@@ -20,11 +20,12 @@ import {
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
+import { type Target, thisMachine } from './target.ts';
 
 const root = join(import.meta.dirname, '../..');
 const main = 'dist/single.cjs';
-const parts = ['engine.wasm', 'engine-scalar.wasm', 'fail2zig.node', 'matchers.json'];
+const parts = ['engine.wasm', 'engine-scalar.wasm', 'matchers.json'];
 
 /** What Node looks for to know that it is a single executable. */
 const fuse = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
@@ -52,19 +53,20 @@ function isNewer(output: string, inputs: string[]): boolean {
  * Builds the executable at `output` out of dist/ and build/, where it is older than these; for
  * tests `without` some bundles.
  */
-export function buildExecutable(output: string, without: readonly string[] = []): void {
+export function buildExecutable(output: string, without: readonly string[] = [], target: Target = thisMachine): void {
   const bundles = readdirSync(join(root, 'dist')).filter(
     (name) => name.endsWith('.cjs') && !['single.cjs', ...without].includes(name),
   );
   const inside = [...bundles.sort().map((name) => join('dist', name)), ...parts.map((name) => join('build', name))];
-  if (isNewer(output, [import.meta.filename, ...[main, ...inside].map((path) => join(root, path))])) return;
+  const inputs = [import.meta.filename, target.addon, ...[main, ...inside].map((path) => join(root, path))];
+  if (isNewer(output, inputs)) return;
   const scratch = mkdtempSync(join(tmpdir(), 'executable-'));
   try {
     const node = join(scratch, 'node');
     const blob = join(scratch, 'blob');
-    copyFileSync(join(root, 'node_modules', `node-linux-${process.arch}`, 'bin', 'node'), node);
+    copyFileSync(join(target.node, 'bin/node'), node);
     chmodSync(node, 0o755);
-    execFileSync('strip', ['--remove-section=.comment', node]);
+    execFileSync(target.strip, ['--remove-section=.comment', node], { env: target.env });
     writeFileSync(
       join(scratch, 'sea.json'),
       JSON.stringify({
@@ -74,10 +76,15 @@ export function buildExecutable(output: string, without: readonly string[] = [])
         disableExperimentalSEAWarning: true,
         // Nothing from the caller's environment; the launch stage hands the core its flags.
         execArgvExtension: 'cli',
-        assets: Object.fromEntries(inside.map((path) => [basename(path), path])),
+        assets: {
+          ...Object.fromEntries(inside.map((path) => [basename(path), path])),
+          'fail2zig.node': relative(root, target.addon),
+        },
       }),
     );
-    execFileSync(node, ['--experimental-sea-config', join(scratch, 'sea.json')], {
+    // It is the same for every machine; this one's Node makes it, which is of the same version.
+    const ours = join(thisMachine.node, 'bin/node');
+    execFileSync(ours, ['--experimental-sea-config', join(scratch, 'sea.json')], {
       cwd: root,
       stdio: ['ignore', 'ignore', 'ignore'],
     });
