@@ -32,8 +32,8 @@ function isStale(output, inputs) {
  * Builds the addon if needed.
  * @param {string} output
  * @param {string[]} how
- * @param {{ compiler: string[], env: NodeJS.ProcessEnv, node: string }} [machine] another one: words
- *   of its compiler, their environment, and the folder of its Node
+ * @param {{ compiler: string[], env: NodeJS.ProcessEnv, node: string }} [machine] another one:
+ *   words of its compiler, their environment, and the folder of its Node
  * @returns {{ built: boolean, output: string }}
  * @throws {Error} whose message says what is missing and what to do
  */
