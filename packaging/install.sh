@@ -70,6 +70,8 @@ fi
 deb=no
 if command -v dpkg >/dev/null; then deb=yes; fi
 prefix=/usr/local
+# Where the archive has them, and where they go below the prefix.
+pages='man bash-completion/completions zsh/vendor-completions:zsh/site-functions fish/vendor_completions.d'
 
 # --- Taking it back -----------------------------------------------------------------------------
 
@@ -88,6 +90,10 @@ if [ "$uninstall" = yes ]; then
     rm -rf "$prefix/bin/fail2zig" "$prefix/bin/fail2zig-client" "$prefix/bin/fail2zig-fleet" \
       /etc/systemd/system/fail2zig.service /etc/systemd/system/fail2zig-fleet.service \
       /etc/fail2zig.toml /etc/fail2zig.d /var/lib/fail2zig /var/lib/fail2zig-fleet /var/lib/private/fail2zig-fleet /run/fail2zig
+    for place in $pages; do
+      rm -f "$prefix/share/${place##*:}"/fail2zig* "$prefix/share/${place##*:}"/_fail2zig* \
+        "$prefix/share/${place##*:}"/man[1-8]/fail2zig*
+    done
     if getent group fail2zig >/dev/null; then groupdel fail2zig || true; fi
   fi
   echo 'fail2zig is gone.'
@@ -155,6 +161,10 @@ else
   install -m 0755 "$scratch/tree/usr/bin/fail2zig" "$prefix/bin/fail2zig"
   ln -sf fail2zig "$prefix/bin/fail2zig-client"
   ln -sf fail2zig "$prefix/bin/fail2zig-fleet"
+  for place in $pages; do
+    mkdir -p "$prefix/share/${place##*:}"
+    cp -R "$scratch/tree/usr/share/${place%%:*}/." "$prefix/share/${place##*:}"
+  done
   if [ ! -e /etc/fail2zig.toml ]; then install -m 0644 -o root -g root "$scratch/tree/etc/fail2zig.toml" /etc/fail2zig.toml; fi
   mkdir -p -m 0755 /etc/fail2zig.d
   for unit in fail2zig fail2zig-fleet; do

@@ -122,11 +122,15 @@ const bundledApart: Plugin = {
     ),
 };
 
+/** Those of this source; the executable takes all that stand there. */
+const bundles = new Set<string>();
+
 /**
  * Bundles entries, by the name of what comes out, in one go: what they share is read once. Bytes
  * are the same as one by one.
  */
 async function bundle(entries: Readonly<Record<string, string>>, external: string[] = []): Promise<void> {
+  for (const name of Object.keys(entries)) bundles.add(`${name}.cjs`);
   const stale = Object.entries(entries).filter(([name]) =>
     isStale(`dist/${name}.cjs`, ['src', 'package-lock.json', 'scripts/build.ts']),
   );
@@ -179,3 +183,6 @@ await bundle(
   plainEngine,
 );
 await bundle({ client: 'src/client/main.ts', single: 'src/single/main.ts' });
+for (const name of readdirSync(join(root, 'dist')).filter((file) => file.endsWith('.cjs') && !bundles.has(file))) {
+  rmSync(join(root, 'dist', name));
+}

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { commands } from '../../src/commands/table.ts';
 import { version } from '../../src/version.ts';
 
 const project = join(import.meta.dirname, '../..');
@@ -20,6 +21,9 @@ test('a packed tarball installs and runs, and its addon can be built again', () 
   const program = (name: string) => join(scratch, 'bin', name);
   expect(run(program('fail2zig'), 'version')).toContain(`fail2zig ${version} (Node 24.`);
   expect(run(program('fail2zig-client'), '--version')).toBe(`fail2zig-client ${version}\n`);
+  for (const name of Object.keys(commands)) run(program('fail2zig'), name, '--help');
+  for (const name of ['doctor', 'report', 'top', 'reload']) run(program('fail2zig-client'), name, '--help');
+  run(program('fail2zig-fleet'), '--help');
   const home = join(scratch, 'lib/node_modules/fail2zig');
   rmSync(join(home, 'build/fail2zig.node'));
   expect(run('node', join(home, 'scripts/native.mjs'))).toMatch(/^built: /);

@@ -127,10 +127,22 @@ PATH=/usr/local/bin:/root/bin sh install.sh --from . --yes
 stat -c 'config %a %U %G' /etc/fail2zig.toml
 stat -c 'program %a %U %G' /usr/local/bin/fail2zig
 /usr/local/bin/fail2zig-client --version
+find /usr/local/share -type f -name '*fail2zig*' | sed 's/^/page /'
 PATH=/usr/local/bin:/root/bin sh install.sh --uninstall --yes
-[ ! -e /etc/fail2zig.toml ] && [ ! -e /usr/local/bin/fail2zig ] && echo gone`);
+[ ! -e /etc/fail2zig.toml ] && [ ! -e /usr/local/bin/fail2zig ] && echo gone
+[ -z "$(find /usr/local -name '*fail2zig*')" ] && echo 'no page left'`);
   expect({ status, output }).toMatchObject({ status: 0 });
-  for (const said of ['config 644 root root', 'program 755 root root', `\nfail2zig-client ${version}`, '\ngone\n']) {
+  for (const said of [
+    'config 644 root root',
+    'program 755 root root',
+    `\nfail2zig-client ${version}`,
+    'page /usr/local/share/man/man8/fail2zig.8.gz',
+    'page /usr/local/share/bash-completion/completions/fail2zig-client',
+    'page /usr/local/share/zsh/site-functions/_fail2zig-client',
+    'page /usr/local/share/fish/vendor_completions.d/fail2zig-client.fish',
+    '\ngone\n',
+    'no page left',
+  ]) {
     expect(output).toContain(said);
   }
 }, 300_000);
