@@ -184,7 +184,8 @@ ${tables.join('')}.Sh FILES
 .It Pa /etc/fail2zig.toml
 Belongs to root; nobody else may write it.
 .It Pa /etc/fail2zig.d/*.toml
-Continue it. The same holds for them and their directory.
+Continue it.
+The same holds for them and their directory.
 .El
 .Sh EXAMPLES
 .Bd -literal -offset 2n

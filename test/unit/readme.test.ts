@@ -111,7 +111,7 @@ test('exit codes are those of client and daemon', () => {
   const [, sentence = ''] = /ends with ([^.]*)\./.exec(guide.replaceAll('\n', ' ')) ?? [];
   const said = [...sentence.matchAll(/(\d) ([a-z]+)/g)].map(([, code]) => Number(code));
   expect(said).toEqual(Object.values(exitCodes));
-  const daemon = readFileSync('src/daemon.ts', 'utf8');
+  const daemon = ['src/daemon.ts', 'src/uncaught.ts'].map((path) => readFileSync(path, 'utf8')).join('');
   const codes = [...daemon.matchAll(/const exit\w+ = (\d+);/g)].map(([, code]) => code);
   expect(codes.length).toBe(3);
   expect(codes.filter((code) => !new RegExp(`\\b${code}[,:]`).test(guide))).toEqual([]);
