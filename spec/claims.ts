@@ -75,7 +75,7 @@ const claimRows: readonly Row[] = [
   [
     'MM-03',
     'memory',
-    'Each pair of jail and source occupies one slot of the table, never more. A source is an IPv4 address, an IPv6 prefix of the jail’s length, a 6to4 /48, or a single address on a link of this host and where others share the prefix (link-local, NAT64, Teredo).',
+    'Each pair of jail and source occupies one slot of the table, never more. A source is an IPv4 address or prefix and an IPv6 prefix, of the jail’s length, a 6to4 /48, or a single address on a link of this host and where others share the prefix (link-local, NAT64, Teredo).',
   ],
   [
     'MM-04',
@@ -441,6 +441,11 @@ const claimRows: readonly Row[] = [
     '`fail2zig check --suggest` prints a configuration for the host that it looks at, which `check` takes, and changes nothing.',
   ],
   ['X-repair', 'failures', 'What others flush or edit of our tables is noticed and made again, with the bans in it.'],
+  [
+    'X-prefix',
+    'elevation',
+    'With `ipv4_prefix` IPv4 sources are counted and banned by that prefix; what is ignored in it never counts, and hosts of our own links stay single.',
+  ],
   [
     'X-pieces',
     'product',

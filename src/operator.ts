@@ -482,12 +482,13 @@ export class DaemonOperator implements Operator {
   /** Bits of the source that `jail` bans for an address; a ban that runs is as wide as it is. */
   #widthOf(jail: number, address: Address): number {
     const { engine } = this.#running;
-    if (address.prefix === 128 && engine.isBanned(jail, address)) return 128;
-    return engine.sourceWidth(jail, address) || 128;
+    const single = address.family === 4 ? 32 : 128;
+    if (address.prefix === single && engine.isBanned(jail, address)) return single;
+    return engine.sourceWidth(jail, address) || single;
   }
 
   /**
-   * The address as `jail` bans it: an IPv6 address becomes a prefix where that is one customer's.
+   * The address as `jail` bans it: it becomes a prefix where that is one source.
    */
   #masked(jail: number, text: string): Address {
     const address = parsed(text);

@@ -84,6 +84,8 @@ export interface JailConfig {
   escalation: Escalation | null;
   /** Bits of an IPv6 source that are tracked and banned together, 32–128. */
   ipv6Prefix: number;
+  /** The same of an IPv4 source, 24–32; absent: 32. */
+  ipv4Prefix?: number;
   /** CIDR texts, checked. */
   ignoreip: string[];
   ignoreself: boolean;
@@ -224,7 +226,8 @@ export interface Ban {
 }
 
 /** What a backend is asked to install: sets and hooks of one jail. */
-export interface JailScaffold extends Pick<JailConfig, 'name' | 'ipv6Prefix' | 'ports' | 'protocols' | 'hooks'> {
+export interface JailScaffold
+  extends Pick<JailConfig, 'name' | 'ipv4Prefix' | 'ipv6Prefix' | 'ports' | 'protocols' | 'hooks'> {
   /** Absent: drop. */
   action?: BanAction;
   /** Networks whose packets pass though a ban covers them. */

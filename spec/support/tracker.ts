@@ -37,6 +37,7 @@ export interface TrackerOptions {
   maxretry?: number[];
   findtime?: number;
   slots?: number;
+  ipv4Prefix?: number;
   ipv6Prefix?: number;
   evictionPolicy?: EvictionPolicy;
   ignore?: Address[];
@@ -56,6 +57,7 @@ export async function engineOf(options: TrackerOptions = {}): Promise<Examiner> 
     filter = 'sshd',
     maxretry = [5],
     findtime = 600,
+    ipv4Prefix = 32,
     ipv6Prefix = 64,
     ignore = [],
     ignores,
@@ -68,6 +70,7 @@ export async function engineOf(options: TrackerOptions = {}): Promise<Examiner> 
     maxretry: threshold,
     findtime,
     bantime: 3_600,
+    ipv4Prefix,
     ipv6Prefix,
     ignore: ignores?.[index] ?? ignore,
   }));

@@ -64,10 +64,14 @@ export const noRoutes: Pick<SourceRoutes, 'logsOf' | 'statusOf'> = { logsOf: () 
  * The middle of the daemon with the real operator and metrics over it; `spoil` is what a twin does
  * to it.
  */
-export function watched(spoil: (made: Watched) => Watched = (made) => made, slots?: number): Supply<Watched> {
+export function watched(
+  spoil: (made: Watched) => Watched = (made) => made,
+  slots?: number,
+  settings = '',
+): Supply<Watched> {
   return {
     async make() {
-      const text = `${strictConfig}[jails.slow]\nfilter = "sshd"\nlogpath = "/var/log/auth.log"\nmaxretry = 3\n`;
+      const text = `${strictConfig}[jails.slow]\nfilter = "sshd"\nlogpath = "/var/log/auth.log"\nmaxretry = 3\n${settings}`;
       const made = await pipeline({ text, slots });
       const running = {
         ...made,

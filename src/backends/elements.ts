@@ -1,11 +1,11 @@
 /**
  * What the backends with kernel sets share: a ban as an element of a set, changes grouped by set,
  * and what the kernel holds compared with what is wanted. A set holds one family. Its keys are
- * masked to one prefix length, but for single IPv6 addresses, which have bits behind it, and 6to4
+ * masked to one prefix length, but for single addresses, which have bits behind it, and 6to4
  * prefixes; packets are looked up by each of these. No kernel here.
  */
 import { timeoutToleranceMs } from '../limits.ts';
-import { maskByte, sixToFour, widthOfPrefix } from '../text/address.ts';
+import { hasBitsBelow, maskByte, sixToFour, widthOfPrefix } from '../text/address.ts';
 import type { Address, Change } from '../types.ts';
 
 /** ICMPv6 types of neighbour discovery (RFC 4861), which no ban may stop. */
@@ -90,19 +90,18 @@ function keyOf({ family, bytes }: Address, prefix: number): Uint8Array {
 
 /** The set's key of an address: its own bytes, masked to its prefix. */
 export function toKey(set: SetShape, address: Address): Uint8Array {
-  return keyOf(
-    address,
-    address.family === 6 && widths(set.prefix).includes(address.prefix) ? address.prefix : set.prefix,
-  );
+  return keyOf(address, widths(set).includes(address.prefix) ? address.prefix : set.prefix);
 }
 
-/** How many bits of a source are looked up where a jail's IPv6 prefix is `prefix`. */
-export const widths = (prefix: number): number[] => [...new Set([prefix, 128, Math.min(prefix, sixToFour.bits)])];
+/** How many bits of a source are looked up. */
+export function widths({ family, prefix }: Pick<SetShape, 'family' | 'prefix'>): number[] {
+  return [...new Set(family === 4 ? [prefix, 32] : [prefix, 128, Math.min(prefix, sixToFour.bits)])];
+}
 
-/** How many bits of an IPv6 source an element stands for, by its key. */
+/** How many bits of a source an element stands for, by its key. */
 export function widthOfKey(key: Uint8Array, prefix: number): number {
-  const width = widthOfPrefix(key, prefix);
-  return prefixMask(width, 16).every((bits, at) => (key[at]! & ~bits & 0xff) === 0) ? width : 128;
+  const width = key.length === 4 ? prefix : widthOfPrefix(key, prefix);
+  return hasBitsBelow(key, width) ? key.length * 8 : width;
 }
 
 /** The address of a key. */
@@ -110,7 +109,7 @@ export function toAddress(set: SetShape, key: Uint8Array): Address {
   const bytes = new Uint8Array(16);
   if (set.family === 4) bytes.fill(0xff, 10, 12);
   bytes.set(key, 16 - key.length);
-  return { family: set.family, bytes, prefix: set.family === 4 ? set.prefix : widthOfKey(key, set.prefix) };
+  return { family: set.family, bytes, prefix: widthOfKey(key, set.prefix) };
 }
 
 /** The longer of two timeouts. */
@@ -134,8 +133,7 @@ export function setFor<Set extends SetShape>(
   if (sets === undefined) throw new UnsupportedChange(`jail ${jail} is not installed`);
   const set = sets[address.family];
   // A single address whose key would be that of its prefix must not ban that.
-  if (address.family === 4 ? address.prefix === 32 : widthOfKey(toKey(set, address), set.prefix) === address.prefix)
-    return set;
+  if (widthOfKey(toKey(set, address), set.prefix) === address.prefix) return set;
   throw new UnsupportedChange(`jail ${jail} bans /${set.prefix} of IPv${address.family}, not /${address.prefix}`);
 }
 

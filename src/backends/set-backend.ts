@@ -110,10 +110,13 @@ export abstract class SetBackend<Set extends elements.SetShape, Layout extends J
     return holdings;
   }
 
-  /** The elements of the kernel's set of that name, masked to the prefix of `set`. */
+  /**
+   * The elements of the kernel's set of that name, those of IPv6 masked to the prefix of `set`: an
+   * IPv4 ban grows to no prefix.
+   */
   protected async readElements(set: Set): Promise<elements.Element[]> {
     const byKey: elements.Holdings = new Map();
-    const mask = elements.prefixMask(set.prefix, elements.keyBytes[set.family]);
+    const mask = elements.prefixMask(set.family === 4 ? 32 : set.prefix, elements.keyBytes[set.family]);
     for (const [text, remaining] of await this.readHoldings(set)) {
       const key = elements.keyText(elements.keyOfText(text).map((byte, index) => byte & mask[index]!));
       const known = byKey.get(key);

@@ -3,10 +3,11 @@ import { formatAddress, isWithin, maskAddress, parseCidr } from '../text/address
 import type { Address } from '../types.ts';
 
 /**
- * An IPv6 ban is as wide as its jail says, /64 by itself; the client does not know it. So wide a
- * network belongs to one customer at most (RFC 6177), and asking once too often does no harm.
+ * A ban is as wide as its jail says, a /64 of IPv6 by itself; the client does not know it. So wide a
+ * network belongs to one customer at most (IPv6: RFC 6177), or is the widest that a jail may ban
+ * (IPv4), and asking once too often does no harm.
  */
-const customerBits = 48;
+const widest = { 4: 24, 6: 48 } as const;
 
 /**
  * Why the bans of these addresses or prefixes wait for --force; undefined where they need not.
@@ -15,7 +16,7 @@ const customerBits = 48;
 export function ownBan(addresses: readonly string[], session: Address): string | undefined {
   const own = addresses.find((text) => {
     const target = parseCidr(text, 'clear') as Address;
-    const prefix = target.family === 6 ? Math.min(target.prefix, customerBits) : target.prefix;
+    const prefix = Math.min(target.prefix, widest[target.family]);
     return isWithin(session, maskAddress({ ...target, prefix }));
   });
   if (own === undefined) return undefined;

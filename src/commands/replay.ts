@@ -42,7 +42,8 @@ export const usage = `fail2zig replay: run finished logs through the whole pipel
   --config FILE         jails as configured (${defaultConfigPath}); a file goes to the jails whose logpath names it, or
                         to all of them where none does
   --filter NAME[:MODE]  instead: one jail with this filter, built in or of --config FILE, and the default settings
-  --maxretry N, --findtime TIME, --bantime TIME, --ipv6-prefix BITS
+  --maxretry N, --findtime TIME, --bantime TIME, --ipv4-prefix BITS,
+  --ipv6-prefix BITS
                         settings of that jail
   --now EPOCH           the clock for lines without a year, in seconds (default: now)
   --json                one JSON object on one line
@@ -79,6 +80,7 @@ export async function run(argv: string[]): Promise<number> {
       maxretry: { type: 'string' },
       findtime: { type: 'string' },
       bantime: { type: 'string' },
+      'ipv4-prefix': { type: 'string' },
       'ipv6-prefix': { type: 'string' },
       now: { type: 'string' },
       json: { type: 'boolean' },
@@ -118,6 +120,8 @@ function single(filter: string, values: Record<string, string | boolean | undefi
   if (!Number.isInteger(maxretry) || maxretry < 1 || maxretry > maxretryMax) {
     return `--maxretry takes a whole number from 1 to ${maxretryMax}`;
   }
+  const ipv4Prefix = Number(values['ipv4-prefix'] ?? 32);
+  if (!Number.isInteger(ipv4Prefix) || ipv4Prefix < 24 || ipv4Prefix > 32) return '--ipv4-prefix takes 24 to 32';
   const ipv6Prefix = Number(values['ipv6-prefix'] ?? 64);
   if (!Number.isInteger(ipv6Prefix) || ipv6Prefix < 32 || ipv6Prefix > 128) return '--ipv6-prefix takes 32 to 128';
   const findtime = parseDuration(values.findtime ?? '10m', false);
@@ -133,6 +137,7 @@ function single(filter: string, values: Record<string, string | boolean | undefi
     findtime: findtime.value,
     bantime: bantime.value,
     escalation: null,
+    ipv4Prefix,
     ipv6Prefix,
     ignoreip: [],
     ignoreself: false,

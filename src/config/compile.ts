@@ -88,6 +88,7 @@ class Reader {
     const fleet = resolveFleet(checked.data.fleet, this.warnings, (kind, key, reason, hint) =>
       this.add(kind, ['fleet', key], this.valueOffset(['fleet', key]), reason, hint),
     );
+    this.checkPrefixes(config, fleet);
     if (document.isRefused) throw document.error();
     return { config, warnings: this.warnings, filters: this.filters, ...(fleet && { fleet }) };
   }
@@ -305,6 +306,7 @@ class Reader {
       this.add('missing', [...path, 'logpath'], this.keyOffset(path), 'is missing', hint);
     }
     if (!enabled) return undefined;
+    const ipv4Prefix = table.ipv4_prefix ?? defaults.ipv4_prefix ?? 32;
     const bantime = table.bantime ?? defaults.bantime ?? defaultSettings.bantime;
     const escalates = table.bantime_increment ?? defaults.bantime_increment ?? false;
     const longest = table.bantime_maxtime ?? defaults.bantime_maxtime;
@@ -323,6 +325,7 @@ class Reader {
       findtime: table.findtime ?? defaults.findtime ?? defaultSettings.findtime,
       bantime,
       escalation: resolveEscalation(bantime, { ...defaults, ...withoutAbsent(table) }),
+      ...(ipv4Prefix !== 32 && { ipv4Prefix }),
       ipv6Prefix: table.ipv6_prefix ?? defaults.ipv6_prefix ?? defaultSettings.ipv6Prefix,
       ignoreip: table.ignoreip ?? defaults.ignoreip ?? [],
       network: table.network ?? defaults.network ?? defaultSettings.network,
@@ -356,6 +359,23 @@ class Reader {
       ...(format === 'json' && { message }),
       ...(timezone !== undefined && timezone.length > 0 && { timezone }),
     };
+  }
+
+  /** Whether each IPv4 prefix can be banned as one. */
+  private checkPrefixes({ firewall, jails }: CoreConfig, fleet: FleetConfig | undefined): void {
+    for (const { name, ipv4Prefix } of jails) {
+      if (ipv4Prefix === undefined) continue;
+      const own = ['jails', name, 'ipv4_prefix'];
+      const path = this.document.places.has(pathKey(own)) ? own : ['defaults', 'ipv4_prefix'];
+      const complain = (reason: string, hint: string): void =>
+        this.add('value', path, this.valueOffset(path), reason, hint);
+      if (firewall.backend === 'xdp')
+        complain(`xdp bans IPv4 sources one by one (jail ${name})`, 'leave it out, or choose another backend');
+      if (name === fleet?.jail) {
+        const reason = `jail ${name} bans what other hosts found, one address at a time`;
+        complain(reason, `write ipv4_prefix = 32 in [jails.${name}]`);
+      }
+    }
   }
 
   /** The engine knows so many zones and fields by number. */

@@ -66,6 +66,12 @@ const shared: readonly KeyRow[] = [
     'false',
     'Bans of every jail make the next one longer, not those of this one only.',
   ),
+  row(
+    'ipv4_prefix',
+    '24 to 32',
+    '32',
+    'IPv4 sources are counted and banned together by a prefix of this many bits; not with xdp. Hosts of our own links are single.',
+  ),
   row('ipv6_prefix', '32 to 128', '64', 'IPv6 sources are counted and banned together by a prefix of this many bits.'),
   row(
     'ignoreip',

@@ -169,6 +169,7 @@ const shared = {
   bantime_rndtime: setting((value) => parseDuration(value, false)),
   bantime_memory: setting((value) => parseDuration(value, false)),
   bantime_overalljails: setting(parseBoolean),
+  ipv4_prefix: setting((value) => parseInteger(value, 24, 32)),
   ipv6_prefix: setting((value) => parseInteger(value, 32, 128)),
   ignoreip: setting(parseIgnored),
   ignoreself: setting(parseBoolean),

@@ -13,7 +13,7 @@ type Interfaces = typeof networkInterfaces;
 export class Ignored {
   /** By jail. */
   lists: readonly (readonly Address[])[] = [];
-  /** The IPv6 networks of our links, each once and at least as wide as a /64. */
+  /** The networks of our links, each once, those of IPv6 at least as wide as a /64. */
   links: readonly Address[] = [];
   /** The IPv4 networks of our links. */
   #networks: readonly Address[] = [];
@@ -71,7 +71,7 @@ export class Ignored {
     this.#own = own;
     this.renew();
     this.#networks = networksOf(networks).filter(({ family }) => family === 4);
-    this.links = linksOf(networksOf(networks));
+    this.links = [...linksOf(networksOf(networks)), ...this.#networks];
     return true;
   }
 

@@ -169,13 +169,15 @@ export function setLive(value: bool): void {
   live = value;
 }
 
-export function setJail(jail: i32, maxretry: i32, findtime: i32, bantime: i32, prefix: i32): void {
+/** `four` and `six`: how many bits of an address are one source, on the mapped scale. */
+export function setJail(jail: i32, maxretry: i32, findtime: i32, bantime: i32, six: i32, four: i32): void {
   const p = layout.jailsAt + jail * layout.JAIL_BYTES;
   setInt(p + layout.JAIL_MAXRETRY, maxretry);
   setInt(p + layout.JAIL_FINDTIME, findtime);
   escalate(jail, -1, 0, false);
   for (let i = 0; i < layout.BANTIMES_MAX; i++) setInt(p + layout.JAIL_BANTIMES + i * 4, bantime);
-  setInt(p + layout.JAIL_PREFIX, prefix);
+  setInt(p + layout.JAIL_PREFIX_SIX, six);
+  setInt(p + layout.JAIL_PREFIX_FOUR, four);
 }
 
 /** Seconds of a source's ban after `earlier` others (0 … BANTIMES_MAX - 1); -1 = permanent. */

@@ -83,7 +83,7 @@ export class Engine extends Records implements LineSink, EntrySink {
   #counting: Promise<BanCount[]> | undefined;
 
   constructor({ core, memory, shape }: Started, options: EngineOptions) {
-    super(memory, shape, []);
+    super(memory, shape);
     this.core = core;
     this.buffer = new Uint8Array(memory, this.at.input, limits.inputBytes);
     this.ints.set(options.seed ?? randomSeed(), layout.SEED >> 2);
@@ -102,8 +102,9 @@ export class Engine extends Records implements LineSink, EntrySink {
     this.#forms = jails.map((jail) => ({ format: this.#formatOf(jail, fields), zone: this.#zoneOf(jail) }));
     this.setClock(now ?? Math.floor(Date.now() / 1000));
     jails.forEach((jail, index) => {
-      this.prefixes[index] = jail.ipv6Prefix;
-      this.core.setJail(index, jail.maxretry, jail.findtime, jail.bantime, jail.ipv6Prefix);
+      const { maxretry, findtime, bantime, ipv6Prefix, ipv4Prefix = 32 } = jail;
+      this.prefixes[index] = { 4: ipv4Prefix, 6: ipv6Prefix };
+      this.core.setJail(index, maxretry, findtime, bantime, ipv6Prefix, ipv4Prefix + 96);
       if (jail.escalation) this.#escalate(index, jail.escalation);
     });
     this.setIgnored(
@@ -138,7 +139,8 @@ export class Engine extends Records implements LineSink, EntrySink {
     ];
     for (const [what, count, most] of rooms)
       if (count > most) yield `${count} ${what} are more than the ${most} there is room for`;
-    for (const [number, { name, filter, mode, maxretry, findtime, ipv6Prefix }] of jails.entries()) {
+    const byWhich = ', by which its bans are known';
+    for (const [number, { name, filter, mode, maxretry, findtime, ipv6Prefix, ipv4Prefix = 32 }] of jails.entries()) {
       if (!isTaken({ name })) continue;
       const known = [...filters.map((own) => ({ ...own, modes: [] })), ...filterNames].find(
         (row) => row.name === filter,
@@ -146,10 +148,8 @@ export class Engine extends Records implements LineSink, EntrySink {
       const isExact = maxretry <= limits.maxretryExactMax;
       const hindrances = [
         [known === undefined || !['', ...known.modes].includes(mode), `no filter ${filter} with mode "${mode}"`],
-        [
-          !fresh.has(number) && this.prefixes[number] !== ipv6Prefix,
-          'another ipv6_prefix, by which its bans are known',
-        ],
+        [!fresh.has(number) && this.prefixes[number]![6] !== ipv6Prefix, `another ipv6_prefix${byWhich}`],
+        [!fresh.has(number) && this.prefixes[number]![4] !== ipv4Prefix, `another ipv4_prefix${byWhich}`],
         [ipv6Prefix > 64 && key === 8, 'the first ipv6_prefix above 64'],
         [isExact && maxretry - 2 > steps, `a maxretry above ${steps + 2}`],
         [isExact && step === 2 && findtime > 65_535, 'the first findtime above 65535 s'],
@@ -378,7 +378,8 @@ export class Engine extends Records implements LineSink, EntrySink {
       add(jail, networks, room);
       room -= networks.length;
     }
-    const shared = [...sharedEverywhere, ...links];
+    const isWide = this.prefixes.some((prefix) => prefix[4] < 32);
+    const shared = [...sharedEverywhere, ...links.filter(({ family }) => family === 6 || isWide)];
     add(this.shape.jailsMax, shared, limits.sharedNetworksMax);
     return room >= 0 && shared.length <= limits.sharedNetworksMax;
   }
@@ -391,9 +392,10 @@ export class Engine extends Records implements LineSink, EntrySink {
 
   /** Whether hosts share the prefix: they are banned one by one, and the prefix never. */
   isShared(address: Address): boolean {
-    if (address.family === 4 || address.prefix === 128) return false;
+    const bits = bitsOf(address);
+    if (bits === 128) return false;
     this.#writeAddress(address);
-    return Boolean(this.core.isShared(address.prefix));
+    return Boolean(this.core.isShared(bits));
   }
 
   /** Whether single addresses of shared networks were ever counted. */
@@ -407,7 +409,7 @@ export class Engine extends Records implements LineSink, EntrySink {
    */
   sourceWidth(jail: number, address: Address): number {
     this.#writeAddress(address);
-    return this.core.sourceWidth(jail);
+    return Math.max(0, this.core.sourceWidth(jail) - (address.family === 4 ? 96 : 0));
   }
 
   /**
@@ -610,7 +612,7 @@ export class Engine extends Records implements LineSink, EntrySink {
   /** Makes the source what the engine's next call is about. */
   #select(jail: number, address: Address): void {
     this.#writeAddress(address);
-    this.core.select(jail, address.prefix);
+    this.core.select(jail, bitsOf(address));
   }
 
   #writeAddress(address: Address): void {

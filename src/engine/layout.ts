@@ -93,7 +93,9 @@ export const FILTER_BYTES: i32 = 64;
 export const JAIL_BYTES: i32 = 256;
 export const JAIL_MAXRETRY: i32 = 0;
 export const JAIL_FINDTIME: i32 = 4;
-export const JAIL_PREFIX: i32 = 12;
+/** Bits that are one source, on the mapped (IPv6) scale: of an IPv6 address, of an IPv4 one. */
+export const JAIL_PREFIX_SIX: i32 = 12;
+export const JAIL_PREFIX_FOUR: i32 = 24;
 export const JAIL_IGNORE_FIRST: i32 = 16;
 export const JAIL_IGNORE_COUNT: i32 = 20;
 /** Seconds for which a source's bans are remembered; -1 = not at all. */

@@ -3,7 +3,7 @@
  * counters.
  */
 import * as limits from '../limits.ts';
-import { maskAddress, widthOfPrefix } from '../text/address.ts';
+import { hasBitsBelow, maskAddress, widthOfPrefix } from '../text/address.ts';
 import type { Address, Decision } from '../types.ts';
 import * as counters from './counters.ts';
 import * as layout from './layout.ts';
@@ -51,6 +51,13 @@ export interface Denial {
 
 /** In place of the jail of a decision that was taken out of turn. */
 const takenDecision = -1;
+
+/** Bits of an IPv4 and of an IPv6 address that a jail takes for one source. */
+export interface Prefixes {
+  4: number;
+  6: number;
+}
+
 /** The end of a permanent ban, as an entry holds it. */
 export const secondsMax = 4_294_967_295;
 
@@ -75,10 +82,10 @@ export class Records {
     sources: number;
   };
   protected readonly shape: TableShape;
-  /** IPv6 prefix of each jail. */
-  protected readonly prefixes: number[];
+  /** Bits that are one source, of each jail. */
+  protected readonly prefixes: Prefixes[] = [];
 
-  constructor(memory: ArrayBuffer, shape: TableShape, prefixes: number[]) {
+  constructor(memory: ArrayBuffer, shape: TableShape) {
     this.bytes = new Uint8Array(memory);
     this.ints = new Int32Array(memory);
     this.floats = new Float64Array(memory);
@@ -92,7 +99,6 @@ export class Records {
       sources: layout.sourcesAt,
     };
     this.shape = shape;
-    this.prefixes = prefixes;
     this.slots = shape.sets * layout.TABLE_WAYS;
     this.entryBytes = shape.entry;
     this.slotBytes = shape.slot;
@@ -119,7 +125,7 @@ export class Records {
       const address = {
         family,
         bytes: this.bytes.slice(p + layout.DECISION_ADDRESS, p + layout.DECISION_ADDRESS + 16),
-        prefix: int(layout.DECISION_PREFIX),
+        prefix: int(layout.DECISION_PREFIX) - (family === 4 ? 96 : 0),
       } as const;
       take({
         jail,
@@ -215,8 +221,9 @@ export class Records {
 
   /** The source that `bytes` are the first address of; `width` 0 = as wide as the jail bans. */
   #source(jail: number, four: boolean, bytes: Uint8Array, width: number): Address {
-    if (four) return { family: 4, bytes, prefix: 32 };
-    return { family: 6, bytes, prefix: width || widthOfPrefix(bytes, this.prefixes[jail]!) };
+    const prefix = this.prefixes[jail]![four ? 4 : 6];
+    if (four) return { family: 4, bytes, prefix: hasBitsBelow(bytes, prefix + 96) ? 32 : prefix };
+    return { family: 6, bytes, prefix: width || widthOfPrefix(bytes, prefix) };
   }
 
   /**

@@ -5,21 +5,22 @@
  *
  * Saved are whole entries as they lie in memory (table.ts), bans first, then open windows; `note`
  * says how they lie: bytes of a key and of a step, the number of steps, then the IPv6 prefix of
- * each jail, then the findtime of each, four bytes, then the rows of upper halves, eight bytes each
- * (table.ts). Times are epoch seconds, so that the time
- * between two runs counts. An entry is left out where the new settings make nothing of it: its jail
- * is gone, its ban or window is over, its IPv6 prefix is another one now, or its sets are full of
+ * each jail, then the IPv4 prefix, then the findtime of each, four bytes, then the rows of upper
+ * halves, eight bytes each (table.ts). Times are epoch seconds, so that the time between two runs
+ * counts. An entry is left out where the new settings make nothing of it: its jail is gone, its ban
+ * or window is over, its prefix is another one now, or its sets are full of
  * others (the table never evicts for it). Sub-counts (counts.ts) go on as sub-counts only where
  * findtime is as it was.
  */
 import * as layout from './layout.ts';
-import { secondsMax } from './records.ts';
+import { type Prefixes, secondsMax } from './records.ts';
 
 /**
- * Number of this form of entries. Files of the forms before are read as well: the second knew no
- * rows, the first no sub-counts either, hence no findtimes.
+ * Number of this form of entries. Files of the forms before are read as well: the third knew no
+ * IPv4 prefixes, the second no rows, the first no sub-counts either, hence no findtimes.
  */
-export const savedTableLayout = 3;
+export const savedTableLayout = 4;
+const layoutWithoutFours = 3;
 const layoutWithoutRows = 2;
 const layoutWithoutCounts = 1;
 
@@ -37,8 +38,8 @@ export interface TableMemory {
   key: number;
   step: number;
   steps: number;
-  /** IPv6 prefix of each jail. */
-  prefixes: readonly number[];
+  /** Bits that are one source, of each jail. */
+  prefixes: readonly Prefixes[];
   /** As in engine.ts. */
   copyEntries(first: number, bans: boolean, now: number, to: number, room: number): number;
   copiedEntries(): number;
@@ -84,7 +85,7 @@ export function saveTable(memory: TableMemory, now: number): SavedTable {
     layout: savedTableLayout,
     entryBytes: entry,
     note: Buffer.concat([
-      Uint8Array.of(key, step, steps, ...prefixes),
+      Uint8Array.of(key, step, steps, ...prefixes.map((each) => each[6]), ...prefixes.map((each) => each[4])),
       ...prefixes.map((_, jail) => bytes.subarray(findtimeAt(memory, jail), findtimeAt(memory, jail) + 4)),
       bytes.subarray(layout.UPPERS + layout.UPPER_BYTES, layout.UPPERS + layout.UPPER_BYTES * (1 + rows)),
     ]),
@@ -122,10 +123,11 @@ export function restoreTable(
 ): RestoringTable | null {
   const [key = 0, step = 0, steps = 0, ...rest] = saved.note;
   const jails = jailOf.length;
-  const noted = jails * (saved.layout === layoutWithoutCounts ? 1 : 5);
+  const families = saved.layout === savedTableLayout ? 2 : 1;
+  const noted = jails * (families + (saved.layout === layoutWithoutCounts ? 0 : 4));
   const uppers = saved.note.subarray(3 + noted);
   const isKnown =
-    (saved.layout === savedTableLayout ||
+    ([savedTableLayout, layoutWithoutFours].includes(saved.layout) ||
       ([layoutWithoutRows, layoutWithoutCounts].includes(saved.layout) && uppers.length === 0)) &&
     (key === 8 || key === 16) &&
     (step === 2 || step === 4) &&
@@ -133,9 +135,9 @@ export function restoreTable(
     uppers.length % layout.UPPER_BYTES === 0 &&
     saved.entryBytes === layout.entrySize(key, step, steps);
   if (!isKnown) return null;
-  const last = Buffer.from(rest.slice(jails, noted));
+  const last = Buffer.from(rest.slice(families * jails, noted));
   const findtimes = last.length === 0 ? [] : jailOf.map((_, jail) => Math.max(1, last.readUInt32LE(4 * jail)));
-  const prefixes = rest.slice(0, jails);
+  const prefixes = jailOf.map((_, jail) => ({ 6: rest[jail]!, 4: families === 1 ? 32 : rest[jails + jail]! }));
   const form = { size: saved.entryBytes, key, step, steps, prefixes, jailOf, findtimes, uppers };
   return new RestoringTable(memory, form, now, clockStep);
 }
@@ -151,8 +153,8 @@ interface SavedForm {
   key: number;
   step: number;
   steps: number;
-  /** IPv6 prefix of each jail then, and the jail's number now. */
-  prefixes: readonly number[];
+  /** Of each jail then, and the jail's number now. */
+  prefixes: readonly Prefixes[];
   jailOf: readonly number[];
   /** Seconds, of each jail then. */
   findtimes: readonly number[];
@@ -192,10 +194,10 @@ export class RestoringTable {
     const upper = ((meta >>> layout.META_ROW_SHIFT) - 1) * layout.UPPER_BYTES;
     const jail = jailOf[then] ?? -1;
     const isSix = (meta & layout.META_SIX) !== 0;
-    if (jail < 0 || (meta & layout.META_STATE) === 0 || (isSix && prefixes[then] !== this.#memory.prefixes[jail])) {
-      return 'foreign';
-    }
-    if (upper >= uppers.length) return 'foreign';
+    if (jail < 0 || (meta & layout.META_STATE) === 0 || upper >= uppers.length) return 'foreign';
+    const family = isSix ? 6 : 4;
+    const prefix = prefixes[then]![family];
+    if (prefix !== this.#memory.prefixes[jail]![family]) return 'foreign';
     writeAddress(this.#memory, view, at, key, isSix);
     if (upper >= 0) writeSingle(this.#memory, uppers.subarray(upper, upper + layout.UPPER_BYTES));
     const isBan = (meta & layout.META_STATE) >= layout.DECIDED;
@@ -205,7 +207,7 @@ export class RestoringTable {
     const seen = this.#timeAt(view, at + key + 4);
     // A window is written below.
     const end = isBan ? this.#timeAt(view, at + key + 8) : 0;
-    const width = upper < 0 ? prefixes[then]! : 128;
+    const width = isSix && upper < 0 ? prefix : 128;
     const place = this.#memory.restore(jail, width, (meta & bansMask) | state, seen, end, this.#now);
     if (place === 0) return 'over';
     if (place < 0) return 'crowded';

@@ -26,6 +26,8 @@ export interface EngineJail {
   bantime: number;
   escalation?: Escalation | null;
   ipv6Prefix: number;
+  /** Absent: 32. */
+  ipv4Prefix?: number;
   ignore: readonly Address[];
   /** What its lines are wrapped in; what tells by itself where absent. */
   format?: LineFormat;

@@ -151,20 +151,21 @@ const SIX_TO_FOUR: i32 = 0x0220;
 const SIX_TO_FOUR_BITS: i32 = 48;
 
 function prefixOf(jail: i32): i32 {
-  return int(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_PREFIX);
+  const settings = layout.jailsAt + jail * layout.JAIL_BYTES;
+  return int(settings + (family === 4 ? layout.JAIL_PREFIX_FOUR : layout.JAIL_PREFIX_SIX));
 }
 
 /**
- * How many bits of the address under examination are the source that `jail` counts: its IPv6
- * prefix, fewer of a 6to4 address, all where that prefix is of many hosts (ignore.ts). 0: it is the
- * first address of such a prefix, whose ban could not be told from the prefix's own: routers have
- * it.
+ * How many bits of the address under examination, on the mapped scale, are the source that `jail`
+ * counts: its prefix, fewer of a 6to4 address, all where that prefix is of many hosts (ignore.ts).
+ * 0: it is the first address of such a prefix, whose ban could not be told from the prefix's own:
+ * routers have it.
  */
 // @inline
 export function widthIn(jail: i32): i32 {
-  if (family === 4) return 32;
   let bits = prefixOf(jail);
-  if (bits > SIX_TO_FOUR_BITS && (int(layout.ADDRESS) & 0xffff) === SIX_TO_FOUR) bits = SIX_TO_FOUR_BITS;
+  if (family === 6 && bits > SIX_TO_FOUR_BITS && (int(layout.ADDRESS) & 0xffff) === SIX_TO_FOUR)
+    bits = SIX_TO_FOUR_BITS;
   if (bits === 128 || !isShared(bits)) return bits;
   let below = 0;
   for (let i = 0; i < 4; i++) below |= int(layout.ADDRESS + i * 4) & ~maskOf(prefixOf(jail) - i * 32);
@@ -199,7 +200,7 @@ const NO_ROW: i32 = 255;
 export function makeKey(jail: i32, width: i32): void {
   row = 0;
   if (family === 4) {
-    setInt(layout.KEY, int(layout.ADDRESS + 12));
+    setInt(layout.KEY, int(layout.ADDRESS + 12) & maskOf(width - 96));
     setInt(layout.KEY + 4, 0);
     setInt(layout.KEY + 8, 0);
     setInt(layout.KEY + 12, 0);

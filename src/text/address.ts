@@ -82,6 +82,10 @@ function groupsOf(text: string): number[] {
 export const maskByte = (prefix: number, index: number): number =>
   (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))) & 0xff;
 
+/** Whether any bit of `bytes` behind the first `bits` is set. */
+export const hasBitsBelow = (bytes: Uint8Array, bits: number): boolean =>
+  bytes.some((byte, index) => (byte & ~maskByte(bits, index)) !== 0);
+
 /** The same prefix with every bit below it cleared. */
 export function maskAddress(address: Address): Address {
   const bytes = new Uint8Array(address.bytes);

@@ -98,6 +98,7 @@ const jail = fields(
   },
   {
     journal: fields({ text: text(all32), groups: list(fields({ terms }, { system: flag }), 1024) }),
+    ipv4Prefix: whole(24, 32),
     format: oneOf('auto', 'plain', 'docker', 'cri', 'json'),
     message: text(limits.messageFieldBytesMax),
     timezone: list(fields({ from: whole(-(2 ** 53), 2 ** 53), offset: whole(-86_400, 86_400) }), 16),

@@ -11,6 +11,7 @@ import { KernelError } from '../../src/backends/kernel-error.ts';
 import { IpsetBackend } from '../../src/backends/xtables/ipset.ts';
 import { IptablesBackend } from '../../src/backends/xtables/iptables.ts';
 import { native } from '../../src/native.ts';
+import { formatAddress, maskAddress } from '../../src/text/address.ts';
 import type { Backend, Change, JailScaffold } from '../../src/types.ts';
 import { bansOf } from '../support/bans-of.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
@@ -168,6 +169,27 @@ function scenariosOf({ create, seen, foreign }: Subject): Record<string, Scenari
       await prober.answered(attackerV4[0], hostV4, 2222);
       await prober.dropped(attackerV4[2], hostV4, 2222);
       assert.equal((await bansOf(backend)).length, 3, 'what lets pass is no ban');
+    },
+
+    'drops a whole IPv4 prefix, lets pass what is allowed in it, and holds single hosts beside it': async () => {
+      const prober = await network(2222, 8080);
+      const wide: JailScaffold = { ...sshd, ipv4Prefix: 30, allow: [address(attackerV4[1])] };
+      const backend = await installed(wide);
+      const prefix = formatAddress(maskAddress({ ...address(attackerV4[0]), prefix: 30 }));
+      await backend.apply([ban(prefix), ban('198.51.100.7'), ban('198.51.100.128/30')]);
+      await prober.dropped(attackerV4[0], hostV4, 2222);
+      await prober.answered(attackerV4[1], hostV4, 2222);
+      await prober.answered(attackerV4[2], hostV4, 2222);
+      assert.deepEqual(texts(await bansOf(backend)), ['198.51.100.128/30', '198.51.100.7', prefix].sort());
+      await assert.rejects(backend.apply([ban('198.51.100.0/24')]), UnsupportedChange);
+      const again = await installed(wide);
+      assert.equal((await bansOf(again)).length, 3, 'bans that a later run finds');
+      await again.apply([unban(prefix), unban('198.51.100.7')]);
+      assert.deepEqual(texts(await bansOf(again)), ['198.51.100.128/30']);
+      await prober.answered(attackerV4[0], hostV4, 2222);
+      // The same bans where the jail bans single hosts again, and the other way round.
+      await again.install([sshd]);
+      await again.install([wide]);
     },
 
     'rejects where the jail says so: TCP is refused at once': async () => {

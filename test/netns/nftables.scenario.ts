@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { UnsupportedChange } from '../../src/backends/elements.ts';
 import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
-import { formatAddress } from '../../src/text/address.ts';
+import { formatAddress, maskAddress } from '../../src/text/address.ts';
 import type { Ban, Change, JailScaffold } from '../../src/types.ts';
 import { bansOf } from '../support/bans-of.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
@@ -72,6 +72,26 @@ export const scenarios: Record<string, Scenario> = {
     await backend.apply([ban(`${attackerV6[0]}/128`)]);
     await prober.dropped(attackerV6[0], hostV6, 2222);
     await prober.answered(attackerV6[1], hostV6, 2222);
+  },
+
+  'drops a whole IPv4 prefix, lets pass what is allowed in it, and holds single hosts beside it': async () => {
+    const prober = await network(2222, 8080);
+    const wide: JailScaffold = { ...sshd, ipv4Prefix: 30, allow: [address(attackerV4[1])] };
+    const backend = await installed(wide);
+    const prefix = formatAddress(maskAddress({ ...address(attackerV4[0]), prefix: 30 }));
+    await backend.apply([ban(prefix), ban('198.51.100.7'), ban('198.51.100.128/30')]);
+    await prober.dropped(attackerV4[0], hostV4, 2222);
+    await prober.answered(attackerV4[1], hostV4, 2222);
+    await prober.answered(attackerV4[2], hostV4, 2222);
+    assert.deepEqual(texts(await bansOf(backend)), ['198.51.100.128/30', '198.51.100.7', prefix].sort());
+    await assert.rejects(backend.apply([ban('198.51.100.0/24')]), UnsupportedChange);
+    const again = await installed(wide);
+    assert.equal((await bansOf(again)).length, 3, 'bans that a later run finds');
+    await again.apply([unban(prefix), unban('198.51.100.7')]);
+    assert.deepEqual(texts(await bansOf(again)), ['198.51.100.128/30']);
+    await prober.answered(attackerV4[0], hostV4, 2222);
+    await again.install([sshd]);
+    await again.install([wide]);
   },
 
   'drops only the ports and protocols of the jail': async () => {

@@ -35,7 +35,7 @@ const bits = [0, 1, 31, 32, 63, 64, 65, 71, 72, 88, 94, 95];
 
 /** Few sources, so that they meet again. 32.1.13.184 has the bytes of 2001:db8::/32. */
 const anySource: fc.Arbitrary<Source> = fc.oneof(
-  fc.constantFrom(v4('192.0.2.7'), v4('192.0.2.8'), v4('32.1.13.184')),
+  fc.constantFrom(...['192.0.2.7', '192.0.2.8', '192.0.2.136', '192.0.66.7', '32.1.13.184'].map(v4)),
   fc.subarray(bits, { maxLength: 2 }).map((chosen) => ({
     family: 6 as const,
     value: documentation | chosen.reduce((sum, bit) => sum | (1n << BigInt(bit)), 0n),
@@ -46,6 +46,7 @@ const anyJail: fc.Arbitrary<DrivenJail> = fc.record({
   maxretry: fc.integer({ min: 1, max: 16 }),
   findtime: fc.oneof(fc.integer({ min: 1, max: 30 }), fc.constantFrom(600, 65_534, 65_535, 65_536, 86_400, 2_592_000)),
   bantime: fc.oneof(fc.integer({ min: 1, max: 30 }), fc.constantFrom(600, 86_400, -1)),
+  ipv4Prefix: fc.oneof(fc.integer({ min: 16, max: 32 }), fc.constant(32)),
   ipv6Prefix: fc.oneof(fc.integer({ min: 32, max: 128 }), fc.constantFrom(32, 56, 64, 128)),
 });
 
@@ -79,6 +80,14 @@ const anyPlan: fc.Arbitrary<Plan> = fc
   )
   .chain(([jails, sources]) => fc.record({ jails: fc.constant(jails), events: anyEvents(jails, sources, 120) }));
 
+/** What the jail takes for one source: its key in the model, and its address. */
+function sourceIn({ ipv4Prefix = 32, ipv6Prefix }: DrivenJail, source: Source): { key: string; address: Address } {
+  const prefix = source.family === 4 ? ipv4Prefix : ipv6Prefix;
+  const below = BigInt((source.family === 4 ? 32 : 128) - prefix);
+  const network = { ...source, value: (source.value >> below) << below };
+  return { key: sourceKey(source, ipv6Prefix, ipv4Prefix), address: { ...addressOf(network), prefix } };
+}
+
 type Make = (options: DriverOptions) => Promise<Pick<TableDriver, 'fail'>>;
 
 /** The property: the same bans from the table and from the model. */
@@ -87,13 +96,12 @@ function sameBans(build: Build, make: Make) {
     const table = await make({ build, jails, slots: 8_192 });
     const model = new TableModel(jails.map((jail) => ({ ...jail, bantimes: [jail.bantime], memory: -1 })));
     for (const { jail, source, time } of events) {
-      const expected = model.fail(jail, sourceKey(source, jails[jail]!.ipv6Prefix), time);
+      const { key, address } = sourceIn(jails[jail]!, source);
+      const expected = model.fail(jail, key, time);
       const found = table.fail(jail, source, time);
       expect(found && { time: found.time, failures: found.failures, seconds: found.seconds }).toEqual(expected);
       if (found) {
-        const prefix = source.family === 4 ? 32 : jails[jail]!.ipv6Prefix;
-        const network = { ...source, value: (source.value >> BigInt(128 - prefix)) << BigInt(128 - prefix) };
-        expect(found.address).toEqual({ ...addressOf(source.family === 4 ? source : network), prefix });
+        expect(found.address).toEqual(address);
         expect(found.jail).toBe(jail);
       }
     }
@@ -123,12 +131,10 @@ function sameFailures(build: Build, show: Show) {
     const table = await show({ build, jails, slots: 8_192 });
     const model = new TableModel(jails.map((jail) => ({ ...jail, bantimes: [jail.bantime], memory: -1 })));
     for (const { jail, source, time } of events) {
-      const prefix = jails[jail]!.ipv6Prefix;
-      const key = sourceKey(source, prefix);
+      const { key, address } = sourceIn(jails[jail]!, source);
       model.fail(jail, key, time);
       table.fail(jail, source, time);
       const { end, times } = model.find(jail, key)!;
-      const address = { ...addressOf(source), prefix: source.family === 4 ? 32 : prefix };
       const expected = end === undefined ? times.toSorted((one, other) => other - one).map((at) => [at, 1]) : [];
       expect(table.failures(jail, address)).toEqual(expected);
     }
@@ -171,6 +177,7 @@ describe('a broken table is caught', () => {
     'one failure more': changed(({ maxretry }) => ({ maxretry: Math.min(16, maxretry + 1) })),
     'one failure less': changed(({ maxretry }) => ({ maxretry: Math.max(1, maxretry - 1) })),
     'a ban one second longer in the table': changed(({ bantime }) => ({ bantime: bantime < 0 ? -1 : bantime + 1 })),
+    'one bit of IPv4 too few': changed(({ ipv4Prefix = 32 }) => ({ ipv4Prefix: Math.max(16, ipv4Prefix - 1) })),
     'one bit of IPv6 too few': changed(({ ipv6Prefix }) => ({ ipv6Prefix: Math.max(32, ipv6Prefix - 1) })),
     'no difference between jails': async (options) => {
       const table = await TableDriver.create(options);

@@ -24,9 +24,9 @@ export function sourceText({ family, value }: Source): string {
   return parts.join(family === 4 ? '.' : ':');
 }
 
-/** What a jail with `prefix` takes for one source. */
-export function sourceKey({ family, value }: Source, prefix: number): string {
-  return family === 4 ? `4 ${value}` : `6 ${value >> BigInt(128 - prefix)}`;
+/** What a jail with such prefixes takes for one source. */
+export function sourceKey({ family, value }: Source, ipv6Prefix: number, ipv4Prefix = 32): string {
+  return family === 4 ? `4 ${value >> BigInt(32 - ipv4Prefix)}` : `6 ${value >> BigInt(128 - ipv6Prefix)}`;
 }
 
 /** @param prefix of the jail that is asked, for IPv6 */

@@ -25,8 +25,8 @@ beforeEach(() => {
   init(...sizes);
   setInt(layout.SEED, 1);
   setInt(layout.SEED + 4, 2);
-  setJail(0, 1, 600, 60, 56);
-  setJail(1, 2, 600, -1, 120);
+  setJail(0, 1, 600, 60, 56, 128);
+  setJail(1, 2, 600, -1, 120, 128);
 });
 
 const six = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -39,7 +39,7 @@ const four = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2];
 function fail(last: number, { jail = 0, first = four, pattern = 0 } = {}): void {
   bytes.set([...first, last], layout.ADDRESS);
   loadAddress(layout.ADDRESS);
-  charge(jail, first === four ? 32 : 120, now + last, 1, 7, last * 100, pattern);
+  charge(jail, first === four ? 128 : 120, now + last, 1, 7, last * 100, pattern);
 }
 
 /** The decisions in the ring, oldest first; takes them. */
@@ -82,7 +82,7 @@ test('a decision carries all that is known of its failure', () => {
       time: now + 1,
       failures: 1,
       seconds: 60,
-      prefix: 32,
+      prefix: 128,
       pattern: 3,
       offset: 100,
     },
@@ -140,7 +140,7 @@ test.each([0, 3, 4_000])(
     // The table knows of all of them.
     for (let last = 1; last <= ring + 2; last++) {
       bytes.set([...four, last], layout.ADDRESS);
-      select(0, 32);
+      select(0, 128);
       expect(Boolean(isBanned(0))).toBe(true);
     }
     expect(lasts()).toEqual([1, 2, 3, 4]);

@@ -294,6 +294,12 @@ describe('one mistake, one complaint', () => {
       `${jail}timezone = "Mars/Base"`,
       '3:12: jails.sshd.timezone: expected a time zone such as "Europe/Berlin" or "+02:00", found the string "Mars/Base"',
     ],
+    ['IPv4 prefix', `${jail}ipv4_prefix = 23`, '3:15: jails.sshd.ipv4_prefix: must be at least 24, found 23'],
+    [
+      'IPv4 prefix',
+      `${jail}ipv4_prefix = 24\n[firewall]\nbackend = "xdp"\ninterfaces = ["eth0"]`,
+      '3:15: jails.sshd.ipv4_prefix: xdp bans IPv4 sources one by one (jail sshd) (leave it out, or choose another backend)',
+    ],
     ['prefix', `${jail}ipv6_prefix = 31`, '3:15: jails.sshd.ipv6_prefix: must be at least 32, found 31'],
     [
       'ignoreip host',

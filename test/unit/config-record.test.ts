@@ -60,6 +60,7 @@ describe('the record for the core', () => {
     ['jails[0].maxretry', { maxretry: 1_001 }],
     ['jails[0].findtime', { findtime: 1.5 }],
     ['jails[0].bantime', { bantime: -2 }],
+    ['jails[0].ipv4Prefix', { ipv4Prefix: 23 }],
     ['jails[0].ipv6Prefix', { ipv6Prefix: 129 }],
     ['jails[0].logpath[0]', { logpath: ['auth.log'] }],
     ['jails[0].logpath[0]', { logpath: ['/var/log/../x'] }],

@@ -18,6 +18,23 @@ import { until } from '../support/until.ts';
 
 const by = { uid: 0, pid: 1 } as never;
 
+test('an IPv4 address is banned, explained and unbanned as the prefix that its jail bans', async () => {
+  const { operator, backend } = await watched(undefined, undefined, 'ipv4_prefix = 24\n').make();
+  const { addresses } = await operator.ban({ jail: 'slow', addresses: ['192.0.2.7', '192.0.2.8'], seconds: 60 }, by);
+  expect([...new Set(addresses)]).toEqual(['192.0.2.0/24']);
+  expect([...backend.held.values()].map(({ jail, address }) => `${jail} ${formatAddress(address)}`)).toEqual([
+    'slow 192.0.2.0/24',
+  ]);
+  const { views } = await operator.why({ address: '192.0.2.200' });
+  expect(views.map(({ jail, address, kernel }) => [jail, address, kernel])).toEqual([
+    ['sshd', '192.0.2.200', false],
+    ['slow', '192.0.2.0/24', true],
+  ]);
+  const lifted = await collect(operator.unban({ addresses: ['192.0.2.99'] }, by));
+  expect(lifted.flatMap((part) => part.addresses)).toEqual([{ address: '192.0.2.99', jails: ['slow'] }]);
+  expect(backend.held.size).toBe(0);
+});
+
 test('an address that no packet can come from is not banned by hand', async () => {
   const made = await watched().make();
   const { operator, backend } = made;

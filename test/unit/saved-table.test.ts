@@ -188,6 +188,21 @@ describe.each(builds)('a saved table (%s)', (build) => {
     expect(restore(after, saved, [0], start)).toEqual({ ...nothing, windows: 1, foreign: 1 });
   });
 
+  test('an IPv4 source tracked under another prefix is not believed, one of the same is', async () => {
+    const wide = { ...jail, ipv4Prefix: 24 };
+    const before = await driver([wide]);
+    before.fail(0, v6(1n), start);
+    before.fail(0, v4('192.0.2.1'), start);
+    for (const last of [7, 8, 9]) before.fail(0, v4(`198.51.100.${last}`), start);
+    const saved = save(before, start);
+    expect(restore(await driver([jail], [7, 8]), saved, [0], start)).toEqual({ ...nothing, windows: 1, foreign: 2 });
+    const after = await driver([wide], [7, 8]);
+    expect(restore(after, saved, [0], start)).toEqual({ ...nothing, windows: 2, bans: 1 });
+    expect(after.fail(0, v4('192.0.2.2'), start + 1)).toBe(undefined);
+    expect(after.fail(0, v4('192.0.2.3'), start + 2)).toMatchObject({ failures: 3 });
+    expect(after.fail(0, v4('198.51.100.10'), start + 2)).toBe(undefined);
+  });
+
   test('fits a window to a lower maxretry and findtime', async () => {
     const before = await driver([{ ...jail, maxretry: 6 }]);
     for (const time of [0, 100, 200, 300]) before.fail(0, v4('192.0.2.1'), start + time);

@@ -75,6 +75,56 @@ describe.each(['plain', 'wasm'] as const)('%s build', (build) => {
     expect(bansOf(table.engine)).toEqual([`0 ${two}`]);
   });
 
+  describe('of an IPv4 prefix', () => {
+    const wide = { ...jail, ipv4Prefix: 24 };
+    const makeWide = (jails: DrivenJail[] = [wide]) =>
+      TableDriver.create({ build, jails, slots: 1_024, shared: [address('203.0.113.0/25')] });
+
+    test('hosts are one source, in the ring, the table and the answers', async () => {
+      const table = await makeWide([wide, jail]);
+      expect(fail(table, '192.0.2.1', '192.0.2.77', '192.0.2.255')).toEqual([undefined, undefined, '192.0.2.0/24']);
+      const banned = address('192.0.2.0/24');
+      const { engine } = table;
+      expect(bansOf(engine)).toEqual(['0 192.0.2.0/24']);
+      expect([engine.sourceWidth(0, address('192.0.2.9')), engine.sourceWidth(1, address('192.0.2.9'))]).toEqual([
+        24, 32,
+      ]);
+      expect([engine.isBanned(0, banned), engine.isBanned(0, address('192.0.2.1'))]).toEqual([true, false]);
+      engine.confirmBan(0, banned);
+      expect(engine.findBan(0, banned)?.confirmed).toBe(true);
+      engine.forget(0, banned);
+      expect(bansOf(engine)).toEqual([]);
+    });
+
+    test('on a link of ours each host is a source, and the first address none', async () => {
+      const table = await makeWide();
+      expect(fail(table, '203.0.113.1', '203.0.113.2', '203.0.113.200')).toEqual(Array(3));
+      expect(fail(table, '203.0.113.1', '203.0.113.1')).toEqual([undefined, '203.0.113.1']);
+      expect(fail(table, ...Array(5).fill('203.0.113.0'))).toEqual(Array(5));
+      expect(table.engine.sourceWidth(0, address('203.0.113.0'))).toBe(0);
+      expect(table.engine.jailCounter(0, JAIL_IGNORED)).toBe(5);
+      expect(bansOf(table.engine)).toEqual(['0 203.0.113.1']);
+      expect([table.engine.isShared(address('203.0.113.0/24')), table.engine.isShared(address('203.0.113.1'))]).toEqual(
+        [true, false],
+      );
+    });
+
+    test('a ban of an ignored network covers nobody else, one round it does', async () => {
+      const table = await makeWide([{ ...wide, ignore: [address('198.51.100.0/25')] }]);
+      expect(table.engine.isIgnored(0, address('198.51.100.0/24'))).toBe(false);
+      expect(table.engine.isIgnored(0, address('198.51.100.64/26'))).toBe(true);
+    });
+
+    test('another length needs a restart', async () => {
+      const { engine } = await makeWide();
+      const same = { ...wide, filter: 'sshd', mode: '', ignore: [], name: 'sshd' };
+      expect([...engine.unfit({ jails: [same] }, new Set())]).toEqual([]);
+      expect([...engine.unfit({ jails: [{ ...same, ipv4Prefix: 25 }] }, new Set())]).toEqual([
+        'jail sshd has another ipv4_prefix, by which its bans are known',
+      ]);
+    });
+  });
+
   test('the same lower half under two upper ones is two sources', async () => {
     const table = await make();
     expect(fail(table, 'fe80::7', '2001:db8:1:2::7', 'fe80::7', '2001:db8:1:2::7')).toEqual(Array(4));

@@ -154,14 +154,15 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
 
   #layout(jail: JailScaffold): JailLayout {
     const { table } = this.#options;
-    const comment = `${table} /${jail.ipv6Prefix}`;
+    const { ipv4Prefix = 32, ipv6Prefix } = jail;
+    const comment = ipv4Prefix === 32 ? table : `${table} /${ipv4Prefix}`;
     return {
       jail: jail.name,
       chain: kernelName('jail-', jail.name),
       denial: jail.action === 'reject' || jail.allow?.length ? kernelName('deny-', jail.name) : undefined,
       sets: {
-        4: { name: kernelName('ban4-', jail.name), family: 4, prefix: 32, comment: table },
-        6: { name: kernelName('ban6-', jail.name), family: 6, prefix: jail.ipv6Prefix, comment },
+        4: { name: kernelName('ban4-', jail.name), family: 4, prefix: ipv4Prefix, comment },
+        6: { name: kernelName('ban6-', jail.name), family: 6, prefix: ipv6Prefix, comment: `${table} /${ipv6Prefix}` },
       },
     };
   }

@@ -134,8 +134,7 @@ function addRule(batch: Batch, chain: string, operation: string, ...expressions:
 
 /** A rule for each width of what the set holds. */
 export function addDropRules(batch: Batch, chain: string, set: SetLayout, denial?: string): void {
-  const all = set.family === 4 ? [set.prefix] : widths(set.prefix);
-  for (const width of all) addDropRule(batch, chain, set, width, denial);
+  for (const width of widths(set)) addDropRule(batch, chain, set, width, denial);
 }
 
 /**

@@ -436,6 +436,8 @@ function planOf(jails: JailScaffold[]): Plan {
   if (answering !== undefined) {
     throw new UnsupportedChange(`the xdp backend only drops, but jail ${answering.name} has action "reject"`);
   }
+  const wide = jails.find(({ ipv4Prefix = 32 }) => ipv4Prefix < 32);
+  if (wide !== undefined) throw new UnsupportedChange(`the xdp backend has no ipv4_prefix, but jail ${wide.name} has`);
   const beyond = jails.find(({ hooks }) => !hooks.includes('input'));
   if (beyond !== undefined) {
     throw new UnsupportedChange(
@@ -444,7 +446,9 @@ function planOf(jails: JailScaffold[]): Plan {
   }
   const plan: Plan = {
     jails: new Map(),
-    prefixes: [...new Set(jails.flatMap(({ ipv6Prefix }) => widths(ipv6Prefix)))].sort((a, b) => b - a),
+    prefixes: [...new Set(jails.flatMap(({ ipv6Prefix }) => widths({ family: 6, prefix: ipv6Prefix })))].sort(
+      (a, b) => b - a,
+    ),
     scopes: [],
   };
   const scopes = new Map<string, number>();
@@ -566,7 +570,7 @@ function adoptBans(programs: number[]): BpfMap | undefined {
 // --- Addresses -----------------------------------------------------------------------------------
 
 function isKept(jail: PlannedJail | undefined, { family, prefix }: Address): jail is PlannedJail {
-  return jail !== undefined && (family === 4 || widths(jail.ipv6Prefix).includes(prefix));
+  return jail !== undefined && (family === 4 || widths({ family, prefix: jail.ipv6Prefix }).includes(prefix));
 }
 
 /** An address as a jail bans it. */

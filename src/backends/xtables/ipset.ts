@@ -30,8 +30,9 @@ const command = { create: 2, destroy: 3, list: 7, swap: 6, add: 9, del: 10 } as 
  * Types and their oldest revisions with all we use (Linux 3.19); newer kernels still take them. A
  * set of networks looks for each length of prefix that it holds.
  */
-const setType = { 4: 'hash:ip', 6: 'hash:net' } as const;
-const setRevision = { 4: 4, 6: 6 } as const;
+const setTypes = { addresses: { name: 'hash:ip', revision: 4 }, networks: { name: 'hash:net', revision: 6 } } as const;
+/** Whether a set holds networks: what is no single address. */
+const hasNetworks = ({ family, prefix }: SetShape) => family === 6 || prefix < 32;
 /**
  * IPSET_FLAG_LIST_SETNAME and IPSET_FLAG_LIST_HEADER: only names, or what stands before members.
  */
@@ -231,18 +232,19 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
     return request.send();
   }
 
-  #create(name: string, { family, prefix }: SetShape): Promise<void> {
+  #create(name: string, set: SetShape): Promise<void> {
+    const type = setTypes[hasNetworks(set) ? 'networks' : 'addresses'];
     const data: Field[] = [
       // A default of 0: the set knows timeouts, and an element without one stays.
       [dataAttribute.timeout | networkOrder, 0],
       // A few more by the prefix: so the kernel knows a set for another prefix from this one.
-      [dataAttribute.elementsMax | networkOrder, this.#setElementsMax + (family === 6 ? prefix : 0)],
+      [dataAttribute.elementsMax | networkOrder, this.#setElementsMax + (hasNetworks(set) ? set.prefix : 0)],
     ];
     return this.#request(command.create, `create set ${name}`, [
       [attribute.set, name],
-      [attribute.other, setType[family]],
-      [attribute.revision, byte(setRevision[family])],
-      [attribute.family, byte(families[family])],
+      [attribute.other, type.name],
+      [attribute.revision, byte(type.revision)],
+      [attribute.family, byte(families[set.family])],
       [attribute.data, data],
     ]);
   }
@@ -390,11 +392,14 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
 }
 
 function layoutOf(jail: JailScaffold): JailSets {
+  const { ipv4Prefix = 32 } = jail;
+  // The kernel replaces no set by one of another type.
+  const kind = ipv4Prefix === 32 ? '4-' : '4n-';
   return {
     jail: jail.name,
     chain: kernelName(chainPrefix, jail.name, chainNameMax),
     sets: {
-      4: { name: kernelName(`${ipsetPrefix}4-`, jail.name), family: 4, prefix: 32 },
+      4: { name: kernelName(`${ipsetPrefix}${kind}`, jail.name), family: 4, prefix: ipv4Prefix },
       // Sets of another type had no letter.
       6: { name: kernelName(`${ipsetPrefix}6n-`, jail.name), family: 6, prefix: jail.ipv6Prefix },
     },
@@ -405,9 +410,10 @@ function layoutOf(jail: JailScaffold): JailSets {
 function encodeElements(
   request: Request,
   number: typeof command.add | typeof command.del,
-  { name, family, prefix }: SetShape,
+  set: SetShape,
   elements: Element[],
 ): void {
+  const { name, family, prefix } = set;
   const adds = number === command.add;
   const { writer } = request;
   // ipset cannot hold the unspecified address; no packet that the kernel takes has it as its
@@ -427,7 +433,7 @@ function encodeElements(
         writer.begin(dataAttribute.address);
         writer.raw(addressAttribute[family], key);
         writer.end();
-        if (family === 6) writer.raw(dataAttribute.prefix, byte(widthOfKey(key, prefix)));
+        if (hasNetworks(set)) writer.raw(dataAttribute.prefix, byte(widthOfKey(key, prefix)));
         const seconds = Math.min(ipsetTimeoutSecondsMax, Math.ceil(timeoutMs / 1000));
         if (adds) writer.u32(dataAttribute.timeout | networkOrder, seconds);
         writer.end();

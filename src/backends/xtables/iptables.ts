@@ -164,15 +164,17 @@ export class IptablesBackend implements Backend {
       const make = (family: 4 | 6, prefix: number): Bans => {
         const set: Bans = { name: chain, family, prefix, ends: new Map() };
         const known = this.#jails.get(scaffold.name)?.sets[family].ends;
-        const mask = prefixMask(prefix, keyBytes[family]);
-        for (const key of this.#tables[family].sources(chain)) {
-          const text = keyText(key.map((byte, index) => byte & mask[index]!));
-          const end = known?.get(keyText(key)) ?? Infinity;
+        for (const key of this.#tables[family].sources(chain, prefix)) {
+          const text = keyText(key);
+          const end = known?.get(text) ?? Infinity;
           set.ends.set(text, Math.max(set.ends.get(text) ?? end, end));
         }
         return set;
       };
-      next.set(scaffold.name, { scaffold, sets: { 4: make(4, 32), 6: make(6, scaffold.ipv6Prefix) } });
+      next.set(scaffold.name, {
+        scaffold,
+        sets: { 4: make(4, scaffold.ipv4Prefix ?? 32), 6: make(6, scaffold.ipv6Prefix) },
+      });
     }
     for (const family of [4, 6] as const) await this.#tables[family].put(this.#rules(next, family));
     this.#jails = next;
@@ -188,8 +190,7 @@ export class IptablesBackend implements Backend {
       const set = sets[family];
       const sourceOf = (text: string) => {
         const key = keyOfText(text);
-        const width = family === 4 ? set.prefix : widthOfKey(key, set.prefix);
-        return { key, mask: prefixMask(width, keyBytes[family]) };
+        return { key, mask: prefixMask(widthOfKey(key, set.prefix), keyBytes[family]) };
       };
       const ends = replaced?.get(set) ?? set.ends;
       count += ends.size;

@@ -10,6 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { xtablesLockMs } from '../../limits.ts';
 import { native } from '../../native.ts';
 import { Turns } from '../../turns.ts';
+import { keyBytes, prefixMask } from '../elements.ts';
 import { KernelError } from '../kernel-error.ts';
 import {
   addOurs,
@@ -142,15 +143,21 @@ export class Xtables {
     return lines.join('\n');
   }
 
-  /** Source keys of the rules in one of our chains. */
-  sources(chain: string): Uint8Array[] {
+  /** Source keys of the rules in one of our chains; but for single ones cut to `prefix` bits. */
+  sources(chain: string, prefix = 128): Uint8Array[] {
     const { source, target } = layouts[this.family];
     const found = chainsOf(this.#read(), this.family).find(({ name }) => name === chain);
     // Not its head, not its end, and not the rules that let someone pass.
     const rules = (found === undefined ? [] : found.entries.slice(1, -1)).filter((entry) =>
       deniesPacket(entry, target),
     );
-    return rules.map(({ bytes }) => Uint8Array.from(bytes.subarray(source, source + (this.family === 4 ? 4 : 16))));
+    const length = keyBytes[this.family];
+    return rules.map(({ bytes }) => {
+      // Source, destination, and the mask of each.
+      const own = bytes.subarray(source + 2 * length, source + 3 * length);
+      const mask = prefixMask(own.every((bits) => bits === 0xff) ? 128 : prefix, length);
+      return mask.map((bits, at) => bits & bytes[source + at]!);
+    });
   }
 
   #text({ bytes }: Entry): string {

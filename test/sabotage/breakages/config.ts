@@ -3,6 +3,12 @@ import type { Breakage } from '../breakage.ts';
 
 export const config: readonly Breakage[] = [
   {
+    name: 'xdp is given IPv4 prefixes',
+    find: "if (firewall.backend === 'xdp')\n        complain(",
+    put: "if (firewall.backend === 'log-only')\n        complain(",
+    claims: ['X-prefix'],
+  },
+  {
     name: 'of a key that two files set, the first counts',
     find: '    else twice([...path, key]);\n',
     put: '',

@@ -3,6 +3,25 @@ import type { Breakage } from '../breakage.ts';
 
 export const engine: readonly Breakage[] = [
   {
+    name: 'an IPv4 source is not cut to the prefix of its jail',
+    find: 'int(layout.ADDRESS + 12) & maskOf(width - 96)',
+    put: 'int(layout.ADDRESS + 12) & (maskOf(width - 96) | -1)',
+    claims: ['X-prefix'],
+  },
+  {
+    name: 'hosts of an IPv4 link of ours are banned together',
+    find: 'links.filter(({ family }) => family === 6 || isWide)',
+    put: 'links.filter(({ family }) => family === 6 && [isWide])',
+    claims: ['X-prefix'],
+  },
+  {
+    name: 'IPv4 sources of another prefix are restored',
+    find: "if (prefix !== this.#memory.prefixes[jail]![family]) return 'foreign';",
+    put: "if (isSix && prefix !== this.#memory.prefixes[jail]![6]) return 'foreign';",
+    claims: [],
+    tests: ['test/unit/saved-table.test.ts'],
+  },
+  {
     name: "Docker's entry is read as it stands",
     find: 'return format === CRI ? NO_ENTRY : readDocker(format, source, finished);',
     put: 'return format === CRI || finished ? NO_ENTRY : readDocker(format, source, finished);',
