@@ -119,6 +119,7 @@ const needRestart: [reason: RegExp, next: string][] = [
   [/confinement\.read cannot change/, `[confinement]\nread = ["/srv"]\n${changed}`],
   [/a maxretry above 6/, `${changed}maxretry = 9\n`],
   [/the first findtime above 65535 s/, `${changed}findtime = "1d"\n`],
+  [/another ipv4_prefix/, `${plain}ipv4_prefix = 24\n`],
   [/another ipv6_prefix/, `${plain}ipv6_prefix = 56\n`],
   [/the first ipv6_prefix above 64/, `${changed}ipv6_prefix = 128\n`],
   [/17 jails are more than the 16/, Array.from({ length: 17 }, (_, at) => plain.replace('.a]', `.a${at}]`)).join('')],
