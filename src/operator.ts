@@ -159,13 +159,12 @@ export class DaemonOperator implements Operator {
   }
 
   async *list({ jail }: { jail?: string }): AsyncGenerator<ListPart> {
-    const { config } = this.#running;
-    const wanted = jail === undefined ? undefined : this.#indexOf(jail);
-    for await (const bans of this.#bans(wanted)) {
+    if (jail !== undefined) this.#indexOf(jail);
+    for await (const bans of this.#bans(jail)) {
       const now = Date.now() / 1000;
       yield {
         bans: bans.map((ban) => ({
-          jail: config.jails[ban.jail]!.name,
+          jail: ban.name,
           address: formatAddress(ban.address),
           remainingSeconds: Number.isFinite(ban.end) ? Math.max(0, Math.ceil(ban.end - now)) : -1,
         })),
@@ -173,15 +172,19 @@ export class DaemonOperator implements Operator {
     }
   }
 
-  /** The bans that hold, in pieces; others have their turn between slices of the table. */
-  async *#bans(jail: number | undefined): AsyncGenerator<TableBan[]> {
-    const { engine } = this.#running;
-    const bans: TableBan[] = [];
+  /**
+   * The bans that hold, in pieces; others have their turn between slices of the table. A reload may
+   * come between two: each has the name that its jail had when it was found.
+   */
+  async *#bans(jail: string | undefined): AsyncGenerator<(TableBan & { name: string })[]> {
+    const { config, engine } = this.#running;
+    const bans: (TableBan & { name: string })[] = [];
     for (let at = 0; at >= 0; ) {
       const now = Date.now() / 1000;
       const slice = at;
       at = engine.eachBan(at, limits.sweepEntries, (ban) => {
-        if (ban.end > now && (jail === undefined || ban.jail === jail)) bans.push(ban);
+        const { name } = config.jails[ban.jail]!;
+        if (ban.end > now && (jail === undefined || name === jail)) bans.push({ ...ban, name });
       });
       while (bans.length >= limits.listPartRowsMax) yield bans.splice(0, limits.listPartRowsMax);
       if (slice % limits.sweepTurnEntries === 0) await turn();
@@ -235,7 +238,7 @@ export class DaemonOperator implements Operator {
   ): AsyncGenerator<UnbanResult> {
     const chosen = jail === undefined ? undefined : this.#indexOf(jail);
     if (addresses !== undefined) yield* this.#unbanAddresses(chosen, addresses, by);
-    else if (chosen !== undefined || all) yield* this.#unbanAll(chosen, by);
+    else if (chosen !== undefined || all) yield* this.#unbanAll(jail, by);
     else throw new OperatorError('bad-argument', 'unban: name addresses, a jail (--jail JAIL), or --all');
   }
 
@@ -264,13 +267,13 @@ export class DaemonOperator implements Operator {
     while (result.length > 0) yield { addresses: result.splice(0, limits.unbansPerPart) };
   }
 
-  async *#unbanAll(jail: number | undefined, by: Peer): AsyncGenerator<UnbanResult> {
-    const { config } = this.#running;
-    for await (const bans of this.#bans(jail)) {
+  async *#unbanAll(jail: string | undefined, by: Peer): AsyncGenerator<UnbanResult> {
+    const { jails } = this.#running.config;
+    for await (const found of this.#bans(jail)) {
+      // Those of a jail that went meanwhile went with it.
+      const bans = found.filter((ban) => jails[ban.jail]!.name === ban.name);
       await this.#lift(bans, bans, by);
-      yield {
-        addresses: bans.map((ban) => ({ address: formatAddress(ban.address), jails: [config.jails[ban.jail]!.name] })),
-      };
+      yield { addresses: bans.map((ban) => ({ address: formatAddress(ban.address), jails: [ban.name] })) };
     }
   }
 
@@ -299,11 +302,14 @@ export class DaemonOperator implements Operator {
   async *#liftWithin(networks: readonly Address[], by: Peer): AsyncGenerator<IgnoreResult> {
     const { jails } = this.#running.config;
     for await (const bans of this.#bans(undefined)) {
-      const covered = bans.filter(({ address }) => networks.some((network) => isWithin(address, network)));
+      const covered = bans.filter(
+        ({ address, jail, name }) =>
+          jails[jail]!.name === name && networks.some((network) => isWithin(address, network)),
+      );
       if (covered.length === 0) continue;
       await this.#lift(covered, covered, by);
       yield {
-        lifted: covered.map(({ address, jail }) => ({ address: formatAddress(address), jail: jails[jail]!.name })),
+        lifted: covered.map(({ address, name }) => ({ address: formatAddress(address), jail: name })),
       };
     }
   }

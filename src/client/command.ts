@@ -6,7 +6,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
-import { clientPauseMs, clientTriesMax } from '../config/limits.ts';
+import { clientPauseMs, clientTriesMax, progressAddresses } from '../config/limits.ts';
 import type { Records, Stats, Status } from '../control/answers.ts';
 import type { listOrders } from '../control/arguments.ts';
 import { type Request, socketPathDefault } from '../control/protocol.ts';
@@ -79,12 +79,14 @@ async function* ask(socket: string, request: Request, hand?: CallOptions['hand']
 }
 
 /** The requests that a command makes: many addresses go in several. */
-function* requestsOf(verb: Verb, args: Record<string, unknown>): Generator<Request> {
+function* requestsOf(verb: Verb, args: Record<string, unknown>, terminal: Terminal): Generator<Request> {
   const list = Object.entries(verb.arguments).find(([, { many }]) => many);
   const given = list === undefined ? undefined : (args[list[0]] as string[] | undefined);
   if (list === undefined || given === undefined) return yield { verb: verb.name, args };
   const values = verb.name === 'ban' || verb.name === 'unban' ? addressesOf(given, verb.name) : given;
   for (let at = 0; at < values.length; at += addressesPerRequestMax) {
+    if (at > 0 && at % progressAddresses === 0)
+      terminal.error(`fail2zig-client: ${at} of ${values.length} addresses\n`);
     yield { verb: verb.name, args: { ...args, [list[0]]: values.slice(at, at + addressesPerRequestMax) } };
   }
 }
@@ -131,7 +133,7 @@ async function runVerb(verb: Verb, line: CommandLine, terminal: Terminal): Promi
   let code: number = exitCodes.done;
   const sorted = args.sort === undefined ? undefined : ([] as ShownBan[]);
   const known = verb.name === 'list' ? await knownBans(await recordsOf(socket)) : undefined;
-  for (const request of requestsOf(verb, args)) {
+  for (const request of requestsOf(verb, args, terminal)) {
     const hand = verb.takes ? await recordOf(args.config as string | undefined, terminal) : undefined;
     for await (const answer of ask(socket, request, hand)) {
       for await (const data of withRecords(verb.name, args, answer, known)) {

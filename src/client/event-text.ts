@@ -4,6 +4,7 @@
  */
 import type { Event } from '../history/event.ts';
 import { printable } from '../text/printable.ts';
+import { wrapped } from './help.ts';
 
 /**
  * `1d 2h`, `2h 5m`, `5m 10s`, `10s`: the two largest units that say anything; -1 is `permanent`.
@@ -52,6 +53,11 @@ export function eventText(event: Event): string {
     count === undefined ? '' : `${count} records`,
   ].filter((fact) => fact !== '');
   const what = [timeOf(event.at), eventTexts[event.event] ?? event.event, jail ?? '', addresses.join(' ')];
-  const lines = [what.filter((word) => word !== '').join('  '), ...facts.map((fact) => `    ${fact}`)];
-  return lines.map((line) => `${printable(line, line.length)}\n`).join('');
+  const whole = what.filter((word) => word !== '').join('  ');
+  const isBurst = addresses.length > 1 && whole.length > 80;
+  const head = isBurst ? [...what.slice(0, -1), `${addresses.length} addresses`].join('  ') : whole;
+  const lines = [head, ...facts.map((fact) => `    ${fact}`)].map((line) => `${printable(line, line.length)}\n`);
+  const all = addresses.join(' ');
+  if (isBurst) lines.splice(1, 0, wrapped(printable(all, all.length), 4));
+  return lines.join('');
 }

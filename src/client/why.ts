@@ -3,6 +3,8 @@
  * and the commands that show the lines of the log, which nobody keeps. Input: the daemon's answer,
  * whose texts may hold anything. Invariant: every one passes `printable`.
  */
+
+import { whyTimesMax } from '../config/limits.ts';
 import type { JailView, Why } from '../control/answers.ts';
 import type { Event } from '../history/event.ts';
 import { printable } from '../text/printable.ts';
@@ -19,7 +21,10 @@ function failuresOf({ failures, maxretry, findtime, until, ignored }: JailView):
   if (oldest === undefined || until !== undefined || ignored)
     return `a ban takes ${maxretry} failures in ${remaining(findtime)}`;
   const count = failures.reduce((sum, [, times]) => sum + times, 0);
-  const times = failures.map(([at, times]) => `${timeOf(at)}${times === 1 ? '' : ` (${times})`}`).reverse();
+  const rows = failures.map(([at, times]) => `${timeOf(at)}${times === 1 ? '' : ` (${times})`}`).reverse();
+  // Of a burst, the first, the last and how many.
+  const between = failures.slice(1, -1).reduce((sum, [, times]) => sum + times, 0);
+  const times = rows.length <= whyTimesMax ? rows : [rows[0], `${between} more`, rows.at(-1)];
   const missing = Math.max(1, maxretry - count);
   return `${count} of ${maxretry} failures in ${remaining(findtime)}: ${times.join(', ')}; ${missing} more before ${timeOf(oldest + findtime)} would ban it`;
 }
@@ -64,9 +69,20 @@ export function commandsFor({ address, config, views }: Why, events: readonly Ev
   return [...new Set([...lines.slice(-1), ...matches])];
 }
 
+/** Of the addresses of a record those that were asked for, and how many others there are. */
+function narrowed(event: Event, asked: ReadonlySet<string>): Event {
+  const { addresses = [] } = event;
+  const own = addresses.filter((address) => asked.has(address));
+  const others = addresses.length - own.length;
+  if (own.length === 0 || others === 0) return event;
+  return { ...event, addresses: [...own, others === 1 ? 'and another' : `and ${others} others`] };
+}
+
 export function presentWhy(answer: Why & EventPart): string {
-  const { views, events } = answer;
-  const found = events.length === 0 ? 'no records of it\n' : events.map(eventText).join('');
+  const { address, views, events } = answer;
+  const asked = new Set([address, ...views.map((view) => view.address)]);
+  const texts = events.map((event) => eventText(narrowed(event, asked)));
+  const found = texts.length === 0 ? 'no records of it\n' : texts.join('');
   const commands = commandsFor(answer, events).map((command) => `    ${printable(command, command.length)}\n`);
   const lines = commands.length === 0 ? '' : `\nLines of the log:\n${commands.join('')}`;
   return `${views.map(viewText).join('')}\n${found}${lines}`;

@@ -13,8 +13,12 @@ export const clientAnswerMs = 30_000;
 export const clientPauseMs = 250;
 /** Who watches the records looks for the next one this often, ms. */
 export const watchPauseMs = 250;
+/** Times of failures that `why` shows one by one: of more the first and the last. */
+export const whyTimesMax = 4;
 /** The latest records of an address that `why` shows. */
 export const whyEventsMax = 20;
+/** After so many addresses of one command the client says how far it is: some two seconds. */
+export const progressAddresses = 16_384;
 /** The widest IPv4 prefix that the client bans, address by address: 65,536 bans. */
 export const ipv4PrefixMin = 16;
 /** The client makes a request that the daemon puts off this often before it gives up. */

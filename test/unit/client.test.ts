@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { OutputError, run } from '../../src/client/command.ts';
-import { remaining } from '../../src/client/event-text.ts';
+import { eventText, remaining } from '../../src/client/event-text.ts';
 import { exitCodes } from '../../src/client/help.ts';
 import { presentStatus, table } from '../../src/client/present.ts';
 import { presentWhy } from '../../src/client/why.ts';
@@ -367,6 +367,21 @@ describe('commands', () => {
     );
     expect(text({ until: at })).toContain('NOT held by the kernel');
     expect(text({ failures: [] })).toContain('a ban takes 5 failures in 10m');
+    // A burst: the first, the last, and how many; of a record of many, who was asked for.
+    const failures = Array.from({ length: 30 }, (_, index): [number, number] => [at - index, 2]);
+    expect(text({ failures, maxretry: 99 })).toContain(
+      '60 of 99 failures in 10m: 2025-11-21 01:14:59 (2), 56 more, 2025-11-21\n    01:15:28 (2); 39 more',
+    );
+    const addresses = Array.from({ length: 256 }, (_, last) => `192.0.2.${last}`);
+    const batch: Event = { number: 2, at, event: 'unban', jail: 'sshd', addresses };
+    expect(presentWhy({ ...why, events: [batch] })).toContain('unban  sshd  192.0.2.7 and 255 others\n');
+    for (const line of eventText(batch).split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+    expect(
+      eventText(batch)
+        .split(/\s+/)
+        .filter((word) => word.startsWith('192.')),
+    ).toEqual(addresses);
+    expect(eventText(batch)).toContain('unban  sshd  256 addresses\n');
   });
 
   test('an IPv4 prefix is banned and unbanned address by address, and shown in one line', async () => {
@@ -387,6 +402,11 @@ describe('commands', () => {
         '',
       ].join('\n'),
     );
+    const wide = await client('unban', '10.0.0.0/16');
+    expect(wide.error.split('\n')).toEqual([
+      ...[16_384, 32_768, 49_152].map((count) => `fail2zig-client: ${count} of 65536 addresses`),
+      '',
+    ]);
     expect(JSON.parse((await client('ban', 'sshd', '192.0.2.0/31', '--json')).out).addresses).toHaveLength(2);
     const asked = operator.calls.length;
     const refused = await client('ban', 'sshd', '192.0.2.7', '10.0.0.0/15');

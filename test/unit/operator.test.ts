@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Pipeline, pipeline, strictConfig } from '../../spec/support/pipeline.ts';
 import { noFiles, noRoutes, watched } from '../../spec/support/watched.ts';
 import { type EventPart, withRecords } from '../../src/client/records.ts';
+import type { BanRow } from '../../src/control/answers.ts';
 import { FILTER_LINES, FILTER_MATCHED } from '../../src/engine/counters.ts';
 import { Recorder } from '../../src/history/recorder.ts';
 import { ignoredByHandMax, unmatchedLinesMin } from '../../src/limits.ts';
@@ -17,6 +18,32 @@ import { addressOf, v4 } from '../support/table-driver.ts';
 import { until } from '../support/until.ts';
 
 const by = { uid: 0, pid: 1 } as never;
+
+test('a list or an unban under way, over which jails go, names no jail wrongly', async () => {
+  const { operator, config, backend } = await watched().make();
+  const bans = Array.from({ length: 300 }, (_, last) => `192.0.${2 + (last >> 8)}.${last & 255}`);
+  for (let from = 0; from < bans.length; from += 100)
+    await operator.ban({ jail: 'slow', addresses: bans.slice(from, from + 100), seconds: 60 }, by);
+  expect(config.jails.map(({ name }) => name)).toEqual(['sshd', 'slow']);
+  const list = operator.list({})[Symbol.asyncIterator]();
+  const ofJail = operator.list({ jail: 'slow' })[Symbol.asyncIterator]();
+  const unban = operator.unban({ all: true }, by)[Symbol.asyncIterator]();
+  const firsts = [await list.next(), await ofJail.next()].map(({ value }) => value.bans.length);
+  expect(firsts).toEqual([256, 256]);
+  expect((await unban.next()).value.addresses).toHaveLength(256);
+  // Another jail in its place, as after a reload, with a ban of its own.
+  config.jails[1] = { ...config.jails[1]!, name: 'other' };
+  await operator.ban({ jail: 'other', addresses: ['198.51.100.1'], seconds: 60 }, by);
+  for (const rest of [list, ofJail]) {
+    const { bans: rows } = (await rest.next()).value;
+    expect(
+      rows.filter(({ jail, address }: BanRow) => jail !== (address === '198.51.100.1' ? 'other' : 'slow')),
+    ).toEqual([]);
+  }
+  const lifted = (await unban.next()).value.addresses;
+  expect(lifted.flatMap(({ jails }: { jails: string[] }) => jails)).not.toContain('slow');
+  expect(backend.held.size).toBe(300 - 256 + 1);
+});
 
 test('an IPv4 address is banned, explained and unbanned as the prefix that its jail bans', async () => {
   const { operator, backend } = await watched(undefined, undefined, 'ipv4_prefix = 24\n').make();

@@ -3,6 +3,20 @@ import type { Breakage } from '../breakage.ts';
 
 export const control: readonly Breakage[] = [
   {
+    name: 'a list over which a jail goes names the one in its place',
+    find: '          jail: ban.name,\n          address: formatAddress(ban.address),\n          remainingSeconds',
+    put: '          jail: this.#running.config.jails[ban.jail]!.name,\n          address: formatAddress(ban.address),\n          remainingSeconds',
+    claims: [],
+    tests: ['test/unit/operator.test.ts'],
+  },
+  {
+    name: 'an unban over which a jail goes lifts bans of the one in its place',
+    find: 'const bans = found.filter((ban) => jails[ban.jail]!.name === ban.name);',
+    put: 'const bans = found.filter((ban) => jails[ban.jail] !== undefined);',
+    claims: [],
+    tests: ['test/unit/operator.test.ts'],
+  },
+  {
     name: 'a network that the session belongs to is banned without asking',
     find: 'return isWithin(session, maskAddress({ ...target, prefix }));',
     put: 'return formatAddress(session) === text;',
