@@ -172,6 +172,7 @@ claim(
     sabotaged('a reload does not touch what is never banned', /differs/),
     sabotaged('a reload leaves the log level as it was', /the log level behind a reload/),
   ],
+  { timeoutMs: 60_000 + runs * 5_000 },
 );
 
 const policyText = (policy: string): string => `[memory]\neviction_policy = "${policy}"\n${plain}`;
