@@ -16,7 +16,8 @@ type Session = (environment: Record<string, string>, pid: number, proc: string) 
 const bans: readonly [from: string, banned: string, isOwn: boolean][] = [
   ['203.0.113.7', '203.0.113.7', true],
   ['203.0.113.7', '203.0.113.0/24', true],
-  ['203.0.113.7', '203.0.113.8', false],
+  ['203.0.113.7', '203.0.113.8', true],
+  ['203.0.113.7', '203.0.112.8', false],
   ['2001:db8:1:2::7', '2001:db8:1:2::8', true],
   ['2001:db8:1:2::7', '2001:db8:ffff::7', false],
 ];

@@ -187,8 +187,8 @@ export const control: readonly Breakage[] = [
   },
   {
     name: 'bans that are over are listed',
-    find: 'if (ban.end > now && (jail === undefined || ban.jail === jail)) bans.push(ban);',
-    put: 'if (jail === undefined || ban.jail === jail) bans.push(ban);',
+    find: 'if (ban.end > now && (jail === undefined || name === jail)) bans.push({ ...ban, name });',
+    put: 'if (jail === undefined || name === jail) bans.push({ ...ban, name });',
     claims: ['R-01c'],
   },
   {

@@ -82,7 +82,7 @@ export const enforcer: readonly Breakage[] = [
   },
   {
     name: 'the links of this host are not known',
-    find: 'this.links = linksOf(networksOf(networks));',
+    find: 'this.links = [...linksOf(networksOf(networks)), ...this.#networks];',
     put: 'this.links = [];',
     claims: ['MM-03'],
   },
