@@ -3,8 +3,8 @@ import { formatAddress, isWithin, maskAddress, parseCidr } from '../text/address
 import type { Address } from '../types.ts';
 
 /**
- * A ban is as wide as its jail says, a /64 of IPv6 by itself; the client does not know it. So wide a
- * network belongs to one customer at most (IPv6: RFC 6177), or is the widest that a jail may ban
+ * A ban is as wide as its jail says, a /64 of IPv6 by itself; the client does not know it. So wide
+ * a network belongs to one customer at most (IPv6: RFC 6177), or is the widest that a jail may ban
  * (IPv4), and asking once too often does no harm.
  */
 const widest = { 4: 24, 6: 48 } as const;
