@@ -15,7 +15,7 @@ import {
   sourceAddress,
   type Tracker,
 } from './support/tracker.ts';
-import { dictionaryTracker, type Flaw } from './twins/tables.ts';
+import { growingTracker } from './twins/tables.ts';
 
 const mebibyte = 1024 * 1024;
 type CeilingOf = (text: string) => number;
@@ -44,13 +44,8 @@ claim(
 
 const slots = 1_024;
 
-/**
- * A dictionary with a flaw, where the real table has `slots` entries, five failures and ten
- * minutes.
- */
-function flawed(flaw: Flaw, entries = slots): Supply<Tracker> {
-  return given(dictionaryTracker(entries, 5, 600, flaw));
-}
+/** A dictionary, where the real table has so many entries, five failures and ten minutes. */
+const growing = (entries = slots): Supply<Tracker> => given(growingTracker(entries, 5, 600));
 
 /** The links of a host with one address. */
 function linksOf(cidr: string): readonly Address[] {
@@ -107,7 +102,7 @@ claim(
     assert.ok(tracker.tracked() <= slots, `${tracker.tracked()} entries in ${slots} slots`);
     return `${slots * 20} sources into ${slots} slots of ${tracker.slotBytes()} bytes: still ${tracker.slots()} slots`;
   },
-  [twin('a dictionary that grows', flawed({ grows: true }), /slots and their size/)],
+  [twin('a dictionary that grows', growing(), /slots and their size/)],
 );
 
 claim(
@@ -128,7 +123,7 @@ claim(
   },
   [
     sabotaged('a source that is given up is not counted', /entries in use and entries given up/),
-    twin('a table that grows instead', flawed({ grows: true }), /more entries than slots/),
+    twin('a table that grows instead', growing(), /more entries than slots/),
   ],
 );
 
@@ -151,11 +146,7 @@ claim(
   },
   [
     sabotaged('the newest source makes room', /the sources seen last/),
-    twin(
-      'a table that grows instead of giving up',
-      flawed({ grows: true }, 8),
-      /the sources seen last|were remembered/,
-    ),
+    twin('a table that grows instead of giving up', growing(8), /the sources seen last|were remembered/),
     twin('another policy', engineTracker({ slots: 8, evictionPolicy: 'deny_new' }), /the sources seen last/),
   ],
 );

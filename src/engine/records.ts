@@ -222,7 +222,7 @@ export class Records {
   /** The source that `bytes` are the first address of; `width` 0 = as wide as the jail bans. */
   #source(jail: number, four: boolean, bytes: Uint8Array, width: number): Address {
     const prefix = this.prefixes[jail]![four ? 4 : 6];
-    if (four) return { family: 4, bytes, prefix: hasBitsBelow(bytes, prefix + 96) ? 32 : prefix };
+    if (four) return { family: 4, bytes, prefix: prefix < 32 && hasBitsBelow(bytes, prefix + 96) ? 32 : prefix };
     return { family: 6, bytes, prefix: width || widthOfPrefix(bytes, prefix) };
   }
 
