@@ -106,7 +106,7 @@ test('the entry that is fetched ahead is the one that is looked at, or taken', a
     const { bytes } = addressOf({ family: 4, value: BigInt(n) });
     for (const [i, value] of bytes.entries()) setByte(ADDRESS + i, value);
     loadAddress(ADDRESS);
-    makeKey(0, 32);
+    makeKey(0, 128);
     return (likelyEntry(hashOf(0)) - tableAt) / entryBytes;
   };
   let taken = 0;
