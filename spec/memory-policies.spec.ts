@@ -312,7 +312,8 @@ async function flood(): Promise<Waiting> {
       enforcer.wake();
     }
   }
-  await until(() => enforcer.counters.bans[0] === 10_000, { what: 'all bans' });
+  // A ring that holds more than it has room for has lost some.
+  await until(() => enforcer.counters.bans[0] === 10_000 || decisions > decisionsMax, { what: 'all bans' });
   await enforcer.stop();
   const longest = await longestLine();
   return { lineBytes: longest, readBytes, decisions, batch: Math.max(...backend.batches) };
