@@ -20,7 +20,8 @@ test.each([
   [['2001:db8:1::5/48'], ['2001:db8:1::/48']],
   [['2001:db8:1:2::5/64', '2001:db8:1:2::6/64', '2001:db8:1:2:3::7/128'], ['2001:db8:1:2::/64']],
   // Link-local addresses are single hosts everywhere.
-  [['fe80::5/64', '192.0.2.1/24'], []],
+  [['fe80::5/64'], []],
+  [['192.0.2.1/24'], ['192.0.2.0/24']],
 ])('%j makes the links %j', (cidrs, links) => {
   expect(ignoredOf(cidrs).links.map(formatAddress)).toEqual(links);
 });
