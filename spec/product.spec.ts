@@ -44,19 +44,22 @@ const followWith =
       ...(events && { events }),
     });
     source.start();
-    return { lines: () => sink.texts(), stop: () => source.stop() };
+    return { lines: () => sink.texts(), look: () => source.poll(), stop: () => source.stop() };
   };
 
 const follow = followWith();
 
 /** Follows a log in a directory of its own while `act` writes it. */
-async function following(start: Follow, act: (path: string, read: () => string[]) => Promise<void>): Promise<void> {
+async function following(
+  start: Follow,
+  act: (path: string, read: () => string[], look: () => void) => Promise<void>,
+): Promise<void> {
   const directory = temporaryDirectory();
   const path = join(directory.path, 'auth.log');
   writeFileSync(path, 'old line\n');
   const follower = start(path);
   try {
-    await act(path, follower.lines);
+    await act(path, follower.lines, follower.look ?? (() => {}));
   } finally {
     follower.stop();
     directory.remove();
@@ -76,7 +79,7 @@ claim(
   'LP-20',
   given<Follow>(follow),
   async (start) => {
-    await following(start, async (path, read) => {
+    await following(start, async (path, read, look) => {
       const expected: string[] = [];
       const write = (line: string) => {
         appendFileSync(path, `${line}\n`);
@@ -107,11 +110,30 @@ claim(
       appendFileSync(path, 'line\n');
       expected.push('half a line');
       await expectLines(read, expected);
+      // Written anew with what it held, again and again, before any of that is read: a ring log.
+      for (const line of ['before', 'after one', 'after two', 'after three']) {
+        writeFileSync(`${path}.new`, readFileSync(path));
+        renameSync(`${path}.new`, path);
+        look();
+        write(line);
+      }
+      await expectLines(read, expected);
+      // Renamed to where nobody looks, with lines that were not read yet, and one that comes late.
+      const away = temporaryDirectory();
+      write('unread');
+      renameSync(path, join(away.path, 'auth.log'));
+      look();
+      appendFileSync(join(away.path, 'auth.log'), 'late elsewhere\n');
+      expected.push('late elsewhere');
+      await expectLines(read, expected);
+      away.remove();
     });
-    return 'append, rename with a new file, late lines in the old one, truncation, growth past the old place, half a line: each line once, in order, none missed';
+    return 'append, rename with a new file, late lines in the old one, truncation, growth past the old place, half a line, rewritten with its text, moved away: each line once, in order, none missed';
   },
   [
     sabotaged('a log that was cut and has grown past our place again is read on in the middle', /lines read/),
+    sabotaged('a log that was renamed is closed at once', /lines read/),
+    sabotaged('how far a replaced log was read is asked before it was', /lines read/),
     twin(
       'a follower that reads everything again',
       given<Follow>((path) => pollingFollower(path, 'rereads')),

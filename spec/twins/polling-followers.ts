@@ -7,6 +7,8 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 export interface Follower {
   /** Lines read so far. */
   lines: () => string[];
+  /** Looks at the file without being told of it. */
+  look?(): void;
   stop: () => void;
 }
 

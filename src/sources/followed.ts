@@ -402,6 +402,7 @@ export class FollowedFiles {
       if (!info?.isFile() || this.#readers.has(idOf(info))) return info !== undefined;
       const tail = Tail.open(path);
       this.#readOn(file, tail);
+      tail.replaces(file.retired.map((old) => old.tail));
       this.#addRetired(file, tail);
       return true;
     } catch (error) {
@@ -475,7 +476,7 @@ export class FollowedFiles {
       if (this.#first.has(file)) this.#seekInitially(file, tail);
       else {
         this.#readOn(file, tail);
-        if (replaced !== null) tail.replaces(replaced);
+        tail.replaces(file.retired.map((old) => old.tail));
       }
     }
     if (replaced !== null) this.#shared.counters.rotations++;

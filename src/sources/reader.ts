@@ -206,10 +206,7 @@ export class Reader {
 
   #changeOver(file: Followed, tail: Tail): void {
     const { sink, now } = this.#shared.options;
-    if (file.fed !== null) {
-      file.fed.leave(sink, file.source, now(), true);
-      if (tail === file.tail) tail.replaces(file.fed);
-    }
+    file.fed?.leave(sink, file.source, now(), true);
     file.fed = tail;
   }
 

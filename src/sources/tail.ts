@@ -11,7 +11,7 @@
  * before `seen`). They are read with what follows them, in one call, so a file that was cut and has
  * grown past our position again is noticed too (as long as what now stands there differs from what
  * stood there). The same hash finds our position again in a copy of the file, and in one that lost
- * less than half of its beginning.
+ * less than half of its beginning and kept the bytes that it is made of.
  */
 
 import { closeSync, fstatSync, readSync } from 'node:fs';
@@ -46,6 +46,8 @@ export type ReadOutcome =
   | 'more'
   /** The file was cut: reading goes on at `position`, which is where it still fits. */
   | 'cut';
+
+const none: readonly never[] = [];
 
 /** One scratch area for all tails: fingerprints are compared, never kept as bytes. */
 const scratch = new Uint8Array(fingerprintBytesMax);
@@ -85,10 +87,10 @@ export class Tail {
   #seenHash = 0;
   #seenLength = 0;
   /**
-   * How far the file was read that this one replaces, until its first bytes are there: it may be
+   * What stood here before, or how far it was read, until the first bytes are there: they may be
    * the same text again.
    */
-  #before: Mark | null = null;
+  #before: readonly (Tail | Mark)[] = none;
 
   private constructor(descriptor: number, id: string) {
     this.#descriptor = descriptor;
@@ -112,11 +114,11 @@ export class Tail {
   }
 
   /**
-   * This file stands where `old` stood: if it holds the text of `old` again, reading goes on behind
-   * that. Only before anything is read.
+   * This file stands where the others stood: if it holds the text of one again, reading goes on
+   * behind what was read of that by then. Only before anything is read.
    */
-  replaces(old: Tail): void {
-    if (this.bytesRead === 0) this.#expect(old);
+  replaces(others: readonly Tail[]): void {
+    if (this.bytesRead === 0) this.#before = others;
   }
 
   /**
@@ -162,7 +164,7 @@ export class Tail {
    */
   read(sink: LineSink, source: number, now: number, final: boolean): ReadOutcome {
     const { buffer } = sink;
-    if (this.#before !== null && !this.#findAgain(buffer)) return this.#end();
+    if (this.#before.length > 0 && !this.#findAgain(buffer)) return this.#end();
     if (this.#seen > this.position && !final) {
       const from = this.#seen - this.#seenLength;
       const count = this.#readOn(buffer, from, 0, 0);
@@ -196,6 +198,7 @@ export class Tail {
   close(): void {
     this.watch?.close();
     closeSync(this.#descriptor);
+    this.#before = none;
   }
 
   /** Hands the engine buffer[0…count), which stands at `position`. */
@@ -233,7 +236,7 @@ export class Tail {
     // A writer without O_APPEND goes on at its old offset after the cut and leaves a hole: what it
     // writes is all new.
     if (this.#fits(this.position, this.#hash, this.#length) || this.#becameHole()) return 'cut';
-    this.#expect(this);
+    this.#before = [{ position: this.position, ...this.fingerprint() }];
     this.position = 0;
     this.#seen = 0;
     this.#length = 0;
@@ -241,19 +244,23 @@ export class Tail {
     return 'cut';
   }
 
-  #expect(old: Tail): void {
-    this.#before = old.#length > 0 ? { position: old.position, ...old.fingerprint() } : null;
-  }
-
   /**
    * The first bytes after a replacement: if they are text that was read before, whole or without
    * less than half of its beginning, moves behind it. False while there are none.
    */
   #findAgain(buffer: Uint8Array): boolean {
-    const { position, hash, length } = this.#before!;
     const size = this.size();
     if (size === 0) return false;
-    this.#before = null;
+    for (const old of this.#before) {
+      const { hash, length } = old instanceof Tail ? old.fingerprint() : old;
+      if (length > 0) this.#seek(old.position, hash, length, size, buffer);
+    }
+    this.#before = none;
+    return true;
+  }
+
+  /** Moves behind the text that was read up to `position`, if it stands here, beyond ours. */
+  #seek(position: number, hash: number, length: number, size: number, buffer: Uint8Array): void {
     const last = Math.min(position, size);
     const first = Math.max(length, this.position, Math.ceil(position / 2), last - rewrittenBytesMax);
     // Reading stops at a line's end, so that is where it is looked for; from behind, since the text
@@ -264,12 +271,11 @@ export class Tail {
       for (let at = count; at >= length; at = lineEndBefore(buffer, at)) {
         if (hashBytes(buffer, at - length, at) !== hash) continue;
         this.#move(from + at, buffer, at);
-        return true;
+        return;
       }
-      if (from === first - length) return true;
+      if (from === first - length) return;
       end = from + length;
     }
-    return true;
   }
 
   /** Passes over the rest of a line. */

@@ -48,9 +48,23 @@ export const sources: readonly Breakage[] = [
   },
   {
     name: 'a log that was cut is read from where we were',
-    find: '    this.#expect(this);\n    this.position = 0;',
-    put: '    this.#expect(this);\n',
+    find: '    this.position = 0;\n    this.#seen = 0;',
+    put: '    this.#seen = 0;',
     claims: ['LP-20'],
+  },
+  {
+    name: 'how far a replaced log was read is asked before it was',
+    find: 'if (this.bytesRead === 0) this.#before = others;',
+    put: `if (this.bytesRead === 0)
+      this.#before = others.map((old) => ({ position: old.position, ...old.fingerprint() }));`,
+    claims: ['LP-20'],
+  },
+  {
+    name: 'a log that was renamed and holds its text again is read again',
+    find: 'this.#readOn(file, tail);\n      tail.replaces(file.retired.map((old) => old.tail));',
+    put: 'this.#readOn(file, tail);',
+    claims: [],
+    tests: ['test/property/rewrites.test.ts'],
   },
   {
     name: 'a log is read from its beginning at the first start',

@@ -1,0 +1,269 @@
+/**
+ * A log that is written anew in its place on and on, with what it held, by a writer that is ahead
+ * of us: a ring log loses its first lines that way, and between two of them the log may be renamed,
+ * removed, led elsewhere by a symbolic link, or cut. Every line is fed exactly once, however late
+ * and in which portions the events are heard.
+ *
+ * The files and the kernel's events are real; only when they are handed over is decided here. What
+ * no reader could save is not done: the first lines go, and a file is removed or cut, only where
+ * all of that was read.
+ */
+import {
+  closeSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test, vi } from 'vitest';
+import { fingerprintBytesMax, lingerMs, retiredTailsMax } from '../../src/limits.ts';
+import { FileSource } from '../../src/sources/file.ts';
+import { Tail } from '../../src/sources/tail.ts';
+import { CollectingSink } from '../support/collecting-sink.ts';
+import { LateEvents } from '../support/late-events.ts';
+
+/** With its end. */
+const lineBytes = 64;
+
+class World {
+  readonly home = mkdtempSync(join(tmpdir(), 'rewrites-'));
+  readonly log = join(this.home, 'app.log');
+  readonly sink = new CollectingSink();
+  readonly source: FileSource;
+  events!: LateEvents;
+  written = 0;
+  #seconds = 0;
+  #file: number;
+  /** The file that was renamed last: its writer still has it open. */
+  #before = -1;
+  #olds = 0;
+  /** Files that stood at the path since. */
+  #replaced = 0;
+  /** Lines of the log as it stands. */
+  #lines: string[] = [];
+  /**
+   * So many of them may go: less than half of those that were read when the source looked last, and
+   * not those by which it knows the text again.
+   */
+  #spare = 0;
+
+  constructor(pattern: string) {
+    this.#file = openSync(this.log, 'a');
+    this.source = new FileSource({
+      patterns: [join(this.home, pattern)],
+      assign: (_path, _patterns, previous) => Math.max(0, previous),
+      release() {},
+      now: () => 0,
+      monotonic: () => this.#seconds * 1_000,
+      drain: () => this.sink.drain(),
+      event() {},
+      sink: this.sink,
+      events: (options) => {
+        this.events = new LateEvents(options);
+        return this.events;
+      },
+    });
+    this.source.start();
+  }
+
+  write(count: number): void {
+    for (let line = 0; line < count; line++) this.#lines.push(this.#writeTo(this.#file));
+  }
+
+  /** The writer of the file that was renamed last goes on. */
+  writeLate(count: number): void {
+    if (this.#before >= 0) for (let line = 0; line < count; line++) this.#writeTo(this.#before);
+  }
+
+  /** The text of the log in its place, without some of its first lines, and more behind it. */
+  rewrite(dropped: number, more: number): void {
+    const first = Math.min(dropped, this.#spare);
+    this.#lines = this.#lines.slice(first);
+    this.#spare -= first;
+    writeFileSync(`${this.home}/new`, this.#lines.map((line) => `${line}\n`).join(''));
+    this.#replace();
+    this.write(more);
+  }
+
+  /** The log is led to a file that holds its text. */
+  lead(): void {
+    const target = join(this.home, `target-${++this.#olds}`);
+    writeFileSync(target, this.#lines.map((line) => `${line}\n`).join(''));
+    symlinkSync(target, `${this.home}/new`);
+    renameSync(`${this.home}/new`, this.log);
+    this.#open();
+  }
+
+  /** The log is renamed to where nobody looks, and begins anew. */
+  rotate(): void {
+    renameSync(this.log, join(this.home, `old-${++this.#olds}`));
+    this.#forget();
+    this.#before = this.#file;
+    this.#replaced = 0;
+    this.#lines = [];
+    this.#spare = 0;
+    this.#file = openSync(this.log, 'a');
+  }
+
+  /** The log is removed once it was read. */
+  remove(): void {
+    this.look();
+    unlinkSync(this.log);
+    this.#lines = [];
+    this.#spare = 0;
+    this.#open();
+  }
+
+  cut(): void {
+    this.look();
+    ftruncateSync(this.#file);
+    this.#lines = [];
+    this.#spare = 0;
+  }
+
+  /** After a minute no writer is late any more, and all events were heard: each poll hears them. */
+  poll(seconds: number): void {
+    if (seconds * 1_000 >= lingerMs) {
+      this.#forget();
+      this.events.hear(Number.POSITIVE_INFINITY);
+    }
+    this.#seconds += seconds;
+    this.source.poll();
+  }
+
+  look(): void {
+    for (let turn = 0; turn < 3; turn++) {
+      this.events.hear(Number.POSITIVE_INFINITY);
+      this.source.drain();
+    }
+    const read = this.#lines.length;
+    this.#spare = Math.max(0, Math.min(Math.ceil(read / 2) - 1, read - Math.ceil(fingerprintBytesMax / lineBytes)));
+  }
+
+  judge(): void {
+    for (let turn = 0; turn < 4; turn++) {
+      this.look();
+      this.poll(1);
+    }
+    const lines = this.sink.texts();
+    expect(
+      lines.filter((line, at) => lines.indexOf(line) !== at),
+      'lines that came twice',
+    ).toEqual([]);
+    expect(lines.length, 'lines that were read').toBe(this.written);
+  }
+
+  end(): void {
+    this.source.stop();
+    closeSync(this.#file);
+    this.#forget();
+    rmSync(this.home, { recursive: true });
+  }
+
+  /** So many files later no writer is late any more, either. */
+  #forget(): void {
+    if (this.#before >= 0) closeSync(this.#before);
+    this.#before = -1;
+  }
+
+  #replace(): void {
+    renameSync(`${this.home}/new`, this.log);
+    this.#open();
+  }
+
+  #open(): void {
+    if (++this.#replaced >= retiredTailsMax) this.#forget();
+    closeSync(this.#file);
+    this.#file = openSync(this.log, 'a');
+  }
+
+  #writeTo(file: number): string {
+    const line = `line ${this.written++} `.padEnd(lineBytes - 1, '.');
+    writeSync(file, `${line}\n`);
+    return line;
+  }
+}
+
+interface Step {
+  act(world: World): void;
+  toString(): string;
+}
+
+const few = fc.integer({ min: 1, max: 5 });
+const of = <Value>(weight: number, value: fc.Arbitrary<Value>, act: (world: World, value: Value) => void) => ({
+  weight,
+  arbitrary: value.map(
+    (given): Step => ({
+      act: (world) => act(world, given),
+      toString: () => `${act} of ${given}`,
+    }),
+  ),
+});
+const always = fc.constant(null);
+const rewriting = fc.tuple(fc.nat(20), fc.nat(3));
+
+const step = fc.oneof(
+  of(5, fc.integer({ min: 1, max: 20 }), (world, count) => world.write(count)),
+  of(6, rewriting, (world, [dropped, more]) => world.rewrite(dropped, more)),
+  of(4, fc.nat(12), (world, count) => world.events.hear(count)),
+  of(4, fc.tuple(few, rewriting), (world, [count, [dropped, more]]) => {
+    world.events.meanwhile = () => {
+      for (let time = 0; time < count; time++) world.rewrite(dropped, more);
+    };
+    world.events.hear(Number.POSITIVE_INFINITY);
+  }),
+  of(2, few, (world, count) => world.writeLate(count)),
+  of(2, always, (world) => world.look()),
+  of(1, fc.constantFrom(1, 70), (world, seconds) => world.poll(seconds)),
+  of(1, always, (world) => world.source.rescan()),
+  of(1, always, (world) => world.lead()),
+  of(1, always, (world) => world.rotate()),
+  of(1, always, (world) => world.remove()),
+  of(1, always, (world) => world.cut()),
+);
+
+function everyLineOnce(pattern: string, steps: readonly Step[]): void {
+  const world = new World(pattern);
+  try {
+    for (const { act } of steps) act(world);
+    world.judge();
+  } finally {
+    world.end();
+  }
+}
+
+const property = fc.property(
+  fc.constantFrom('app.log', 'app.log*'),
+  fc.array(step, { maxLength: 60, size: 'max' }),
+  everyLineOnce,
+);
+
+const runs = Number(process.env.REWRITE_RUNS ?? 100);
+
+describe('a log that is rewritten faster than its events are heard', () => {
+  test('loses no line and repeats none', () => {
+    fc.assert(property, { numRuns: runs });
+  }, 1_200_000);
+
+  test('the property sees a source that asks too early how far it read, and one that knows no text again', () => {
+    const { replaces } = Tail.prototype;
+    const asks = vi.spyOn(Tail.prototype, 'replaces').mockImplementation(function (this: Tail, others) {
+      const now = others.map((old) => ({ position: old.position, ...old.fingerprint() }));
+      replaces.call(this, now as unknown as Tail[]);
+    });
+    const asked = fc.check(property, { numRuns: 300, endOnFailure: true });
+    asks.mockRestore();
+    const forgets = vi.spyOn(Tail.prototype, 'replaces').mockImplementation(() => {});
+    const forgotten = fc.check(property, { numRuns: 300, endOnFailure: true });
+    forgets.mockRestore();
+    expect([asked.failed, forgotten.failed]).toEqual([true, true]);
+  }, 120_000);
+});

@@ -1,0 +1,60 @@
+/** Real events of the kernel that are heard when a test says so, as by a daemon that is starved. */
+import { type Events, type EventsOptions, type Heard, Inotify, type Watch } from '../../src/sources/inotify.ts';
+
+/** The kernel's events, kept until the test wants them heard. */
+export class LateEvents implements Events {
+  readonly #options: EventsOptions;
+  readonly #inotify: Inotify;
+  #waiting: (() => void)[] = [];
+  #portion = 0;
+  meanwhile = (): void => {};
+
+  constructor(options: EventsOptions) {
+    this.#options = options;
+    this.#inotify = new Inotify(options);
+  }
+
+  /** The writer goes on right behind the last event that is read. */
+  get drained(): boolean {
+    const drained = this.#waiting.length === 0;
+    this.meanwhile();
+    this.meanwhile = () => {};
+    return drained;
+  }
+
+  add(path: string, mask: number, heard: Heard): Watch {
+    let isOpen = true;
+    const watch = this.#inotify.add(path, mask, (...event) => {
+      this.#waiting.push(() => {
+        if (isOpen) heard(...event);
+      });
+    });
+    const close = (): void => {
+      isOpen = false;
+      watch.close();
+    };
+    return { close };
+  }
+
+  /** The source is woken and hears so many events. */
+  hear(count: number): void {
+    this.#portion = count;
+    this.#options.woken();
+    this.#portion = 0;
+  }
+
+  read(): boolean {
+    this.#take();
+    const portion = this.#waiting.splice(0, this.#portion);
+    for (const event of portion) event();
+    return portion.length > 0;
+  }
+
+  close(): void {
+    this.#inotify.close();
+  }
+
+  #take(): void {
+    while (this.#inotify.read());
+  }
+}
