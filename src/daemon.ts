@@ -322,7 +322,6 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   const { clock, memory, backend, engine, keeper, enforcer, drops, logs, clocks, crowds, recorder, telling } = core;
   const lookers = [drops, clock, clocks, crowds, telling];
   const { operator, closers, isListening } = await openPages(core, log);
-  memory.settle();
   logs.start();
   for (const { name: jail, logpath, journal } of operator.idleJails()) {
     if (journal) log.warn('jail reads no log until there is a journal', { jail });
