@@ -236,7 +236,7 @@ export class ProcessMemory {
   #sizes: Sizes = { engine: 0, table: 0, runtime: 0 };
   #timer: NodeJS.Timeout | undefined;
 
-  /** Lists what may be released: the runtime's own start is over. */
+  /** Lists what may be released and releases it: the runtime's own start is over. */
   constructor(ceilingBytes: number) {
     this.#ceilingBytes = ceilingBytes;
     const smaps = readFileSync('/proc/self/smaps', 'latin1');
@@ -251,12 +251,12 @@ export class ProcessMemory {
       // Absent where the core was not started by the launch stage.
       collect: () => void globalThis.gc?.(),
     });
+    this.governor.release();
   }
 
   /**
    * Bytes of the table beside `engineBytes` of other engine memory; throws CeilingError. File pages
-   * are released before the table is touched, and once more at the end of the start: each time more
-   * would bring them back, at a fiftieth of the start. Garbage makes no difference to the table.
+   * are released before the table is touched; garbage makes no difference to its size.
    */
   sizeTable(engineBytes: number): number {
     this.governor.release();
