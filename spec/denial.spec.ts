@@ -5,7 +5,7 @@ import { type BackendRow, backendRows, chooseBackend, NoBackendError } from '../
 import { KernelError } from '../src/backends/kernel-error.ts';
 import { metricsConnectionsMax, metricsHeaderBytesMax, metricsTimeoutMs } from '../src/limits.ts';
 import { until } from '../test/support/until.ts';
-import { claim, given, twin } from './claim.ts';
+import { claim, given, sabotaged, twin } from './claim.ts';
 import {
   carelessListener,
   drip,
@@ -124,6 +124,13 @@ claim(
       assert.match(choice.message, new RegExp(`${name}: .*EPERM`), `${name} is not named`);
     const allowed = await choose({ ...firewall, allowLogOnly: true }, [], () => {}, [...refusing, logOnly]);
     assert.equal(allowed.backend.name, 'log-only', 'log-only is not taken where it is allowed');
+    for (const { name } of refusing) {
+      const named = await choose({ ...firewall, backend: name, allowLogOnly: true }, [], () => {}, [
+        ...refusing,
+        logOnly,
+      ]).catch((error: unknown) => error);
+      assert.ok(named instanceof NoBackendError, `where ${name} alone is asked for, another is taken`);
+    }
     return 'three failing backends: refused with what each said; log-only only where the configuration allows it';
   },
   [
@@ -137,6 +144,8 @@ claim(
       given<Choose>(hopefulChooser),
       /something was chosen that bans nothing/,
     ),
+    sabotaged('where no backend installs, what each said is not told', /is not named/),
+    sabotaged('where the backend that is asked for refuses, others are tried', /alone is asked for, another is taken/),
   ],
 );
 

@@ -2,7 +2,10 @@
  * Elevation of privilege: what the privileged process can be made to do.
  */
 import assert from 'node:assert/strict';
-import type { Build } from '../src/engine/host.ts';
+import { globSync, readFileSync } from 'node:fs';
+import { type Build, Engine } from '../src/engine/host.ts';
+import { filters } from '../src/filters/index.ts';
+import { assertNone } from './assertions.ts';
 import { claim, type Supply, sabotaged, twin } from './claim.ts';
 import { controlGroup, controlSocket, requestAs, stranger } from './support/control-socket.ts';
 import { engineOf, epoch } from './support/tracker.ts';
@@ -45,17 +48,27 @@ claim(
 interface RawEngine {
   size: number;
   examine: (start: number, end: number) => number;
+  /**
+   * What a filter makes of the first `length` bytes of a text, where the rest stands behind them
+   * (`whole`), or blanks.
+   */
+  beginning: (text: Uint8Array, length: number, whole: boolean, filter: string, mode: string) => string;
 }
 
 interface InstanceConstructor {
   new (module: object, imports: Record<string, Record<string, unknown>>): { exports: Record<string, unknown> };
 }
 
-/** The engine's own export, without the host around it that would never pass such offsets. */
-async function rawEngine(build: Build): Promise<RawEngine> {
+interface Instantiated {
+  exports: Record<string, unknown>;
+  size: number;
+}
+
+/** What was instantiated while `work` made engines. */
+async function instantiatedBy(work: () => Promise<void>): Promise<Instantiated[]> {
   const global = globalThis as unknown as { WebAssembly: { Instance: InstanceConstructor } };
   const Original = global.WebAssembly.Instance;
-  const made: { exports: Record<string, unknown>; size: number }[] = [];
+  const made: Instantiated[] = [];
   global.WebAssembly.Instance = class extends Original {
     constructor(module: object, imports: Record<string, Record<string, unknown>>) {
       super(module, imports);
@@ -64,14 +77,39 @@ async function rawEngine(build: Build): Promise<RawEngine> {
     }
   };
   try {
-    await engineOf({ build });
+    await work();
   } finally {
     global.WebAssembly.Instance = Original;
   }
+  return made;
+}
+
+const blanks = Buffer.alloc(256, ' ');
+
+/** The engine's own export, without the host around it that would never pass such offsets. */
+async function rawEngine(build: Build): Promise<RawEngine> {
+  let engine: Awaited<ReturnType<typeof engineOf>> | undefined;
+  const made = await instantiatedBy(async () => {
+    engine = await engineOf({ build });
+  });
   const last = made.at(-1);
-  assert.ok(last, 'no engine was instantiated');
+  // No finding: over the plain engine, which other claims are proven by, there is nothing to see.
+  if (last === undefined || engine === undefined) throw new Error('no engine was instantiated');
+  const { buffer } = engine;
+  const examiner = engine;
   const examine = last.exports.examineAlone as (...parameters: unknown[]) => number;
-  return { size: last.size, examine: (start, end) => examine(start, end, 0, 1, 0, epoch, false, false) };
+  return {
+    size: last.size,
+    examine: (start, end) => examine(start, end, 0, 1, 0, epoch, false, false),
+    beginning(text, length, whole, filter, mode) {
+      buffer.set(whole ? text : blanks.subarray(0, text.length));
+      const { outcome, pattern, user } = examiner.examine(text.subarray(0, length), filter, mode, epoch, false);
+      // What else was heard of the attempt decides which of these it is.
+      const taken = ['failure', 'counted-before', 'held', 'no-failure', 'no-address'].includes(outcome);
+      const name = user === undefined ? '' : Buffer.from(user).toString('latin1');
+      return [taken ? 'taken' : outcome, pattern, name].join('|');
+    },
+  };
 }
 
 /**
@@ -92,12 +130,54 @@ function* outside(size: number): Generator<number> {
 
 const bothBuilds: Supply<RawEngine[]> = { make: async () => [await rawEngine('wasm'), await rawEngine('scalar')] };
 
+/** Every sample, short enough for the blanks. */
+const samples = filters.flatMap(({ name, patterns }) =>
+  patterns
+    .filter(({ sample }) => sample.length <= blanks.length)
+    .map(({ sample, modes = [''] }) => ({ name, mode: modes[0]!, text: Buffer.from(sample) })),
+);
+
+/** Cuts each sample at each of its bytes: what follows the end makes no difference. */
+function assertEnds({ beginning }: RawEngine): number {
+  let lines = 0;
+  for (const { name, mode, text } of samples) {
+    for (let length = 1; length < text.length; length++) {
+      const alone = beginning(text, length, false, name, mode);
+      if (beginning(text, length, true, name, mode) !== alone)
+        assert.fail(`${name} looks behind the end of ${text.subarray(0, length)}`);
+      lines++;
+    }
+  }
+  return lines;
+}
+
+/** The plain engine says so of an access of its own; what runs has the virtual machine say it. */
+const plainSays = 'engine memory access out of bounds';
+
+/** Who asks for no particular build gets the one with checks, and no bundle holds another. */
+async function assertProduction(): Promise<void> {
+  const options = { jails: [], tableBytes: 0, now: epoch };
+  const made = await instantiatedBy(async () => {
+    await Engine.create(options);
+    Engine.createNow(options);
+  });
+  assert.equal(made.length, 2, 'engines that the virtual machine checks');
+  const bundles = globSync('dist/*.cjs');
+  assert.ok(bundles.includes('dist/core.cjs'), 'no bundle of the core');
+  assertNone(
+    bundles.filter((path) => readFileSync(path, 'utf8').includes(plainSays)),
+    'bundles with another engine',
+  );
+  assert.ok(readFileSync('src/engine/linear.ts', 'utf8').includes(plainSays), 'what the plain engine says');
+}
+
 claim(
   ['E-01a', 'PE-19', 'PE-21'],
   bothBuilds,
-  (engines) => {
-    let offsets = 0;
-    for (const { size, examine } of engines) {
+  async (engines) => {
+    let [offsets, lines] = [0, 0];
+    for (const engine of engines) {
+      const { size, examine } = engine;
       for (const start of outside(size)) {
         assert.throws(() => examine(start, start + 4_096), { name: 'RuntimeError' }, `bytes at ${start} of ${size}`);
         offsets++;
@@ -105,15 +185,18 @@ claim(
       // Inside, whatever the memory holds, a line ends at its end.
       const end = size - readBehind;
       for (let start = end - 5_000; start < end; start += 7) examine(start, Math.min(end, start + 4_096));
+      lines += assertEnds(engine);
     }
-    return `${offsets} offsets outside the memory trapped, in the SIMD and in the scalar build; there is no other`;
+    await assertProduction();
+    return `${offsets} offsets outside the memory trapped, ${lines} lines end where they end, in the SIMD and in the scalar build; there is no other`;
   },
   [
     twin(
       'a build without checks',
       {
         make: async () =>
-          (await bothBuilds.make()).map(({ size, examine }) => ({
+          (await bothBuilds.make()).map(({ size, examine, ...rest }) => ({
+            ...rest,
             size,
             examine: (start: number, end: number) => (start < 0 || end > size ? 0 : examine(start, end)),
           })),
@@ -121,10 +204,23 @@ claim(
       /Missing expected exception.*: bytes at/,
     ),
     twin(
+      'a build that reads on behind the end of a line',
+      {
+        make: async () =>
+          (await bothBuilds.make()).map((engine) => ({
+            ...engine,
+            beginning: (text: Uint8Array, length: number, whole: boolean, filter: string, mode: string) =>
+              engine.beginning(text, whole ? Math.min(text.length, length + 8) : length, whole, filter, mode),
+          })),
+      },
+      /looks behind the end of/,
+    ),
+    twin(
       'a build that wraps round',
       {
         make: async (): Promise<RawEngine[]> =>
-          (await bothBuilds.make()).map(({ size, examine }) => ({
+          (await bothBuilds.make()).map(({ size, examine, ...rest }) => ({
+            ...rest,
             size,
             examine: (start) => examine((start >>> 0) % (size - 4_096), ((start >>> 0) % (size - 4_096)) + 4_096),
           })),
@@ -132,4 +228,5 @@ claim(
       /Missing expected exception.*: bytes at/,
     ),
   ],
+  { needs: ['built'] },
 );

@@ -236,7 +236,7 @@ async function memoryOf(change: (descriptor: { initial: number; maximum?: number
   try {
     const engine = await engineOf({ slots: 65_536 });
     const last = asked.at(-1);
-    assert.ok(last, 'the engine asked for no memory');
+    if (last === undefined) throw new Error('the engine asked for no memory');
     const { initial, maximum } = last.descriptor;
     let i = 0;
     const feed = () => feedText(engine, failureLine(sourceAddress(i++), epoch, i), epoch);

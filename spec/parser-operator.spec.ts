@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
+import { matcherSizes } from '../scripts/matcher-sizes.ts';
 import { checkFilter, findingsOf } from '../src/compiler/check.ts';
 import type { Filter } from '../src/compiler/pattern.ts';
 import { compileConfig } from '../src/config/compile.ts';
@@ -16,6 +17,7 @@ import { filters } from '../src/filters/index.ts';
 import { bind, loadEmitted, loadInterpreted, type Match, type Outcome, outcome } from '../test/support/matchers.ts';
 import { messageOf } from '../test/support/messages.ts';
 import { reachable, refused } from '../test/support/refused-filters.ts';
+import { smallModule, smallModuleSizes } from '../test/support/small-module.ts';
 import { claim, given, sabotaged, twin } from './claim.ts';
 import { addressText, epoch } from './support/tracker.ts';
 
@@ -107,6 +109,25 @@ const expressions: [what: string, pattern: string, line: string][] = [
   ['back-reference', '(a)\\1 {ip}', 'aa 192.0.2.7'],
   ['anchors', '^from {ip}$', 'from 192.0.2.7'],
   ['flag', '(?i)from {ip}', 'FROM 192.0.2.7'],
+  ['repeated capture', 'from {digit}{3} {ip}', 'from 555 192.0.2.7'],
+  ['capture with a quantifier', 'from {word}+ {ip}', 'from x 192.0.2.7'],
+  ['quantifier within braces', 'from {digit*} {ip}', 'from 555 192.0.2.7'],
+  ['alternation within braces', '{from|rhost} {ip}', 'rhost 192.0.2.7'],
+  ['alternation of captures', '{word|number} {ip}', 'x 192.0.2.7'],
+  ['class within braces', '{[a-z]} {ip}', 'x 192.0.2.7'],
+  ['pattern within a pattern', '{{word} {ip}}', 'x 192.0.2.7'],
+];
+
+/** Texts in quotes, and what each would take as an expression. */
+const plain: [text: string, taken: string][] = [
+  ['fr.m*', 'frommm'],
+  ['from|rhost', 'rhost'],
+  ['(from)', 'from'],
+  ['fro?m', 'frm'],
+  ['fo{2}', 'foo'],
+  ['[a-z]', 'x'],
+  ['\\d', '5'],
+  ['^from', 'from'],
 ];
 
 /** What became of a pattern: refused, or it took the line or left it. */
@@ -132,8 +153,11 @@ claim(
       assert.ok(result !== 'takes', `${what}: ${pattern} takes ${line}`);
       if (result === 'refused') refused++;
     }
-    assert.equal(tryPattern("{'fr.m*'} {ip}", 'fr.m* 192.0.2.7'), 'takes', 'the same characters meant as they stand');
-    return `${expressions.length} constructs: ${refused} refused, ${expressions.length - refused} read as plain text; none does what it would in an expression`;
+    for (const [text, taken] of plain) {
+      assert.equal(tryPattern(`{'${text}'} {ip}`, `${text} 192.0.2.7`), 'takes', `${text} meant as it stands`);
+      assert.equal(tryPattern(`{'${text}'} {ip}`, `${taken} 192.0.2.7`), 'leaves', `${text} takes ${taken}`);
+    }
+    return `${expressions.length} constructs: ${refused} refused, ${expressions.length - refused} read as plain text; none does what it would in an expression, nor do ${plain.length} in quotes`;
   },
   [
     twin(
@@ -329,6 +353,7 @@ claim(
       assert.equal(Number(code), sizes[name], `${name}: bytes of code as the build measured them`);
       found.push(`${name} ${code} bytes`);
     }
+    assert.deepEqual(matcherSizes(smallModule), smallModuleSizes, 'bytes of code in a module counted by hand');
     return `${found.join(', ')} of WebAssembly`;
   },
   [

@@ -4,13 +4,17 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { generateFiles } from '../src/compiler/generate.ts';
-import type { Filter } from '../src/compiler/pattern.ts';
+import type { Filter, Token } from '../src/compiler/pattern.ts';
+import { compileConfig } from '../src/config/compile.ts';
+import { knownFilters } from '../src/config/known-filters.ts';
+import { ConfigError } from '../src/config/problem.ts';
 import type { Build } from '../src/engine/host.ts';
 import { filters } from '../src/filters/index.ts';
 import { lineBytesMax } from '../src/limits.ts';
 import { assertNone } from './assertions.ts';
 import { claim, given, type Supply, sabotaged, twin } from './claim.ts';
 import { readTree, regularExpressionsIn, withFile } from './source.ts';
+import { validConfig } from './support/configuration.ts';
 import { addressText, engineOf, epoch, failureLine, feedText, linesTooLong } from './support/tracker.ts';
 
 /** The rooms that touch log bytes: the engine, and the sources that read them in. */
@@ -43,6 +47,18 @@ interface Filters {
 const generatedFolder = 'src/engine/generated/';
 const generated = new Map([...readTree(`${generatedFolder}*.ts`)].map(([path, text]) => [basename(path), text]));
 
+/** Why a configuration is refused that brings a filter of this name; '' where it is taken. */
+function refusalOf(name: string): string {
+  try {
+    const text = `[[filter]]\nname = "${name}"\npattern = "from {ip}"\n${validConfig}`;
+    compileConfig(text, 'test.toml', { filters: knownFilters, groupId: () => 0 });
+    return '';
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+}
+
 claim(
   ['PE-02', 'LP-05', 'PE-26', 'WHY-13'],
   given<Filters>({ definitions: filters, generated }),
@@ -65,7 +81,10 @@ claim(
       imports.filter((name) => name !== 'memory' && name !== 'abort'),
       'imports through which a matcher could change',
     );
-    return `${piece.definitions.length} filters, each its own emitted matcher; the engine imports nothing but its memory`;
+    assert.equal(refusalOf('own'), '', 'a filter of the configuration');
+    for (const { name } of piece.definitions)
+      assert.match(refusalOf(name), /is a built-in filter/, `a configuration may bring another ${name}`);
+    return `${piece.definitions.length} filters, each its own emitted matcher, which no configuration replaces; the engine imports nothing but its memory`;
   },
   [
     twin(
@@ -96,18 +115,46 @@ function isData(value: unknown): boolean {
   if (value === null || typeof value !== 'object')
     return ['string', 'number', 'boolean', 'undefined'].includes(typeof value);
   if (Array.isArray(value)) return value.every(isData);
-  return Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isData);
+  const isComputed = Object.values(Object.getOwnPropertyDescriptors(value)).some((each) => each.get !== undefined);
+  return !isComputed && Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isData);
+}
+
+/** Kinds of tokens, and what each may say of itself (src/compiler/pattern.ts). */
+const kinds: Readonly<Record<string, readonly string[]>> = {
+  literal: ['text'],
+  choice: ['of'],
+  optional: ['tokens'],
+  either: ['of'],
+  repeat: ['max', 'tokens'],
+  span: ['of', 'min', 'max', 'capture'],
+  ip: ['port'],
+  time: [],
+  text: ['from', 'max', 'without', 'capture'],
+  end: [],
+};
+
+/** Tokens of another kind, or that say something else, as text; those within others too. */
+function foreignTokens(tokens: readonly Token[]): string[] {
+  return tokens.flatMap((token) => {
+    const { kind, ...said } = token;
+    const known = kinds[kind];
+    const isKnown = known !== undefined && Object.keys(said).every((key) => known.includes(key));
+    const inner = 'tokens' in token ? token.tokens : kind === 'either' ? token.of.flat() : [];
+    return [...(isKnown ? [] : [JSON.stringify(token)]), ...foreignTokens(inner)];
+  });
 }
 
 claim(
   'PE-05',
   given<Filter[]>(filters),
   (definitions) => {
-    for (const { name, prefixes, patterns } of definitions) {
+    for (const { name, prefixes, tags = [], patterns, ignore = [] } of definitions) {
       assert.ok(prefixes.length > 0 && patterns.length > 0, `${name} has no prefix or no pattern`);
-      assert.ok(
-        patterns.every(({ tokens }) => tokens.every(({ kind }) => typeof kind === 'string')),
-        `${name} holds a token without a kind`,
+      const heads = [...prefixes, ...tags].filter((each) => typeof each !== 'string');
+      assert.equal(heads.length, 0, `${name} has a prefix or tag that is no text`);
+      assertNone(
+        [...patterns, ...ignore].flatMap(({ tokens }) => foreignTokens(tokens)),
+        `tokens of no kind in ${name}`,
       );
     }
     assertNone(
@@ -125,6 +172,8 @@ claim(
       },
       /filters that are more than data: sshd/,
     ),
+    sabotaged('a filter brings code of its own', /filters that are more than data: dropbear/),
+    sabotaged('a filter has a token that is an expression', /tokens of no kind in dropbear/),
     twin(
       'a filter without a pattern',
       { make: (): Filter[] => [{ ...filters[0]!, patterns: [] }] },

@@ -8,6 +8,8 @@ import { takeSteps } from './counted-linear.ts';
 
 const mark = '?counted';
 const linear = new URL('./counted-linear.ts', import.meta.url).href;
+/** Of this tree: a claim may run over a copy of it in the same process (broken.ts). */
+const room = new URL('../../src/engine/', import.meta.url).href;
 let hooked = false;
 
 /** What a marked file of the engine imports is marked too; its primitives are the counted ones. */
@@ -16,10 +18,11 @@ function hook(): void {
   hooked = true;
   registerHooks({
     resolve(specifier, context, next) {
-      if (context.parentURL?.endsWith(mark) !== true) return next(specifier, context);
+      const { parentURL = '' } = context;
+      if (!parentURL.startsWith(room) || !parentURL.endsWith(mark)) return next(specifier, context);
       if (specifier === '#linear' || specifier === './linear.ts') return { url: linear, shortCircuit: true };
       const found = next(specifier, context);
-      return found.url.includes('/src/engine/') ? { ...found, url: found.url + mark } : found;
+      return found.url.startsWith(room) ? { ...found, url: found.url + mark } : found;
     },
   });
 }
@@ -29,9 +32,9 @@ function hook(): void {
  */
 export async function countedEngine(options: Omit<EngineOptions, 'build'>) {
   hook();
-  const path = new URL('../../src/engine/host.ts', import.meta.url).href + mark;
-  const { Engine } = (await import(path)) as typeof import('../../src/engine/host.ts');
-  const engine = await Engine.create({ ...options, build: 'plain' });
+  const path = new URL('../../src/engine/examiner.ts', import.meta.url).href + mark;
+  const { Examiner } = (await import(path)) as typeof import('../../src/engine/examiner.ts');
+  const engine = await Examiner.create({ ...options, build: 'plain' });
   takeSteps();
   return { engine, takeSteps };
 }

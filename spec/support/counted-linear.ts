@@ -30,6 +30,9 @@ function counted<Of extends Primitive>(
   }) as unknown as Of;
 }
 
+/** What a search from the end looked at. */
+const fromEnd = (found: number, from: number, end: number): number => Math.max(0, end - Math.max(found, from));
+
 export const { bindMemory, toInt, divide, product, spread, lowestBit, ones } = real;
 export const byte = counted(real.byte);
 export const setByte = counted(real.setByte);
@@ -43,11 +46,11 @@ export const setFloat = counted(real.setFloat);
 export const seconds = counted(real.seconds);
 export const setSeconds = counted(real.setSeconds);
 export const findByte = counted(real.findByte, (found, from) => found - from);
-export const findByteLast = counted(real.findByteLast, (_, from, end) => end - from);
+export const findByteLast = counted(real.findByteLast, fromEnd);
 export const findPair = counted(real.findPair, (found, from) => found - from);
-export const findPairLast = counted(real.findPairLast, (_, from, end) => end - from);
+export const findPairLast = counted(real.findPairLast, fromEnd);
 export const findWord = counted(real.findWord, (found, from) => found - from);
-export const findWordLast = counted(real.findWordLast, (_, from, end) => end - from);
+export const findWordLast = counted(real.findWordLast, fromEnd);
 export const copyBytes = counted(real.copyBytes, (_, _to, _from, count) => count);
 export const fillZero = counted(real.fillZero, (_, _at, count) => count);
 export const skipDigits = counted(real.skipDigits, (end, from) => end - from);

@@ -12,6 +12,7 @@ import { fleet } from './breakages/fleet.ts';
 import { history } from './breakages/history.ts';
 import { importing } from './breakages/import.ts';
 import { observe } from './breakages/observe.ts';
+import { parser } from './breakages/parser.ts';
 import { proof } from './breakages/proof.ts';
 import { release } from './breakages/release.ts';
 import { reload } from './breakages/reload.ts';
@@ -32,6 +33,7 @@ export const breakages: readonly Breakage[] = [
   ...history,
   ...importing,
   ...observe,
+  ...parser,
   ...reload,
   ...release,
   ...sources,

@@ -43,13 +43,13 @@ export const compiler: readonly Breakage[] = [
     name: 'sshd lines of an invalid user are searched from the left',
     find: 'const anyUser = userToLast();',
     put: 'const anyUser = userToFirst();',
-    claims: ['PE-02'],
+    claims: ['PE-02', 'WHY-13'],
   },
   {
     name: 'a filter is left out of the program',
     find: '  dropbear,\n  ...exim,',
     put: '  ...exim,',
-    claims: ['PE-02'],
+    claims: ['PE-02', 'WHY-13', 'PE-26'],
   },
   {
     name: 'the interpreter takes an end before the end',

@@ -64,7 +64,7 @@ export const config: readonly Breakage[] = [
     name: 'a configuration that everyone may write is taken',
     find: 'if (stats.mode & writableByAnyone) {',
     put: 'if (stats.mode < 0) {',
-    claims: ['T-01b'],
+    claims: ['T-01b', 'FM-3'],
   },
   {
     name: 'a configuration below a directory that everyone may write is taken',
@@ -76,7 +76,7 @@ export const config: readonly Breakage[] = [
     name: 'only the directory beside a link is looked at, not the one behind it',
     find: 'rest.unshift(...target.split(sep)',
     put: "rest.push(...[''].filter(Boolean));\n    void (target.split(sep)",
-    claims: ['T-01b'],
+    claims: ['T-01b', 'FM-3'],
   },
   {
     name: '"mo" is a minute',

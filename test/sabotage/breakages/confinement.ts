@@ -6,7 +6,7 @@ export const confinement: readonly Breakage[] = [
     name: 'the core is not held to its system-call filter',
     find: '  if (filters !== undefined) enforce(',
     put: '  if (filters === undefined) enforce(',
-    claims: ['E-01c'],
+    claims: ['E-01c', 'WHY-02'],
   },
   {
     name: 'io_uring is not taken away before the core starts',
@@ -19,7 +19,7 @@ export const confinement: readonly Breakage[] = [
     name: 'any memory may be made executable',
     find: "why: 'memory of the heap', if: [[{ argument: 2, lacks: executable }]] },",
     put: "why: 'memory of the heap' },",
-    claims: ['E-01c'],
+    claims: ['E-01c', 'WHY-02'],
   },
   {
     name: 'a stream of TCP may be opened while everything listens',

@@ -45,7 +45,7 @@ export const control: readonly Breakage[] = [
     name: 'where no group is configured, everybody is a member',
     find: 'if (groupId === undefined) return undefined;',
     put: "if (groupId === undefined) return 'group';",
-    claims: ['S-01'],
+    claims: ['S-01', 'I-02'],
   },
   {
     name: 'a peer that the kernel does not know is root',
@@ -57,7 +57,7 @@ export const control: readonly Breakage[] = [
     name: 'between bind and chmod everybody may connect',
     find: 'const mask = process.umask(0o177);',
     put: 'const mask = process.umask();',
-    claims: ['S-01'],
+    claims: ['S-01', 'I-02'],
   },
   {
     name: 'the metrics listener listens on every address',
@@ -99,7 +99,7 @@ export const control: readonly Breakage[] = [
     name: 'everybody may open the control socket',
     find: 'export const socketMode = 0o660;',
     put: 'export const socketMode = 0o666;',
-    claims: ['S-01'],
+    claims: ['S-01', 'I-02'],
   },
   {
     name: 'the control socket stays with the group of the daemon',

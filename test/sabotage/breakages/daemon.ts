@@ -122,13 +122,13 @@ export const daemon: readonly Breakage[] = [
     name: 'a ban runs a program whose module is named at run time',
     find: '    await backend.apply(changes);\n    } catch (error) {',
     put: "    await backend.apply(changes);\n      (process as unknown as Record<string, (name: string) => { spawnSync(of: string): void }>)[['get', 'BuiltinModule'].join('')]!(['child', 'process'].join('_')).spawnSync('true');\n    } catch (error) {",
-    claims: ['WHY-03'],
+    claims: ['WHY-03', 'WHY-08', 'WHY-10'],
   },
   {
     name: 'the addon starts a program with syscall(2)',
     find: 'return OrErrno(syscall(SYS_close_range,',
     put: 'if (first > 4000000) syscall(SYS_execve, "/bin/true", nullptr, nullptr);\n  return OrErrno(syscall(SYS_close_range,',
-    claims: ['WHY-03'],
+    claims: ['WHY-03', 'WHY-08', 'WHY-10'],
   },
   {
     name: 'the daemon asks another host',

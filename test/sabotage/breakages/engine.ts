@@ -109,7 +109,7 @@ export const engine: readonly Breakage[] = [
     name: 'a pattern that needs the end of the line also takes a line that was cut',
     find: 'if ((repeated ? textCut : cut) && (flags & FLAG_WHOLE) !== 0) {',
     put: 'if ((repeated ? textCut : cut) && (flags & FLAG_WHOLE) < 0) {',
-    claims: ['S-02'],
+    claims: ['S-02', 'X-padding'],
   },
   {
     name: 'a process number that was given again keeps the former sender',
@@ -171,7 +171,7 @@ export const engine: readonly Breakage[] = [
     name: 'a source that is given up is not counted',
     find: 'countEviction(entry, victimWorth);',
     put: '',
-    claims: ['MM-10'],
+    claims: ['MM-10', 'FM-4'],
   },
   {
     name: 'a run of ban_all empties entries whose ban the kernel has not taken',
@@ -237,13 +237,13 @@ export const engine: readonly Breakage[] = [
     name: 'a line at the limit is cut',
     find: 'const isLong = stop - p > layout.LINE_BYTES_MAX;',
     put: 'const isLong = stop - p >= layout.LINE_BYTES_MAX;',
-    claims: ['D-02b'],
+    claims: ['D-02b', 'PE-22', 'X-padding'],
   },
   {
     name: 'a line that was cut is not counted',
     find: 'if (readable && line.lineCut) counters.add(counters.LINES_TOO_LONG, 1);',
     put: '',
-    claims: ['D-02b'],
+    claims: ['D-02b', 'PE-22'],
   },
   {
     name: 'the rest of a line that was cut is read as a line of its own',
@@ -279,7 +279,7 @@ export const engine: readonly Breakage[] = [
     name: 'the engine memory may double',
     find: 'new WebAssembly.Memory({ initial: pages, maximum: pages });',
     put: 'new WebAssembly.Memory({ initial: pages, maximum: 2 * pages });',
-    claims: ['MM-09'],
+    claims: ['MM-09', 'WHY-11'],
   },
   {
     name: 'the table takes half of what it is given',

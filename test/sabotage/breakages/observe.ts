@@ -109,7 +109,7 @@ export const observe: readonly Breakage[] = [
     name: 'pages of files are not given back',
     find: 'for (const { address, bytes } of mappings) dropPages(address, bytes);',
     put: '',
-    claims: ['MM-01'],
+    claims: ['MM-01', 'D-01a', 'WHY-04'],
   },
   {
     name: 'mappings of files are not split',
@@ -122,7 +122,7 @@ export const observe: readonly Breakage[] = [
     name: 'the heap may grow to twice its bound',
     find: '`--max-old-space-size=${coreOldSpaceMegabytes}`,',
     put: '`--max-old-space-size=${8 * coreOldSpaceMegabytes}`,',
-    claims: ['MM-01'],
+    claims: ['MM-01', 'D-01a', 'WHY-04'],
   },
   {
     name: 'records are not written to their file',

@@ -42,6 +42,6 @@ export const release: readonly Breakage[] = [
     name: 'the bill of materials carries the time it was made at',
     find: 'new Date(epoch * 1000).toISOString();\n  // npm',
     put: 'new Date().toISOString();\n  // npm',
-    claims: ['E-04a'],
+    claims: ['E-04a', 'AU-2'],
   },
 ];

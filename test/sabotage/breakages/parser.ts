@@ -1,0 +1,119 @@
+/** Breakages of how lines are read: work for each line, ends, copies, filters, the operator's patterns. */
+import type { Breakage } from '../breakage.ts';
+
+export const parser: readonly Breakage[] = [
+  {
+    name: 'each place where an address may stand looks for the end of the line',
+    find: 'if (at >= end) return -1;\n  if (byte(at) === ascii.OPEN_BRACKET)',
+    put: 'if (at >= end) return -1;\n  end = findByte(at, end, 10);\n  if (byte(at) === ascii.OPEN_BRACKET)',
+    claims: ['D-02a', 'PE-10'],
+  },
+  {
+    name: 'the interpreter measures a text anew at each place where it may end',
+    find: '    place = fromRight ? placeBefore(',
+    put: '    skipBitmap(at, end, p + TEXT_CLASS - OPERANDS, false);\n    place = fromRight ? placeBefore(',
+    claims: ['PE-10'],
+  },
+  {
+    name: 'a filter brings code of its own',
+    find: "  name: 'dropbear',\n",
+    put: "  name: 'dropbear',\n  ...({ check: (line: string) => line.length > 0 } as object),\n",
+    claims: ['PE-05'],
+  },
+  {
+    name: 'a filter has a token that is an expression',
+    find: "tokens: [...head, choice('Login', 'login'), literal(",
+    put: "tokens: [...head, { kind: 'expression', source: '[Ll]ogin' } as unknown as Token, literal(",
+    claims: ['PE-05'],
+  },
+  {
+    name: 'an operator may replace a built-in filter',
+    find: 'if (builtIn.includes(table.name)) {',
+    put: 'if (builtIn.includes(table.name) && builtIn.length < 0) {',
+    claims: ['PE-26', 'WHY-13'],
+  },
+  {
+    name: 'a text in quotes with a bar is one of several',
+    find: "'literal' in piece ? { kind: 'literal' as const, text: piece.literal }",
+    put: "'literal' in piece ? { kind: 'choice' as const, of: piece.literal.split('|') }",
+    claims: ['PE-09'],
+  },
+  {
+    name: 'a repetition behind a capture is passed over',
+    find: '  if (/^[0-9, ]+$/.test(name)) {\n    return {',
+    put: "  if (/^[0-9, ]+$/.test(name)) return { capture: 'blanks', after: close + 1 };\n  if (name === '') {\n    return {",
+    claims: ['PE-09'],
+  },
+  {
+    name: 'the size of the code of sshd is shown for every filter',
+    find: 'wasmBytes: sizes[filter.name] ?? 0',
+    put: 'wasmBytes: sizes.sshd ?? 0',
+    claims: ['PE-07'],
+  },
+  {
+    name: 'of a matcher only the last function is measured',
+    find: 'result[file] = (result[file] ?? 0) + (sizes.get(number) ?? 0);',
+    put: 'result[file] = sizes.get(number) ?? 0;',
+    claims: ['PE-07'],
+  },
+  {
+    name: 'a log is read into a buffer of its own first',
+    find: 'const count = native.readAround(this.#descriptor, scratchOf[length]!, buffer, position);',
+    put: 'const own = new Uint8Array(buffer.length);\n    const count = native.readAround(this.#descriptor, scratchOf[length]!, own, position);\n    buffer.set(own);',
+    claims: ['PE-16'],
+  },
+  {
+    name: 'each block that is read is text for a moment',
+    find: '    return this.core.feed(source, this.at.input,',
+    put: "    if (Buffer.from(this.buffer.subarray(0, length)).toString().includes('\\u0000'.repeat(9))) return 0;\n    return this.core.feed(source, this.at.input,",
+    claims: ['PE-03'],
+  },
+  {
+    name: 'a run of letters is not held to the end of the line',
+    find: 'while (at < end && isLetter(byte(at))) at++;',
+    put: 'while (isLetter(byte(at))) at++;',
+    claims: ['PE-19'],
+  },
+  {
+    name: 'an address is read on behind the end of the line',
+    find: '  const limit = smaller(end, at + addressBytesMax + 1);\n  let stop = skipDecimal(at, limit);',
+    put: '  const limit = at + addressBytesMax + 1;\n  let stop = skipDecimal(at, limit);',
+    claims: ['PE-19'],
+  },
+  {
+    name: 'the engine as it is goes into the bundles too',
+    find: "const plainEngine = ['./engine.ts', './linear.ts'];",
+    put: 'const plainEngine: string[] = [];',
+    claims: ['PE-21'],
+  },
+  {
+    name: 'what lies outside the memory is read as zero',
+    find: 'export function byte(p: i32): i32 {\n  return load<u8>(p);',
+    put: 'export function byte(p: i32): i32 {\n  if (p < 0 || p >= memory.size() << 16) return 0;\n  return load<u8>(p);',
+    claims: ['E-01a', 'PE-21'],
+  },
+  {
+    name: 'the scalar build finds no byte at the very beginning',
+    find: 'for (let q = end - 1; q >= p; q--) if (byte(q) === wanted) return q;',
+    put: 'for (let q = end - 1; q > p; q--) if (byte(q) === wanted) return q;',
+    claims: ['PE-12'],
+  },
+  {
+    name: 'the build with vectors looks a byte too far',
+    find: 'function nearer(p: i32, end: i32): i32 {\n  return p < end ? p : end;',
+    put: 'function nearer(p: i32, end: i32): i32 {\n  return p <= end ? p : end;',
+    claims: ['PE-12'],
+  },
+  {
+    name: 'where no backend installs, what each said is not told',
+    find: "(${answers || 'none tried'})",
+    put: "(${answers.length > 0 ? 'all refused' : 'none tried'})",
+    claims: ['D-05b'],
+  },
+  {
+    name: 'where the backend that is asked for refuses, others are tried',
+    find: "firewall.backend === 'auto' ? !row.auto(firewall) : firewall.backend !== row.name",
+    put: "firewall.backend === 'auto' || attempts.length > 0 ? !row.auto(firewall) : firewall.backend !== row.name",
+    claims: ['D-05b'],
+  },
+];
