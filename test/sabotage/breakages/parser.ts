@@ -39,9 +39,9 @@ export const parser: readonly Breakage[] = [
     claims: ['PE-09'],
   },
   {
-    name: 'a repetition behind a capture is passed over',
+    name: 'a repetition behind a capture repeats it',
     find: '  if (/^[0-9, ]+$/.test(name)) {\n    return {',
-    put: "  if (/^[0-9, ]+$/.test(name)) return { capture: 'blanks', after: close + 1 };\n  if (name === '') {\n    return {",
+    put: "  if (/^[0-9, ]+$/.test(name)) return { capture: 'number', after: close + 1 };\n  if (name === '') {\n    return {",
     claims: ['PE-09'],
   },
   {
