@@ -1,4 +1,4 @@
-/** Breakages of how lines are read: work for each line, ends, copies, filters, the operator's patterns. */
+/** Breakages of how lines are read: work, ends, copies, filters, the operator's patterns. */
 import type { Breakage } from '../breakage.ts';
 
 export const parser: readonly Breakage[] = [
