@@ -96,7 +96,7 @@ function writeWhole(path: string, text: string): void {
 
 /**
  * Each a bundle of its own beside that of the core, which loads what it needs: the backends, the
- * journal, and what hears of files where there is no inotify.
+ * journal, lists of addresses, and what hears of files where there is no inotify.
  */
 const apart = [
   ...['nftables/nftables', 'xtables/iptables', 'xtables/ipset', 'xdp/xdp', 'log-only'].map(
@@ -104,6 +104,7 @@ const apart = [
   ),
   'sources/journal/journal',
   'sources/portable-events',
+  'lists/lists',
 ];
 /** The same for the commands, among them the launch stage: each start reads what it needs. */
 const apartOfMain = ['audit', 'check', 'compare', 'filters', 'import', 'match', 'remove', 'replay', 'start'].map(

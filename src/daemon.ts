@@ -27,6 +27,7 @@ import { type Denial, Engine } from './engine/host.ts';
 import { Recorder } from './history/recorder.ts';
 import { Telling } from './history/telling.ts';
 import { followedFilesUsual, housekeepingMs, jailsMax, jailsMin, otherDescriptorsMax, verdictsMs } from './limits.ts';
+import type { Lists } from './lists/lists.ts';
 import { Log, type Logger, stderrIsJournal } from './log.ts';
 import { CeilingError, ProcessMemory } from './memory/ceiling.ts';
 import { residentBytes } from './memory/resident.ts';
@@ -49,7 +50,7 @@ import { SourceRoutes } from './sources/routes.ts';
 import { StateKeeper } from './state/keeper.ts';
 import { formatAddress as describe } from './text/address.ts';
 import { readCoreConfig } from './text/record.ts';
-import type { Address, Backend, CoreConfig, JailConfig } from './types.ts';
+import type { Address, Backend, CoreConfig, JailConfig, JailScaffold } from './types.ts';
 import { exitSoftware, sayUncaught } from './uncaught.ts';
 import { version } from './version.ts';
 
@@ -67,7 +68,7 @@ class StartError extends Error {
 }
 
 /** A jail with the networks that it never bans. */
-type Jail = JailConfig & { allow: readonly Address[] };
+type Jail = JailConfig & Pick<JailScaffold, 'lists'> & { allow: readonly Address[] };
 
 /** The group that may use the socket and read the records; undefined = none. */
 function groupOf({ groupId }: CoreConfig['control']): number | undefined {
@@ -108,8 +109,19 @@ async function openBackend(config: CoreConfig, jails: Jail[], log: Logger): Prom
   return backend;
 }
 
+/** Lists of addresses: a bundle that only hosts load which have some. */
+async function loadLists({ lists = [] }: CoreConfig): Promise<Lists | undefined> {
+  return lists.length === 0 ? undefined : new (await import('./lists/lists.ts')).Lists(lists);
+}
+
 /** The engine, with the table that the ceiling leaves room for; throws CeilingError. */
-function createEngine(config: CoreConfig, ignored: Ignored, memory: ProcessMemory): Promise<Engine> {
+function createEngine(
+  config: CoreConfig,
+  ignored: Ignored,
+  memory: ProcessMemory,
+  lists: Lists | undefined,
+): Promise<Engine> {
+  if (lists) memory.lists = lists;
   return Engine.create({
     prepare: native.hugePages,
     jails: config.jails.map((jail, index) => ({ ...jail, ignore: ignored.lists[index]! })),
@@ -123,7 +135,8 @@ function createEngine(config: CoreConfig, ignored: Ignored, memory: ProcessMemor
 
 /** What `fail2zig check` asks: whether the ceiling holds this configuration. Opens nothing. */
 async function checkMemory(config: CoreConfig): Promise<void> {
-  await createEngine(config, new Ignored(config.jails), new ProcessMemory(config.memory.ceilingBytes));
+  const memory = new ProcessMemory(config.memory.ceilingBytes);
+  await createEngine(config, new Ignored(config.jails), memory, await loadLists(config));
 }
 
 /** What writes records: to `path`, to journald or syslog, and to the log, but nowhere twice. */
@@ -145,8 +158,10 @@ async function compose(config: CoreConfig, log: Logger) {
   const jails = config.jails as Jail[];
   for (const [index, jail] of jails.entries()) jail.allow = ignored.lists[index]!;
   const memory = new ProcessMemory(config.memory.ceilingBytes);
+  const lists = await loadLists(config);
+  lists?.dress(jails);
   const backend = await openBackend(config, jails, log);
-  const engine = await createEngine(config, ignored, memory);
+  const engine = await createEngine(config, ignored, memory, lists);
   memory.govern();
   const clock = new Clock((seconds) => {
     engine.shiftTimes(seconds);
@@ -192,6 +207,7 @@ async function compose(config: CoreConfig, log: Logger) {
       restored: (ban) => telling.tell('restored', ban),
     }),
     bansMax: config.firewall.bansMax,
+    disturbed: () => lists?.disturbed(),
     changed: () => {
       keeper?.changed();
       logs.wake();
@@ -260,6 +276,7 @@ async function compose(config: CoreConfig, log: Logger) {
     files,
     journal,
     logs,
+    lists,
   };
   return { ...rooms, clocks, crowds, recorder, telling, log };
 }
@@ -319,7 +336,8 @@ async function openPages(core: Core, log: Logger) {
 async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
   const locks = takeLocks(config, log);
   const core = await compose(config, log);
-  const { clock, memory, backend, engine, keeper, enforcer, drops, logs, clocks, crowds, recorder, telling } = core;
+  const { clock, memory, backend, engine, keeper, enforcer, drops, logs, clocks, crowds, recorder, telling, lists } =
+    core;
   const lookers = [drops, clock, clocks, crowds, telling];
   const { operator, closers, isListening } = await openPages(core, log);
   logs.start();
@@ -328,6 +346,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     else log.warn('jail reads no log until a file fits', { jail, logpath: logpath.join(' ') });
   }
   enforcer.start({ adopts: true });
+  lists?.start({ backend, enforcer, jails: config.jails, log });
   for (const looker of lookers) looker.start();
   keeper?.start(logs);
   const verdicts = setInterval(() => {
@@ -360,6 +379,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     for (const looker of lookers) looker.stop();
     logs.drain();
     engine.settleAttempts(Date.now() / 1000, true);
+    await lists?.stop();
     await enforcer.stop();
     await keeper?.stop();
     if (!config.firewall.keepBans)

@@ -391,6 +391,42 @@ limitHolds(
   'gaps take less than a seventh of the time',
 );
 
+// --- Lists of addresses (src/lists) --------------------------------------------------------------
+
+/**
+ * Entries of all lists of a jail, and of all that are ignored: the kernel takes 70 bytes for each.
+ */
+export const listEntriesMax = { ban: 1_000_000, ignore: 100_000 } as const;
+/** The shortest prefixes in a list: wider ones are a slip of who made it. */
+export const listPrefixMin = { 4: 8, 6: 16 } as const;
+/**
+ * Prefix lengths of a family: each is looked up for every packet to the jail's ports, some 30 ns.
+ */
+export const listLengthsMax = 8;
+/** Files of lists in one configuration: each is looked at every `listLookMs`. */
+export const listsMax = 64;
+/** Longest line of a list, bytes: an address and a long comment. */
+export const listLineBytesMax = 4096;
+/**
+ * Read of a list between two turns of the event loop, bytes: some 500 lines, half a millisecond.
+ */
+export const listPieceBytes = 8 * 1024;
+/** Mistakes of one list that are told. */
+export const listMistakesMax = 20;
+/** Room in the set of a list for each entry: a fuller hash table searches longer. */
+export const listRoom = 1.3;
+/** Entries by which lists may grow before a restart, where they do not double. */
+export const listEntriesSpare = 10_000;
+/** Files of lists are looked at this often, ms; one that changed and rests since is read. */
+export const listLookMs = 2_000;
+/** Entries in one transaction: a ban that comes meanwhile waits for it, a millisecond. */
+export const listBatchMax = 512;
+/** Entries that are removed before the kernel is compared anew: their keys are kept meanwhile. */
+export const listStaleMax = 65_536;
+
+limitHolds(listLineBytesMax < listPieceBytes, 'a line of a list fits a piece');
+limitHolds(listEntriesMax.ignore <= listEntriesMax.ban, 'lists of either use fit the same room');
+
 // --- Journal (src/sources/journal) ---------------------------------------------------------------
 
 /**

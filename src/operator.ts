@@ -27,6 +27,7 @@ import { FILTER_LINES, FILTER_MATCHED, JAIL_FAILURES } from './engine/counters.t
 import type { TableBan } from './engine/host.ts';
 import type { Recorder } from './history/recorder.ts';
 import * as limits from './limits.ts';
+import type { Lists } from './lists/lists.ts';
 import type { Level, Logger } from './log.ts';
 import { kernelBytes } from './memory/kernel.ts';
 import { residentBytes } from './memory/resident.ts';
@@ -50,6 +51,8 @@ export interface Running
   routes: Pick<SourceRoutes, 'logsOf'>;
   clocks?: Pick<LogClocks, 'problems'>;
   crowds?: Pick<CrowdedLinks, 'problems'>;
+  /** Absent where there are none. */
+  lists?: Pick<Lists, 'problems'> | undefined;
   recorder: Recorder;
   log: Pick<Logger, 'setLevel'>;
   /** Takes another configuration; absent where there is none to be taken. */
@@ -75,12 +78,13 @@ export class DaemonOperator implements Operator {
 
   /** What an operator must know about, one sentence each, the worst first. */
   problems(): string[] {
-    const { backend, clocks, crowds, enforcer, files, keeper, recorder, pageProblem } = this.#running;
+    const { backend, clocks, crowds, enforcer, files, keeper, lists, recorder, pageProblem } = this.#running;
     const followed = files.status();
     return [
       backend.holds ? undefined : 'log-only: nothing is banned',
       ...enforcer.problems,
       keeper?.problem,
+      ...(lists?.problems() ?? []),
       recorder.problem,
       pageProblem(),
       ...files.problems(),

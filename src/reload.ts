@@ -10,6 +10,7 @@ import { OperatorError, type Reloaded } from './control/answers.ts';
 import type { Enforcer } from './enforcer/enforcer.ts';
 import type { Ignored } from './enforcer/ignored.ts';
 import type { Engine, EngineJail } from './engine/host.ts';
+import type { Lists } from './lists/lists.ts';
 import type { Logger } from './log.ts';
 import { isTaken, placed, vacantFilter, vacantJail } from './places.ts';
 import type { FileSource } from './sources/file.ts';
@@ -55,6 +56,8 @@ export interface Reloadable {
   files: FileSource;
   journal: JournalSource | undefined;
   keeper: StateKeeper | undefined;
+  /** Absent where there were none at the start. */
+  lists?: Lists | undefined;
   clock: { now(): number };
   log: Pick<Logger, 'info' | 'setLevel'>;
 }
@@ -79,7 +82,7 @@ export class Reloader {
   }
 
   async #reload(next: CoreConfig): Promise<Reloaded> {
-    const { clock, config, engine, enforcer, ignored, keeper, log } = this.#running;
+    const { clock, config, engine, enforcer, ignored, keeper, lists: ofFiles, log } = this.#running;
     const jails = placed(config.jails, next.jails, vacantJail);
     const filters = placed(config.filters, next.filters, vacantFilter);
     const lists = ignored.listsFor(jails);
@@ -96,7 +99,7 @@ export class Reloader {
     const before = new Map(config.jails.map((jail) => [jail.name, jail]));
     const isKnown = ({ name }: JailConfig): boolean => before.has(name);
     const changed = next.jails.filter(
-      (jail) => isKnown(jail) && !same({ ...before.get(jail.name), allow: undefined }, jail),
+      (jail) => isKnown(jail) && !same({ ...before.get(jail.name), allow: undefined, lists: undefined }, jail),
     );
     const removed = config.jails.filter((jail) => isTaken(jail) && !next.jails.some(({ name }) => name === jail.name));
     const result: Reloaded = {
@@ -104,6 +107,7 @@ export class Reloader {
       changed: changed.map(({ name }) => name),
       removed: removed.map(({ name }) => name),
     };
+    ofFiles?.dress(jails);
     let isKernels = true;
     const scaffold = jails.map((jail, index) => ({ ...jail, allow: lists[index]! }));
     await enforcer
@@ -132,6 +136,8 @@ export class Reloader {
       });
     if (next.log.level !== config.log.level) log.setLevel(next.log.level);
     config.log = next.log;
+    config.lists = next.lists;
+    ofFiles?.change(next.lists ?? []);
     keeper?.changed();
     log.info(
       'configuration reloaded',
@@ -158,6 +164,9 @@ export class Reloader {
       for (const [field, value] of Object.entries(then))
         if (!same(now[field as never], value)) yield `${nameOf(`${section}.${field}`)} cannot change, since ${why}`;
     }
+    const lists = next.lists ?? [];
+    if (this.#running.lists !== undefined) yield* this.#running.lists.unfit(lists);
+    else if (lists.length > 0) yield 'a first [[list]] needs memory that was given out at the start';
     if (next.log.format !== config.log.format) yield 'log.format cannot change, since one log has one form';
     if (next.log.syslog !== config.log.syslog) yield 'log.target cannot change, since its socket was made at the start';
   }
@@ -165,13 +174,20 @@ export class Reloader {
   /** Logs that the daemon may not read, having given up what it did not need. */
   *#placeReasons(next: CoreConfig): Generator<string> {
     const { config, journal } = this.#running;
+    const outside = (what: string, directory: string) =>
+      `${what}: ${directory} is outside of what the daemon may read (confinement.read names what may come)`;
+    const followed = new Set(config.lists?.map(({ file }) => file));
+    for (const { file } of next.lists ?? []) {
+      const directory = followed.has(file) ? undefined : barred(file);
+      if (directory !== undefined) yield outside(`list ${file}`, directory);
+    }
     const known = new Set(config.jails.flatMap(({ logpath }) => logpath));
     for (const { name, logpath, journal: asked, network } of next.jails) {
       if (asked !== undefined && journal === undefined) yield `jail ${name} is the first that reads the journal`;
       for (const path of network ? [] : logpath) {
         const directory = known.has(path) ? undefined : barred(path);
         if (directory === undefined) continue;
-        yield `jail ${name}: ${directory} is outside of what the daemon may read (confinement.read names what may come)`;
+        yield outside(`jail ${name}`, directory);
       }
     }
   }

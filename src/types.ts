@@ -110,6 +110,43 @@ export interface JailConfig {
 
 export type BanAction = 'drop' | 'reject';
 
+/** What becomes of the addresses of a list. */
+export type ListUse = 'ban' | 'ignore';
+
+/** Prefix lengths, shortest first, by family. */
+export type Lengths = Readonly<Record<4 | 6, readonly number[]>>;
+
+/** A file of addresses and prefixes, as it was when the launch stage read it. */
+export interface CoreList {
+  file: string;
+  use: ListUse;
+  /** Whose bans they are; '' where they are ignored. */
+  jail: string;
+  /** In which the kernel holds it, with the other lists of the jail. */
+  lengths: Lengths;
+  /** About how many elements it is there. */
+  elements: Readonly<Record<4 | 6, number>>;
+}
+
+/** The kernel's set of what lists name, of one prefix length; jail '' = what is ignored. */
+export interface ListSet {
+  jail: string;
+  family: 4 | 6;
+  prefix: number;
+}
+
+/** What lists name, in the kernel. Keys are in network order, 4 or 16 bytes. */
+export interface Listed {
+  /** Told whose sets were made anew, and are empty. */
+  emptied: (jail: string) => void;
+  /** Visits the keys of a set: where each stands in `bytes`. Some may be missed or repeated. */
+  each(set: ListSet, visit: (bytes: Uint8Array, at: number) => void): Promise<void>;
+  /** One transaction; repeating it does no harm. */
+  apply(
+    changes: readonly { set: ListSet; adds: readonly Uint8Array[]; removes: readonly Uint8Array[] }[],
+  ): Promise<void>;
+}
+
 export type EvictionPolicy = (typeof evictionPolicies)[number];
 export type BackendName = 'auto' | 'nftables' | 'iptables' | 'ipset' | 'xdp' | 'log-only';
 
@@ -194,6 +231,8 @@ export interface CoreConfig {
   /** The operator's own. */
   filters: FilterProgram[];
   jails: JailConfig[];
+  /** Absent where there are none. */
+  lists?: CoreList[];
 }
 
 /** A ban the engine decided. */
@@ -232,6 +271,8 @@ export interface JailScaffold
   action?: BanAction;
   /** Networks whose packets pass though a ban covers them. */
   allow?: readonly Address[];
+  /** Of its lists; absent where it has none. */
+  lists?: Lengths;
 }
 
 export type Change = { verb: 'ban'; ban: Ban } | { verb: 'unban'; jail: string; address: Address };
@@ -288,6 +329,8 @@ export interface Backend {
    * dropped.
    */
   drops?(): Promise<Drops>;
+  /** Lists of addresses; absent where it cannot hold them. */
+  readonly listed?: Listed;
   /**
    * What it does otherwise than the jails ask, for an operator to know; known once it is installed.
    */

@@ -28,11 +28,13 @@ export interface Lines {
 const isEmitted = (path: string) => path.startsWith('src/engine/generated/');
 /**
  * What a Linux host with nftables and log files never loads: bundles of their own
- * (scripts/build.ts) for other backends, the dry run, the journal, and hosts without inotify; and
- * what the engine is made of for processors without SIMD.
+ * (scripts/build.ts) for other backends, the dry run, the journal, lists of addresses, and hosts
+ * without inotify; and what the engine is made of for processors without SIMD.
  */
 const isForOthers = (path: string) =>
-  /^src\/(backends\/(xtables\/|xdp\/|log-only)|sources\/(journal\/|portable-events)|engine\/scalar\/)/.test(path);
+  /^src\/(backends\/(xtables\/|xdp\/|log-only)|sources\/(journal\/|portable-events)|lists\/|engine\/scalar\/)/.test(
+    path,
+  );
 
 /** The parts, in the order in which they are printed. */
 export function parts(): Part[] {

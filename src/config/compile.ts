@@ -15,6 +15,7 @@ import { type FleetConfig, resolveFleet, withFleetJail } from './fleet.ts';
 import { foreignHint } from './foreign-keys.ts';
 import { resolveJournal } from './journal-match.ts';
 import type { KnownFilter } from './known-filters.ts';
+import { complainOfBackend, readLists, resolveLists, withListJails } from './lists.ts';
 import { dotted, offsetWithin, type Path, pathKey } from './locate.ts';
 import { nearest } from './nearest.ts';
 import type { ProblemKind } from './problem.ts';
@@ -36,6 +37,8 @@ export interface Surroundings {
   filters: readonly KnownFilter[];
   /** The number of a group; undefined where there is none of that name. */
   groupId(name: string): number | undefined;
+  /** Whether files of lists are read; absent: they are taken as empty. */
+  readLists?: boolean;
   /** Examines lines with a filter of the operator; absent: his samples are not tried. */
   tryLines?: TryLines;
 }
@@ -84,7 +87,9 @@ class Reader {
     for (const issue of checked.error?.issues ?? []) this.addIssue(issue, table);
     // Where text was passed over, what is missing may have stood there.
     if (document.isRefused || !checked.success) throw document.error();
-    const config = this.resolve(withFleetJail(checked.data));
+    const whole = withListJails(withFleetJail(checked.data));
+    const config = this.resolve(whole);
+    this.resolveLists(whole, config);
     const fleet = resolveFleet(checked.data.fleet, this.warnings, (kind, key, reason, hint) =>
       this.add(kind, ['fleet', key], this.valueOffset(['fleet', key]), reason, hint),
     );
@@ -359,6 +364,22 @@ class Reader {
       ...(format === 'json' && { message }),
       ...(timezone !== undefined && timezone.length > 0 && { timezone }),
     };
+  }
+
+  private resolveLists(document: Document, config: CoreConfig): void {
+    if (document.list === undefined) return;
+    const complain = (index: number, key: string, reason: string, hint?: string): void => {
+      const path = key === '' ? ['list', index] : ['list', index, key];
+      this.add(reason === 'is missing' ? 'missing' : 'value', path, this.valueOffset(path), reason, hint);
+    };
+    const names = config.jails.map(({ name }) => name);
+    const rows = resolveLists(document, names, complain);
+    complainOfBackend(rows, config.firewall.backend, complain);
+    if (this.document.isRefused) return;
+    const nothing = { lengths: { 4: [], 6: [] }, elements: { 4: 0, 6: 0 } };
+    config.lists = this.surroundings.readLists
+      ? readLists(rows, complain, this.warnings)
+      : rows.map((row) => ({ ...row, ...nothing }));
   }
 
   /** Whether each IPv4 prefix can be banned as one. */

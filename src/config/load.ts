@@ -25,7 +25,7 @@ export interface Loaded extends Compiled {
  */
 export function loadConfig(path: string): Loaded {
   const { pieces, warnings } = readPieces(path);
-  const compiled = compilePieces(pieces, { filters: knownFilters, groupId: findGroup, tryLines });
+  const compiled = compilePieces(pieces, { filters: knownFilters, groupId: findGroup, readLists: true, tryLines });
   return { ...compiled, warnings: [...warnings, ...compiled.warnings], files: pieces.map((piece) => piece.path) };
 }
 

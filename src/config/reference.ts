@@ -126,6 +126,22 @@ const filterKeys: readonly KeyRow[] = [
   row('counter', 'a line, or a list of them', '', 'Must not count, or the configuration is refused.'),
 ];
 
+const listKeys: readonly KeyRow[] = [
+  row(
+    'file',
+    'a path',
+    '',
+    'An address or prefix a line; "#" and ";" begin a comment. Only its owner may write it. Read again when it changes.',
+  ),
+  row('use', '"ban"', '"ban"', 'Its addresses are banned for as long as they stand there.'),
+  row(
+    'jail',
+    'a name',
+    '"lists"',
+    'Whose bans they are: that jail says which ports. "lists" needs no section, and bans from every port.',
+  ),
+];
+
 const patternKeys: readonly KeyRow[] = [
   row('name', 'a word', '', 'How the log and the records call it.'),
   row('pattern', 'a pattern', '', 'Text stands for itself; {ip} is the address of the source, once.'),
@@ -281,5 +297,11 @@ export const reference: readonly TableRow[] = [
     path: ['filter', 0, 'patterns', 0],
     says: 'A pattern as a table; those of ignore have the same form.',
     keys: patternKeys,
+  },
+  {
+    header: '[[list]]',
+    path: ['list', 0],
+    says: 'A file of addresses and prefixes that somebody else keeps: up to 1,000,000 to ban in a jail. The kernel holds them, not the table.',
+    keys: listKeys,
   },
 ];

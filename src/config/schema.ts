@@ -219,6 +219,12 @@ const filter = z.strictObject({
   counter: setting(parseSampleLines),
 });
 
+const list = z.strictObject({
+  file: setting(parseFilePath),
+  use: setting((value) => parseWord(value, ['ban', 'ignore'] as const)),
+  jail: setting((value) => parseName(value, jailNameMax)),
+});
+
 function isTable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -236,6 +242,7 @@ export const schema = z.strictObject({
   fleet: z.optional(fleet),
   defaults: z.optional(z.strictObject(shared)),
   filter: z.optional(z.array(filter)),
+  list: z.optional(z.array(list)),
   jails: z.optional(z.record(z.string(), jail)),
 });
 
@@ -260,6 +267,7 @@ export function knownKeys(path: readonly PropertyKey[]): string[] {
   if (section === 'filter') {
     return path.length === 2 ? Object.keys(filter.shape) : path.length === 4 ? Object.keys(pattern.shape) : [];
   }
+  if (section === 'list') return path.length === 2 ? Object.keys(list.shape) : [];
   if (section === 'defaults') return path.length === 1 ? Object.keys(shared) : [];
   const table = path.length === 1 ? sections[String(section)] : undefined;
   return table ? Object.keys(table.shape) : [];
@@ -278,6 +286,7 @@ export function homesOf(key: string): string[] {
   if (Object.hasOwn(shared, key)) homes.push('[defaults]');
   if (Object.hasOwn(jail.shape, key)) homes.push('[jails.NAME]');
   if (Object.hasOwn(filter.shape, key)) homes.push('[[filter]]');
+  if (Object.hasOwn(list.shape, key)) homes.push('[[list]]');
   return homes;
 }
 

@@ -106,7 +106,8 @@ export function permissionsFor(
 ): Permission[] {
   mounts.refresh();
   mounts.allow(config.jails.filter(({ network }) => network).flatMap(({ logpath }) => logpath));
-  const patterns = [...new Set(config.jails.flatMap(({ logpath }) => logpath))];
+  const lists = (config.lists ?? []).map(({ file }) => file);
+  const patterns = [...new Set([...config.jails.flatMap(({ logpath }) => logpath), ...lists])];
   const found = [...patterns, ...journals(config)].flatMap((pattern) => directoriesOf(pattern, missing));
   const logs = [...found, ...linkedDirectories(patterns)];
   const { control, state, firewall, confinement } = config;

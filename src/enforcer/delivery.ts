@@ -32,6 +32,8 @@ export interface EnforcerOptions {
   banned?: (ban: TableBan) => void;
   /** Told of each ban from before the start that the kernel holds again, or still. */
   restored?: (ban: TableBan) => void;
+  /** Told that others changed what the kernel holds. */
+  disturbed?: () => void;
   /** Told that bans were confirmed or ended: the state on disk is no longer the whole truth. */
   changed?: () => void;
 }

@@ -187,6 +187,17 @@ export class Enforcer {
     this.#sweep();
   }
 
+  /** Runs a transaction in its turn. */
+  inTurn(task: () => Promise<void>): Promise<void> {
+    return this.#turns.take(task);
+  }
+
+  /** Makes the kernel's sets and rules what the jails ask for now. */
+  install(): Promise<void> {
+    const { backend, jails } = this.#settings;
+    return this.#reconciliation.aside(() => this.#turns.take(() => backend.install(jails.filter(isTaken))));
+  }
+
   /** Sends what waits, then nothing more. */
   async stop(): Promise<void> {
     clearInterval(this.#looking);

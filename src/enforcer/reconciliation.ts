@@ -133,7 +133,9 @@ export class Reconciliation {
     if (elapsed < Math.max(limits.reconcileApartMs, this.#comparedMs * limits.comparisonRests.disturbed)) return;
     const isDue = elapsed >= Math.max(limits.reconcileMs, this.#comparedMs * limits.comparisonRests.quiet);
     try {
-      if (isDue || (await this.#settings.backend.disturbed?.())) void this.compare();
+      const isDisturbed = await this.#settings.backend.disturbed?.();
+      if (isDisturbed) this.#settings.disturbed?.();
+      if (isDue || isDisturbed) void this.compare();
     } catch (error) {
       this.#settings.log.warn('cannot ask the kernel', { error: (error as Error).message });
     }
@@ -167,7 +169,7 @@ export class Reconciliation {
     };
     try {
       // Forgets what others did until now: this comparison looks at it.
-      await backend.disturbed?.();
+      if (await backend.disturbed?.()) this.#settings.disturbed?.();
       repairs = await this.#rebuild();
       await backend.each(visit);
       if (adopts) this.#adopted(found);

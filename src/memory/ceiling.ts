@@ -8,6 +8,7 @@
  * - runtime: V8 and libuv outside the heap, stacks, buffers; what they take at start, and
  *   `runtimeGrowthBytes`
  * - engine: its memory without the table; fixed
+ * - lists: what reading lists of addresses takes, where there are any
  * - table: the rest; fixed
  *
  * File pages: the start needs each part of the runtime's code once, and 45 MiB of it stay resident.
@@ -66,7 +67,7 @@ export interface Resident {
 
 /** One part of the process: what it takes now and what it can take at most, bytes. */
 export interface Part {
-  part: 'file' | 'heap' | 'runtime' | 'engine' | 'table';
+  part: 'file' | 'heap' | 'runtime' | 'engine' | 'table' | 'lists';
   bytes: number;
   bytesMax: number;
 }
@@ -77,6 +78,8 @@ export interface Sizes {
   table: number;
   /** What V8 and libuv took outside the heap when the table was sized. */
   runtime: number;
+  /** What lists of addresses may take outside the heap; absent where there are none. */
+  lists?: number;
 }
 
 /** The heap as V8 counts it, bytes. */
@@ -114,28 +117,30 @@ export function sizeTable(
   resident: Resident,
   peakBytes: number,
   { committed, limit }: Heap,
+  lists = 0,
 ): Sizes {
   const runtime = Math.max(0, resident.anonymous - committed);
-  const others = limits.filePagesBytesMax + limit + runtime + limits.runtimeGrowthBytes + engineBytes;
+  const others = limits.filePagesBytesMax + limit + runtime + limits.runtimeGrowthBytes + engineBytes + lists;
   const table = ceilingBytes - others;
   if (table < limits.tableBytesMin || peakBytes > ceilingBytes) {
     throw new CeilingError(ceilingBytes, Math.max(others + limits.tableBytesMin, peakBytes));
   }
-  return { engine: engineBytes, table, runtime };
+  return { engine: engineBytes, table, runtime, ...(lists > 0 && { lists }) };
 }
 
 /**
  * Every part of the process, its size now and its bound; the sizes add up to what the kernel
  * counts.
  */
-export function breakdown(sizes: Sizes, resident: Resident, { committed, limit }: Heap): Part[] {
-  const runtime = Math.max(0, resident.anonymous - committed - sizes.engine - sizes.table);
+export function breakdown(sizes: Sizes, resident: Resident, { committed, limit }: Heap, lists = 0): Part[] {
+  const runtime = Math.max(0, resident.anonymous - committed - sizes.engine - sizes.table - lists);
   return [
     { part: 'file', bytes: resident.file, bytesMax: limits.filePagesBytesMax },
     { part: 'heap', bytes: committed, bytesMax: limit },
     { part: 'runtime', bytes: runtime, bytesMax: sizes.runtime + limits.runtimeGrowthBytes },
     { part: 'engine', bytes: sizes.engine, bytesMax: sizes.engine },
     { part: 'table', bytes: sizes.table, bytesMax: sizes.table },
+    ...(sizes.lists === undefined ? [] : [{ part: 'lists', bytes: lists, bytesMax: sizes.lists } as const]),
   ];
 }
 
@@ -234,6 +239,8 @@ export class ProcessMemory {
   readonly governor: Governor;
   readonly #ceilingBytes: number;
   #sizes: Sizes = { engine: 0, table: 0, runtime: 0 };
+  /** What lists of addresses take now, and may take; outside the heap. */
+  lists = { bytes: 0, bytesMax: 0 };
   #timer: NodeJS.Timeout | undefined;
 
   /** Lists what may be released and releases it: the runtime's own start is over. */
@@ -260,12 +267,19 @@ export class ProcessMemory {
    */
   sizeTable(engineBytes: number): number {
     this.governor.release();
-    this.#sizes = sizeTable(this.#ceilingBytes, engineBytes, residentParts(), residentPeakBytes(), heapNow());
+    this.#sizes = sizeTable(
+      this.#ceilingBytes,
+      engineBytes,
+      residentParts(),
+      residentPeakBytes(),
+      heapNow(),
+      this.lists.bytesMax,
+    );
     return this.#sizes.table;
   }
 
   parts(): Part[] {
-    return breakdown(this.#sizes, residentParts(), heapNow());
+    return breakdown(this.#sizes, residentParts(), heapNow(), this.lists.bytes);
   }
 
   /** Watches from now on. */

@@ -112,6 +112,16 @@ const filter = fields({
   program: text(2 * limits.programBytesMax, /^[A-Za-z0-9+/]*={0,2}$/),
 });
 
+const lengths = (bits: number): Check => list(whole(1, bits), limits.listLengthsMax);
+const elements = whole(0, limits.listEntriesMax.ban);
+const addressList = fields({
+  file: path,
+  use: oneOf('ban', 'ignore'),
+  jail: either((value) => value === '', name),
+  lengths: fields({ 4: lengths(32), 6: lengths(128) }),
+  elements: fields({ 4: elements, 6: elements }),
+});
+
 const record = fields(
   {
     path: text(all32),
@@ -135,7 +145,7 @@ const record = fields(
     jails: list(jail, limits.jailsMax),
   },
   // What the launch stage made itself.
-  { handed: () => {} },
+  { handed: () => {}, lists: list(addressList, limits.listsMax) },
 );
 
 const isUnique = (rows: readonly { name: string }[]): boolean =>

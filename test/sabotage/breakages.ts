@@ -11,6 +11,7 @@ import { engine } from './breakages/engine.ts';
 import { fleet } from './breakages/fleet.ts';
 import { history } from './breakages/history.ts';
 import { importing } from './breakages/import.ts';
+import { lists } from './breakages/lists.ts';
 import { observe } from './breakages/observe.ts';
 import { parser } from './breakages/parser.ts';
 import { proof } from './breakages/proof.ts';
@@ -35,6 +36,7 @@ export const breakages: readonly Breakage[] = [
   ...observe,
   ...parser,
   ...reload,
+  ...lists,
   ...release,
   ...sources,
   ...state,

@@ -63,15 +63,17 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   /** The core's side of its confinement. */
   confined: ['limits', 'native'],
   sources: ground,
+  /** Lists of addresses: read by the launch stage, looked after by the core. */
+  lists: [...ground, 'components', 'sources'],
   state: ground,
   control: [...ground, 'sole', 'components'],
   /** The file of records. */
   history: [...ground],
   enforcer: [...ground, 'backends', 'state'],
   observe: [...ground, 'memory'],
-  operator: [...ground, 'history', 'sources', 'backends', 'state', 'control', 'enforcer', 'memory', 'observe'],
+  operator: [...ground, 'lists', 'history', 'sources', 'backends', 'state', 'control', 'enforcer', 'memory', 'observe'],
   /** Another configuration in the place of the one that runs. */
-  reload: [...ground, 'control', 'enforcer', 'sources', 'state'],
+  reload: [...ground, 'control', 'enforcer', 'lists', 'sources', 'state'],
   /** The composition root. It reads the handed record and no npm package (LP-02). */
   daemon: [
     ...[
@@ -87,13 +89,14 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
       'reload',
       'history',
       'service',
+      'lists',
     ],
     ...ground,
     'confined',
   ],
   /** The launch stage's side. */
   confinement: [...ground, 'control', 'sources'],
-  config: ['components', 'limits', 'text', 'native', 'filters', 'compiler', 'engine', 'host'],
+  config: ['components', 'limits', 'text', 'native', 'filters', 'compiler', 'engine', 'host', 'lists'],
   /** A fail2ban tree as a configuration of ours. */
   import: ['config', 'limits', 'text', 'compiler', 'engine', 'host', 'sources'],
   /** A configuration for a host, and those that packages bring. */

@@ -36,6 +36,8 @@ export interface JailLayout {
    */
   denial: string | undefined;
   sets: { 4: SetLayout; 6: SetLayout };
+  /** Of what lists name, one for each prefix length. */
+  lists: SetLayout[];
 }
 
 /**

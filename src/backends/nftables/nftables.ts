@@ -9,7 +9,7 @@
  * adds its element first, then deletes it.
  */
 import { constants } from 'node:os';
-import type { Backend, Drops, JailScaffold } from '../../types.ts';
+import type { Backend, Drops, JailScaffold, Listed, ListSet } from '../../types.ts';
 import { type Element, isLongEnough, keyBytes, keyText, type SetChanges } from '../elements.ts';
 import { isErrno, KernelError } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
@@ -49,6 +49,21 @@ type Changes = SetChanges<SetLayout>;
 
 export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implements Backend {
   readonly name = 'nftables';
+  readonly listed: Listed = {
+    emptied() {},
+    each: (set, visit) => this.dumpElements(this.#listLayout(set), visit, () => undefined, { tolerant: true }),
+    apply: (changes) =>
+      this.#transact((batch) => {
+        for (const { set, adds, removes } of changes) {
+          const { name } = this.#listLayout(set);
+          const gone = removes.map(permanent);
+          // See #encodeChanges.
+          batch.addElements(name, gone);
+          batch.deleteElements(name, gone);
+          batch.addElements(name, adds.map(permanent));
+        }
+      }),
+  };
   readonly #options: NftablesOptions;
   readonly #open: (sendBytes?: number) => NetlinkSocket;
   /** For long dumps, beside which transactions go on; opened when first needed. */
@@ -154,7 +169,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
 
   #layout(jail: JailScaffold): JailLayout {
     const { table } = this.#options;
-    const { ipv4Prefix = 32, ipv6Prefix } = jail;
+    const { ipv4Prefix = 32, ipv6Prefix, lists = { 4: [], 6: [] } } = jail;
     const comment = ipv4Prefix === 32 ? table : `${table} /${ipv4Prefix}`;
     return {
       jail: jail.name,
@@ -164,7 +179,15 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
         4: { name: kernelName('ban4-', jail.name), family: 4, prefix: ipv4Prefix, comment },
         6: { name: kernelName('ban6-', jail.name), family: 6, prefix: ipv6Prefix, comment: `${table} /${ipv6Prefix}` },
       },
+      lists: ([4, 6] as const).flatMap((family) =>
+        lists[family].map((prefix) => this.#listLayout({ jail: jail.name, family, prefix })),
+      ),
     };
+  }
+
+  #listLayout({ jail, family, prefix }: ListSet): SetLayout {
+    const name = kernelName(`list${family}-${prefix}-`, jail);
+    return { name, family, prefix, comment: `${this.#options.table} list /${prefix}` };
   }
 
   // --- Transactions and dumps --------------------------------------------------------------------
@@ -276,7 +299,8 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
 
   async #scaffold(jails: JailScaffold[], layouts: JailLayout[], approach: 'adopt' | 'replace'): Promise<void> {
     const { setElementsMax = 0 } = this.#options;
-    const sets = layouts.flatMap((layout) => [layout.sets[4], layout.sets[6]]);
+    const ofBans = layouts.flatMap((layout) => [layout.sets[4], layout.sets[6]]);
+    const sets = [...ofBans, ...layouts.flatMap(({ lists }) => lists)];
     const byName = new Map(sets.map((set) => [set.name, set]));
     const survey = await this.#survey();
     const [stay, go] = [new Set<string>(), new Set<string>()];
@@ -287,7 +311,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     }
     // Elements of sets that cannot stay as they are move into their successors.
     const moved = new Map<SetLayout, Element[]>();
-    for (const set of sets) if (go.has(set.name)) moved.set(set, await this.readElements(set));
+    for (const set of ofBans) if (go.has(set.name)) moved.set(set, await this.readElements(set));
 
     const batch = this.#batch();
     batch.addTable();
@@ -303,15 +327,18 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
       batch.addSet(set, index + 1);
       // Not with the set, for whose hash table memory would be taken at once for so many; older
       // kernels leave the size as it is.
-      if (setElementsMax > 0) batch.addSet(set, index + 1, setElementsMax);
+      if (setElementsMax > 0 && index < ofBans.length) batch.addSet(set, index + 1, setElementsMax);
       batch.addElements(set.name, moved.get(set) ?? []);
     });
     this.#addChains(batch, jails, layouts);
     await this.#commitLarge(batch);
+    // Files know what those of lists are to hold.
+    for (const { jail, lists } of layouts) if (lists.some(({ name }) => !stay.has(name))) this.listed.emptied(jail);
   }
 
   #addChains(batch: Batch, jails: JailScaffold[], layouts: JailLayout[]): void {
-    layouts.forEach(({ chain, denial, sets }, index) => {
+    layouts.forEach((layout, index) => {
+      const { chain, denial } = layout;
       const { allow = [], action = 'drop' } = jails[index]!;
       if (denial !== undefined) {
         batch.addChain(denial);
@@ -319,7 +346,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
         rules.addDenialRules(batch, denial, action);
       }
       batch.addChain(chain);
-      for (const set of [sets[4], sets[6]]) rules.addDropRules(batch, chain, set, denial);
+      rules.addDropRules(batch, layout);
     });
     for (const hook of Object.keys(hookNumber) as Hook[]) {
       const hooked = jails.filter((jail) => jail.hooks.includes(hook));
@@ -437,3 +464,6 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     }
   }
 }
+
+/** An element without end. */
+const permanent = (key: Uint8Array): Element => ({ key, timeoutMs: 0 });

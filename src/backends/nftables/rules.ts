@@ -7,7 +7,7 @@ import { sixToFour } from '../../text/address.ts';
 import type { Address, BanAction, PortRange } from '../../types.ts';
 import { discoveryTypes, keyBytes, prefixMask, widths } from '../elements.ts';
 import { type Field, flagAppend, flagCreate } from '../netlink/message.ts';
-import type { Batch, SetLayout } from './messages.ts';
+import type { Batch, JailLayout, SetLayout } from './messages.ts';
 import { attribute, command, type Hook, verdict } from './numbers.ts';
 
 const register = { verdict: 0, data: 1 } as const;
@@ -132,9 +132,12 @@ function addRule(batch: Batch, chain: string, operation: string, ...expressions:
   batch.add(command.newRule, flagCreate | flagAppend, operation, fields);
 }
 
-/** A rule for each width of what the set holds. */
-export function addDropRules(batch: Batch, chain: string, set: SetLayout, denial?: string): void {
-  for (const width of widths(set)) addDropRule(batch, chain, set, width, denial);
+/** A rule for each width of what the jail's sets hold. */
+export function addDropRules(batch: Batch, { chain, denial, sets, lists }: JailLayout): void {
+  for (const set of [sets[4], sets[6]]) {
+    for (const width of widths(set)) addDropRule(batch, chain, set, width, denial);
+  }
+  for (const set of lists) addDropRule(batch, chain, set, set.prefix, denial);
 }
 
 /**

@@ -72,8 +72,8 @@ export const backends: readonly Breakage[] = [
   },
   {
     name: 'the set of IPv6 bans has no rule',
-    find: 'for (const set of [sets[4], sets[6]]) rules.addDropRules(',
-    put: 'for (const set of [sets[4]]) rules.addDropRules(',
+    find: '  for (const set of [sets[4], sets[6]]) {\n    for (const width of widths(set))',
+    put: '  for (const set of [sets[4]]) {\n    for (const width of widths(set))',
     claims: ['LP-24'],
   },
   {

@@ -1,0 +1,149 @@
+/**
+ * Prefixes of one family as a set of fixed size: open addressing, each key once, with a mark that
+ * says whether the kernel holds it. Not on the heap of JavaScript: a million IPv4 addresses take
+ * 7 MiB. Whoever makes the list controls the keys, so the hash has a seed of its own.
+ */
+import { listRoom } from '../limits.ts';
+
+/** 32-bit words of a key. */
+const wordsOf = { 4: 1, 6: 4 } as const;
+const slotsFor = (count: number): number => Math.ceil(count * listRoom) + 1;
+
+/** What room for `count` prefixes takes, bytes. */
+export const entryBytes = (family: 4 | 6, count: number): number => slotsFor(count) * (wordsOf[family] * 4 + 2);
+
+export class Entries {
+  readonly family: 4 | 6;
+  count = 0;
+  readonly #words: number;
+  readonly #keys: Uint32Array;
+  /** 0 = nothing is there: no prefix of a list is as short. */
+  readonly #prefixes: Uint8Array;
+  readonly #marks: Uint8Array;
+  readonly #seed: number;
+  /** The key that is asked for. */
+  readonly #key: Uint32Array;
+
+  /** @param room prefixes that it takes */
+  constructor(family: 4 | 6, room: number, seed = (Math.random() * 2 ** 32) >>> 0) {
+    const slots = slotsFor(room);
+    this.family = family;
+    this.#words = wordsOf[family];
+    this.#keys = new Uint32Array(slots * this.#words);
+    this.#prefixes = new Uint8Array(slots);
+    this.#marks = new Uint8Array(slots);
+    this.#seed = seed;
+    this.#key = new Uint32Array(this.#words);
+  }
+
+  get bytes(): number {
+    return this.#keys.byteLength + this.#prefixes.byteLength + this.#marks.byteLength;
+  }
+
+  /** Asks for the key in `bytes` at `at`, network order; its bits behind `prefix` are cleared. */
+  askBytes(bytes: Uint8Array, at: number, prefix = this.#words * 32): void {
+    for (let word = 0; word < this.#words; word++, at += 4) {
+      const value = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+      const bits = Math.min(32, Math.max(0, prefix - word * 32));
+      this.#key[word] = bits === 0 ? 0 : value & (-1 << (32 - bits));
+    }
+  }
+
+  /** The same of an IPv4 address as a number. */
+  ask(key: number): void {
+    this.#key[0] = key;
+  }
+
+  /** Where what was asked for stands with this prefix length; -1 = nowhere. */
+  find(prefix: number): number {
+    const slot = this.#slotOf(prefix);
+    return this.#prefixes[slot] === 0 ? -1 : slot;
+  }
+
+  /**
+   * Adds what was asked for, as prefixes of `length` bits; false where all of it stood there.
+   * Beyond the room there is for, it throws: a bug of ours.
+   */
+  add(prefix: number, length: number): boolean {
+    if (prefix === length) return this.#addOne(length);
+    const word = prefix >> 5;
+    const bit = (1 << (31 - (prefix & 31))) >>> 0;
+    const isNew = this.add(prefix + 1, length);
+    this.#key[word]! += bit;
+    const isOtherNew = this.add(prefix + 1, length);
+    this.#key[word]! -= bit;
+    return isNew || isOtherNew;
+  }
+
+  #addOne(prefix: number): boolean {
+    const slot = this.#slotOf(prefix);
+    if (this.#prefixes[slot] !== 0) return false;
+    if (this.count >= this.#prefixes.length - 1) throw new Error('a list has more entries than were counted');
+    for (let word = 0; word < this.#words; word++) this.#keys[slot * this.#words + word] = this.#key[word]!;
+    this.#prefixes[slot] = prefix;
+    this.count++;
+    return true;
+  }
+
+  mark(slot: number): void {
+    this.#marks[slot] = 1;
+  }
+
+  unmarkAll(): void {
+    this.#marks.fill(0);
+  }
+
+  /**
+   * The keys without a mark of the next slots from `from` on, `count` at most; each gets its mark.
+   * Returns where to go on; -1 = nothing is left. @param slots how many are looked at
+   */
+  takeUnmarked(from: number, slots: number, count: number, take: (key: Uint8Array, prefix: number) => void): number {
+    const end = Math.min(from + slots, this.#prefixes.length);
+    let left = count;
+    let slot = from;
+    for (; slot < end && left > 0; slot++) {
+      if (this.#prefixes[slot] === 0 || this.#marks[slot] !== 0) continue;
+      this.#marks[slot] = 1;
+      take(this.#keyOf(slot), this.#prefixes[slot]!);
+      left--;
+    }
+    return slot < this.#prefixes.length ? slot : -1;
+  }
+
+  #keyOf(slot: number): Uint8Array {
+    const bytes = new Uint8Array(this.#words * 4);
+    for (let word = 0; word < this.#words; word++) {
+      const value = this.#keys[slot * this.#words + word]!;
+      bytes[word * 4] = value >>> 24;
+      bytes[word * 4 + 1] = value >>> 16;
+      bytes[word * 4 + 2] = value >>> 8;
+      bytes[word * 4 + 3] = value;
+    }
+    return bytes;
+  }
+
+  #slotOf(prefix: number): number {
+    const slots = this.#prefixes.length;
+    for (let slot = this.#hash(prefix) % slots; ; slot = slot + 1 === slots ? 0 : slot + 1) {
+      const there = this.#prefixes[slot]!;
+      if (there === 0 || (there === prefix && this.#isAt(slot))) return slot;
+    }
+  }
+
+  #isAt(slot: number): boolean {
+    for (let word = 0; word < this.#words; word++) {
+      if (this.#keys[slot * this.#words + word] !== this.#key[word]) return false;
+    }
+    return true;
+  }
+
+  #hash(prefix: number): number {
+    let hash = Math.imul(this.#seed ^ prefix, 0x85eb_ca6b);
+    for (let word = 0; word < this.#words; word++) {
+      hash = Math.imul(hash ^ this.#key[word]!, 0xc2b2_ae35);
+      hash ^= hash >>> 15;
+    }
+    hash = Math.imul(hash, 0x27d4_eb2f);
+    return (hash ^ (hash >>> 16)) >>> 0;
+  }
+}

@@ -1,0 +1,467 @@
+/**
+ * Lists of addresses in the running daemon: a bundle that is loaded only where one is configured.
+ * The files and the kernel hold the entries; here is only what tells them apart, for as long as
+ * that takes. A file that changed is read whole and checked before anything of it counts, then the
+ * kernel gets the difference, in small transactions among those of bans. What is wrong with a file
+ * is told, and what it held before goes on. Whoever makes the list controls its text. Claims:
+ * X-lists.
+ */
+import { statSync } from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
+import { Backoff } from '../backoff.ts';
+import * as limits from '../limits.ts';
+import type { Logger } from '../log.ts';
+import { mounts } from '../sources/place.ts';
+import { formatAddress, isWithin, maskAddress } from '../text/address.ts';
+import { printable } from '../text/printable.ts';
+import type { Address, Backend, CoreList, JailScaffold, Lengths, Listed, ListSet } from '../types.ts';
+import type { Entries } from './entries.ts';
+import { stampOf } from './file.ts';
+import { FileProblem, Files, type Filled, type Plan, planBytes } from './group.ts';
+import { sifted } from './survey.ts';
+
+/** The way to the kernel, among the transactions of bans. */
+export interface ListsStart {
+  backend: Pick<Backend, 'name' | 'holds' | 'listed' | 'pause'>;
+  enforcer: {
+    /** Runs a transaction in its turn. */
+    inTurn(task: () => Promise<void>): Promise<void>;
+    /** Makes the sets and rules what the jails ask for now. */
+    install(): Promise<void>;
+  };
+  /** Those of every room. */
+  jails: readonly JailScaffold[];
+  log: Logger;
+}
+
+/** A list as `status` and `list` show it. */
+export interface ListView extends Pick<CoreList, 'file' | 'use' | 'jail'> {
+  /** Lines that count. */
+  entries: number;
+}
+
+/** Where a list names an address. */
+export interface ListPlace extends Pick<CoreList, 'file' | 'use' | 'jail'> {
+  /** Lines that cover it, first and last. */
+  first: number;
+  last: number;
+  /** As the first of them says it. */
+  entry: string;
+}
+
+interface Group {
+  /** '' = what is ignored. */
+  jail: string;
+  rows: readonly CoreList[];
+  /** What the kernel has sets for. */
+  lengths: Lengths;
+  /** How the files were when they were last read, and when they were last looked at. */
+  stamps: string;
+  seen: string;
+  isDue: boolean;
+  problem: string | undefined;
+  backoff: Backoff;
+  /** Not before this, and where others write into the kernel (monotonic ms). */
+  notBefore: number;
+  restsUntil: number;
+  views: ListView[];
+}
+
+const families = [4, 6] as const;
+const union = (one: readonly number[], other: readonly number[]): number[] =>
+  [...new Set([...one, ...other])].toSorted((left, right) => left - right);
+const same = (one: Lengths, other: Lengths): boolean => JSON.stringify(one) === JSON.stringify(other);
+
+export class Lists {
+  /** What is held while a list is brought into the kernel, bytes. */
+  bytes = 0;
+  /** As they were at the start. */
+  readonly #lists: readonly CoreList[];
+  #groups: Group[] = [];
+  #started: (ListsStart & { listed: Listed }) | undefined;
+  /** Why they cannot be in force at all. */
+  #problem: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #working: Promise<void> | undefined;
+  /** A jail that has no list any more still has its sets. */
+  #mustShape = false;
+  /** Whose sets are being made. */
+  #shaping: string | undefined;
+  #isStopped = false;
+
+  constructor(lists: readonly CoreList[]) {
+    this.#lists = lists;
+    this.#groups = groupsOf(lists);
+  }
+
+  /** What they may take of our memory while one is read, bytes: twice what that takes now. */
+  get bytesMax(): number {
+    const each = groupsOf(this.#lists).map(({ rows }) => planBytes(roomOf(rows)));
+    return Math.max(0, ...each);
+  }
+
+  /** What is wrong, one sentence each. */
+  problems(): string[] {
+    return [this.#problem, ...this.#groups.map(({ problem }) => problem)].filter((problem) => problem !== undefined);
+  }
+
+  views(): ListView[] {
+    return this.#groups.flatMap(({ views }) => views);
+  }
+
+  /** Why these cannot take the place of those that there are. */
+  unfit(next: readonly CoreList[]): string[] {
+    const needed = Math.max(0, ...groupsOf(next).map(({ rows }) => planBytes(elementsOf(rows))));
+    return needed > this.bytesMax ? ['lists are larger than the memory that was kept for them at the start'] : [];
+  }
+
+  /** Takes the place of those that there are; the jails have changed. */
+  change(next: readonly CoreList[]): void {
+    const before = this.#groups;
+    this.#groups = groupsOf(next).map((group) => {
+      const known = before.find(({ jail }) => jail === group.jail);
+      // The kernel has the sets of before.
+      return { ...group, lengths: known?.lengths ?? { 4: [], 6: [] }, views: known?.views ?? [] };
+    });
+    const isGone = before.some(({ jail }) => !this.#groups.some((group) => group.jail === jail));
+    this.#mustShape ||= isGone;
+    this.#work();
+  }
+
+  /** Tells jails which sets they have. */
+  dress(jails: readonly JailScaffold[]): void {
+    for (const jail of jails) {
+      const lengths = this.#groups.find((group) => group.jail === jail.name)?.lengths;
+      if (lengths === undefined) delete jail.lists;
+      else jail.lists = lengths;
+    }
+  }
+
+  /** Brings them into the kernel, and looks after them from then on. */
+  start(start: ListsStart): void {
+    const { holds, listed, name } = start.backend;
+    if (listed === undefined) {
+      if (holds) this.#problem = `lists are not in force: ${name} cannot hold them; set firewall.backend to "nftables"`;
+      return;
+    }
+    this.#started = { ...start, listed };
+    listed.emptied = (jail) => {
+      if (jail !== this.#shaping) this.compare();
+    };
+    this.#timer = setInterval(() => this.look(), limits.listLookMs);
+    this.#timer.unref();
+    this.compare();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#isStopped = true;
+    await this.#working;
+  }
+
+  /** Resolves when nothing is under way. */
+  async settled(): Promise<void> {
+    await this.#working;
+  }
+
+  /** The kernel may no longer hold what it should. */
+  compare(): void {
+    for (const group of this.#groups) group.isDue = true;
+    this.#work();
+  }
+
+  /**
+   * Others changed what the kernel holds, maybe of ours: looked at when the last look is long ago.
+   */
+  disturbed(): void {
+    for (const group of this.#groups) {
+      if (group.isDue) continue;
+      group.isDue = true;
+      group.notBefore = group.restsUntil;
+    }
+  }
+
+  /** Looks at the files; called now and then. */
+  look(): void {
+    for (const group of this.#groups) {
+      const now = stampsOf(group.rows);
+      // A file that changes from look to look is being written.
+      if (now === group.seen && now !== group.stamps) group.isDue = true;
+      group.seen = now;
+    }
+    this.#work();
+  }
+
+  #work(): void {
+    this.#working ??= this.#workAll().finally(() => {
+      this.#working = undefined;
+    });
+  }
+
+  async #workAll(): Promise<void> {
+    if (this.#mustShape) {
+      this.dress(this.#started!.jails);
+      await this.#started!.enforcer.install().catch(() => undefined);
+      this.#mustShape = false;
+    }
+    for (const group of this.#groups) {
+      if (this.#isStopped || !group.isDue || performance.now() < group.notBefore) continue;
+      group.isDue = false;
+      const started = performance.now();
+      try {
+        await this.#bring(group);
+        const ended = performance.now();
+        group.restsUntil = ended + Math.max(limits.reconcileApartMs, (ended - started) * limits.comparisonRests.quiet);
+        if (group.problem !== undefined) this.#started!.log.info('the list is in force again', { jail: group.jail });
+        group.problem = undefined;
+      } catch (error) {
+        if (this.#isStopped) return;
+        this.#failed(group, error as Error);
+      }
+    }
+  }
+
+  #failed(group: Group, error: Error): void {
+    const what = error instanceof FileProblem ? error.text : `the list does not reach the kernel: ${error.message}`;
+    const problem = printable(`${what}; what it held before goes on`, limits.logFieldMax);
+    if (problem !== group.problem) this.#started!.log.error('list not taken', { problem });
+    group.problem = problem;
+    // A file is read again when it changes, the kernel asked again after a while.
+    group.isDue = !(error instanceof FileProblem);
+    group.notBefore = group.isDue ? performance.now() + group.backoff.next() : 0;
+  }
+
+  /** Makes the kernel hold what the files say. */
+  async #bring(group: Group): Promise<void> {
+    const started = performance.now();
+    const stamps = stampsOf(group.rows);
+    group.stamps = stamps;
+    const files = new Files(group.rows);
+    let plan: Plan;
+    let filled: Filled;
+    try {
+      plan = await this.#inTurns(files.survey());
+      const needed = planBytes(plan.elements);
+      if (needed > this.bytesMax)
+        throw new FileProblem(group.rows[0]!.file, 0, 'there is no memory for so many entries', 'restart to make room');
+      filled = await this.#inTurns(files.fill(plan));
+    } finally {
+      files.close();
+    }
+    this.bytes = filled.entries[4].bytes + filled.entries[6].bytes;
+    const wide = { 4: union(group.lengths[4], plan.lengths[4]), 6: union(group.lengths[6], plan.lengths[6]) };
+    await this.#shape(group, wide);
+    const changes = await this.#level(group, wide, filled.entries);
+    await this.#shape(group, plan.lengths);
+    this.bytes = 0;
+    group.views = plan.lists.map(({ row, survey }) => ({ ...row, entries: survey.entries }));
+    if (changes.added + changes.removed === 0) return;
+    this.#started!.log.info('list in force', {
+      ...(group.jail === '' ? {} : { jail: group.jail }),
+      files: group.rows.map(({ file }) => file).join(' '),
+      entries: plan.lists.reduce((sum, { survey }) => sum + survey.entries, 0),
+      twice: filled.twice,
+      ...changes,
+      seconds: Math.round(performance.now() - started) / 1000,
+    });
+  }
+
+  /** Has sets of such lengths in the kernel. */
+  async #shape(group: Group, lengths: Lengths): Promise<void> {
+    if (same(group.lengths, lengths)) return;
+    const before = group.lengths;
+    group.lengths = lengths;
+    this.dress(this.#started!.jails);
+    this.#shaping = group.jail;
+    try {
+      await this.#started!.enforcer.install();
+    } catch (error) {
+      group.lengths = before;
+      this.dress(this.#started!.jails);
+      throw error;
+    } finally {
+      this.#shaping = undefined;
+    }
+  }
+
+  /** Adds what the kernel lacks, then removes what it holds beyond the list. */
+  async #level(
+    group: Group,
+    lengths: Lengths,
+    entries: Record<4 | 6, Entries>,
+  ): Promise<{ added: number; removed: number }> {
+    const sets = families.flatMap((family) =>
+      lengths[family].map((prefix): ListSet => ({ jail: group.jail, family, prefix })),
+    );
+    const total = { added: 0, removed: 0 };
+    for (let isWhole = false; !isWhole; ) {
+      for (const family of families) entries[family].unmarkAll();
+      const stale = await this.#compare(sets, entries);
+      for (const family of families) total.added += await this.#add(group.jail, family, entries[family]);
+      for (const { set, keys } of stale) {
+        for (let at = 0; at < keys.length; at += limits.listBatchMax) {
+          await this.#apply([{ set, adds: [], removes: keys.slice(at, at + limits.listBatchMax) }]);
+        }
+        total.removed += keys.length;
+      }
+      isWhole = stale.reduce((sum, { keys }) => sum + keys.length, 0) < limits.listStaleMax;
+    }
+    return total;
+  }
+
+  /** Marks the entries that the kernel holds; returns what else it holds, as much as is kept. */
+  async #compare(
+    sets: readonly ListSet[],
+    entries: Record<4 | 6, Entries>,
+  ): Promise<{ set: ListSet; keys: Uint8Array[] }[]> {
+    const stale: { set: ListSet; keys: Uint8Array[] }[] = [];
+    let room = limits.listStaleMax;
+    for (const set of sets) {
+      const wanted = entries[set.family];
+      const keys: Uint8Array[] = [];
+      await this.#started!.listed.each(set, (bytes, at) => {
+        if (this.#isStopped) throw new Error('stopped');
+        wanted.askBytes(bytes, at);
+        const slot = wanted.find(set.prefix);
+        if (slot >= 0) wanted.mark(slot);
+        else if (room > 0) {
+          keys.push(Uint8Array.from(bytes.subarray(at, at + (set.family === 4 ? 4 : 16))));
+          room--;
+        }
+      });
+      if (keys.length > 0) stale.push({ set, keys });
+    }
+    return stale;
+  }
+
+  async #add(jail: string, family: 4 | 6, entries: Entries): Promise<number> {
+    let added = 0;
+    for (let at = 0; at >= 0; await turn()) {
+      const byPrefix = new Map<number, Uint8Array[]>();
+      at = entries.takeUnmarked(at, limits.sweepEntries, limits.listBatchMax, (key, prefix) => {
+        const keys = byPrefix.get(prefix);
+        if (keys === undefined) byPrefix.set(prefix, [key]);
+        else keys.push(key);
+        added++;
+      });
+      if (byPrefix.size === 0) continue;
+      await this.#apply([...byPrefix].map(([prefix, adds]) => ({ set: { jail, family, prefix }, adds, removes: [] })));
+    }
+    return added;
+  }
+
+  async #apply(changes: Parameters<Listed['apply']>[0]): Promise<void> {
+    if (this.#isStopped) throw new Error('stopped');
+    const { backend, enforcer, listed } = this.#started!;
+    const pause = backend.pause?.();
+    if (pause !== undefined) await pause;
+    await enforcer.inTurn(() => listed.apply(changes));
+  }
+
+  /** Runs work in pieces, others having their turn in between. */
+  async #inTurns<Result>(work: Generator<void, Result>): Promise<Result> {
+    for (;;) {
+      const { done, value } = work.next();
+      if (done) return value;
+      if (this.#isStopped) throw new Error('stopped');
+      await turn();
+    }
+  }
+
+  /** Where the files name the address, or a prefix round it; reads them through. */
+  async find(address: Address): Promise<ListPlace[]> {
+    const found: ListPlace[] = [];
+    for (const { rows } of this.#groups) {
+      let files: Files | undefined;
+      try {
+        files = new Files(rows);
+        await this.#inTurns(files.read((use, index) => placesIn(address, use, rows[index]!, found)));
+      } catch (error) {
+        // What is wrong with a file is a problem by itself.
+        if (!(error instanceof FileProblem)) throw error;
+      } finally {
+        files?.close();
+      }
+    }
+    return found;
+  }
+}
+
+/** What the files held when they were handed over. */
+function elementsOf(rows: readonly CoreList[]): Record<4 | 6, number> {
+  const sum = (family: 4 | 6): number => rows.reduce((total, { elements }) => total + elements[family], 0);
+  return { 4: sum(4), 6: sum(6) };
+}
+
+/** Room for what may come: twice that, and some. */
+function roomOf(rows: readonly CoreList[]): Record<4 | 6, number> {
+  const now = elementsOf(rows);
+  const room = (family: 4 | 6): number =>
+    Math.min(limits.listEntriesMax.ban, 2 * now[family] + limits.listEntriesSpare);
+  return { 4: room(4), 6: room(6) };
+}
+
+function groupsOf(lists: readonly CoreList[]): Group[] {
+  return [...Map.groupBy(lists, ({ use, jail }) => (use === 'ignore' ? '' : jail))].map(([jail, rows]) => ({
+    jail,
+    rows,
+    lengths: rows[0]!.lengths,
+    stamps: '',
+    seen: '',
+    isDue: true,
+    problem: undefined,
+    backoff: new Backoff(() => performance.now(), limits.banRetryMs, limits.banRetryMsMax),
+    notBefore: 0,
+    restsUntil: 0,
+    views: [],
+  }));
+}
+
+/** How the files are now. */
+function stampsOf(rows: readonly CoreList[]): string {
+  return rows
+    .map(({ file }) => {
+      try {
+        mounts.check(file);
+        return stampOf(statSync(file));
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).code ?? 'unknown';
+      }
+    })
+    .join('\n');
+}
+
+/** Notes each line that covers the address. */
+function placesIn(address: Address, use: CoreList['use'], row: CoreList, found: ListPlace[]) {
+  let place: ListPlace | undefined;
+  const seen = (network: Address, line: number): void => {
+    if (!isWithin(address, network)) return;
+    if (place !== undefined) {
+      place.last = line;
+      return;
+    }
+    place = { file: row.file, use, jail: row.jail, first: line, last: line, entry: formatAddress(network) };
+    found.push(place);
+  };
+  const nothing = (): void => {};
+  const [, , , , , , , , , , , , one = 0, two = 0, three = 0, four = 0] = address.bytes;
+  const number = ((one * 256 + two) * 256 + three) * 256 + four;
+  return {
+    ...sifted(
+      use,
+      {
+        four: (key, prefix, line) => {
+          if (address.family === 6 || prefix > address.prefix) return;
+          const size = 2 ** (32 - prefix);
+          if (number >= key && number < key + size)
+            seen(maskAddress({ family: 4, bytes: address.bytes, prefix }), line);
+        },
+        six: (bytes, prefix, line) => {
+          if (address.family === 6) seen({ family: 6, bytes, prefix }, line);
+        },
+      },
+      nothing,
+    ),
+    bad: nothing,
+  };
+}

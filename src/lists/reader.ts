@@ -1,0 +1,136 @@
+/**
+ * The text of a list: an address or prefix a line, `#` or `;` and what follows is a comment.
+ * Whoever makes the list controls it; a mistake is told with its line and what to write instead,
+ * and reading goes on. Constant memory: a piece of the file at a time. Claims: X-lists.
+ */
+import { readSync } from 'node:fs';
+import { addressTextMax, listLineBytesMax, listPieceBytes, listPrefixMin } from '../limits.ts';
+import { formatAddress, maskAddress, parseCidr } from '../text/address.ts';
+import { printable } from '../text/printable.ts';
+
+/** Is told what each line says; lines count from 1. */
+export interface Visitor {
+  /** `key`: the address as a number of 32 bits. */
+  four(key: number, prefix: number, line: number): void;
+  /** `bytes`: the address, network order. */
+  six(bytes: Uint8Array, prefix: number, line: number): void;
+  bad(line: number, reason: string, hint?: string): void;
+}
+
+const [tab, lineFeed, carriage, blank, hash, dot, slash, zero, nine, semicolon] = [
+  9, 10, 13, 32, 35, 46, 47, 48, 57, 59,
+];
+const example = 'write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32';
+
+export class ListReader {
+  readonly #file: number;
+  readonly #visitor: Visitor;
+  readonly #bytes = Buffer.allocUnsafe(listPieceBytes);
+  /** Bytes of a line whose end was not read yet. */
+  #kept = 0;
+  #position = 0;
+  #line = 0;
+  /** The rest of a line that is too long is passed over. */
+  #passes = false;
+
+  /** @param file an open file, which is read from its start and stays open */
+  constructor(file: number, visitor: Visitor) {
+    this.#file = file;
+    this.#visitor = visitor;
+  }
+
+  /** Reads the next piece, a millisecond of work; false at the end. Throws the system's error. */
+  step(): boolean {
+    const bytes = this.#bytes;
+    const count = readSync(this.#file, bytes, this.#kept, bytes.length - this.#kept, this.#position);
+    this.#position += count;
+    const length = this.#kept + count;
+    let from = 0;
+    for (;;) {
+      const to = bytes.indexOf(lineFeed, from);
+      if (to < 0 || to >= length) break;
+      this.#take(from, to);
+      from = to + 1;
+    }
+    if (count === 0) {
+      if (from < length) this.#take(from, length);
+      return false;
+    }
+    this.#kept = length - from;
+    if (this.#kept > listLineBytesMax) {
+      if (!this.#passes) this.#visitor.bad(this.#line + 1, `is longer than ${listLineBytesMax} bytes`);
+      this.#passes = true;
+      this.#kept = 0;
+    } else bytes.copyWithin(0, from, length);
+    return true;
+  }
+
+  #take(from: number, to: number): void {
+    this.#line++;
+    if (this.#passes) this.#passes = false;
+    else this.#read(from, to);
+  }
+
+  /** One line, [from, to) of the bytes. */
+  #read(from: number, to: number): void {
+    const bytes = this.#bytes;
+    while (from < to && (bytes[from] === blank || bytes[from] === tab)) from++;
+    let end = from;
+    for (let byte = bytes[end]!; end < to && byte !== hash && byte !== semicolon; byte = bytes[end]!) end++;
+    for (let last = bytes[end - 1]; end > from && (last === blank || last === tab || last === carriage); ) {
+      last = bytes[--end - 1];
+    }
+    if (end > from && !this.#readFour(from, end)) this.#readAny(from, end);
+  }
+
+  /** Dotted IPv4, most lines of most lists; false where it is anything else. */
+  #readFour(from: number, to: number): boolean {
+    const bytes = this.#bytes;
+    let key = 0;
+    let at = from;
+    for (let part = 0; part < 4; part++) {
+      if (part > 0 && bytes[at++] !== dot) return false;
+      const first = at;
+      let value = 0;
+      for (; at < to && bytes[at]! >= zero && bytes[at]! <= nine; at++) value = value * 10 + bytes[at]! - zero;
+      if (at === first || value > 255 || (bytes[first] === zero && at > first + 1)) return false;
+      key = key * 256 + value;
+    }
+    let prefix = 32;
+    if (at < to) {
+      if (bytes[at++] !== slash || at === to || bytes[at] === zero) return false;
+      prefix = 0;
+      for (; at < to && bytes[at]! >= zero && bytes[at]! <= nine; at++) prefix = prefix * 10 + bytes[at]! - zero;
+      if (at < to || prefix > 32 || prefix < listPrefixMin[4] || key % 2 ** (32 - prefix) !== 0) return false;
+    }
+    this.#visitor.four(key, prefix, this.#line);
+    return true;
+  }
+
+  #readAny(from: number, to: number): void {
+    const text = this.#bytes.toString('latin1', from, to);
+    const shown = `"${printable(text, addressTextMax)}"`;
+    const bad = (reason: string, hint?: string): void => this.#visitor.bad(this.#line, `${shown} ${reason}`, hint);
+    const parsed = parseCidr(text, 'refuse');
+    if (parsed === 'host-bits') {
+      const masked = parseCidr(text, 'clear');
+      if (typeof masked === 'object') bad('has bits set below its prefix', `write ${formatAddress(masked)}`);
+    } else if (parsed === 'bad-prefix') bad('has a wrong prefix length', 'IPv4 has up to 32 bits, IPv6 up to 128');
+    else if (parsed === 'not-an-address') {
+      if (/\s/.test(text)) bad('is more than an address', 'put what follows it behind "#"');
+      else if (/^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?[A-Za-z]$/.test(text))
+        bad('is a host name', 'write its addresses: host names are never resolved');
+      else bad('is not an address or prefix', example);
+    } else if (parsed.prefix < listPrefixMin[parsed.family])
+      bad(`is wider than a /${listPrefixMin[parsed.family]}`, 'name the networks in it that are meant');
+    else if (parsed.family === 4) {
+      const [one, two, three, four] = maskAddress(parsed).bytes.subarray(12) as unknown as [
+        number,
+        number,
+        number,
+        number,
+      ];
+      this.#visitor.four(((one * 256 + two) * 256 + three) * 256 + four, parsed.prefix, this.#line);
+    } else this.#visitor.six(parsed.bytes, parsed.prefix, this.#line);
+  }
+}

@@ -1,0 +1,41 @@
+/** Breakages of lists of addresses. */
+import type { Breakage } from '../breakage.ts';
+
+export const lists: readonly Breakage[] = [
+  {
+    name: 'what a list no longer names stays',
+    find: 'removes: keys.slice(at, at + limits.listBatchMax)',
+    put: 'removes: keys.slice(at, at)',
+    claims: ['X-lists'],
+  },
+  {
+    name: 'a list is emptied before it is filled anew',
+    find: '    await this.#shape(group, wide);\n',
+    put: '    await this.#shape(group, { 4: [], 6: [] });\n    await this.#shape(group, wide);\n',
+    claims: ['X-lists'],
+  },
+  {
+    name: 'a list that others may write is taken',
+    find: 'if ((stats.mode & writableByOthers) !== 0)',
+    put: 'if ((stats.mode & writableByOthers) < 0)',
+    claims: ['X-lists'],
+  },
+  {
+    name: 'a list with a mistake is taken without it',
+    find: 'if (first !== undefined) throw new FileProblem(row.file, first.line, first.reason, first.hint);',
+    put: 'if (first !== undefined) survey.mistakes.length = 0;',
+    claims: ['X-lists'],
+  },
+  {
+    name: 'bits below a prefix in a list are passed over',
+    find: 'prefix < listPrefixMin[4] || key % 2 ** (32 - prefix) !== 0) return false;',
+    put: 'prefix < listPrefixMin[4]) return false;',
+    claims: ['X-lists'],
+  },
+  {
+    name: 'a list names multicast addresses to the kernel',
+    find: 'four: (key, prefix, line) => (isNeverFour(key) ? leftOut(line) : visitor.four(key, prefix, line)),',
+    put: 'four: (key, prefix, line) => visitor.four(key, prefix, line),',
+    claims: ['X-lists'],
+  },
+];
