@@ -25,7 +25,7 @@ const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
 const wordCounts = 8;
 
 /** What one pass took, and what it counted. */
-interface Pass {
+export interface Pass {
   lines: number;
   matched?: number;
   decisions?: number;
@@ -98,7 +98,7 @@ function waysOf(scanner: string | undefined): Map<string, Way> {
 const cpu = (passes: Pass[]): number => median(passes.map(({ cpuSeconds }) => cpuSeconds));
 
 /** Each way's speed: in lines and bytes a second, and as a ratio to others of the same round. */
-function figures(workload: Workload, way: string, taken: Map<string, Pass[]>): Figure[] {
+export function figures(workload: Workload, way: string, taken: Map<string, Pass[]>): Figure[] {
   const passes = taken.get(way)!;
   const per = (amount: number): number[] => passes.map(({ cpuSeconds }) => amount / cpuSeconds / 1e6);
   const beside = (other: string, turned: boolean): Figure[] => {

@@ -3,51 +3,16 @@
  * calls. The attempts are made in the real daemon, whose bundle has a hook in front.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { Daemon } from '../scripts/lab/daemon.ts';
 import { codeRanges, filled } from '../src/confined.ts';
 import { rowsFor, runFilter } from '../src/confinement/filter.ts';
 import { allowed, type CallName, callNumbers, deadly } from '../src/confinement/system-calls.ts';
-import { temporaryDirectory } from '../test/support/control.ts';
-import { attempts, fileAttempts, hookedProgram, underFilter } from '../test/support/raw-calls.ts';
+import { attemptWith } from '../test/support/attempt.ts';
+import { attempts, underFilter } from '../test/support/raw-calls.ts';
 import { type Call, outsideOf, within } from '../test/support/seccomp.ts';
-import { until } from '../test/support/until.ts';
 import { claim, given, twin } from './claim.ts';
+import { assertScene, breakage, type Scenarios, scenarios } from './support/scenarios.ts';
 
 const needs = ['linux', 'root', 'namespaces', 'built'] as const;
-
-/** How one attempt ended in a daemon with these lines of configuration. */
-type Attempt = (name: string) => Promise<string>;
-
-function attemptWith(confinement: string): Attempt {
-  return async (name) => {
-    const [directory, logs] = [temporaryDirectory(), temporaryDirectory()];
-    const settings = `${confinement}[firewall]\nbackend = "log-only"\n[metrics]\nenabled = false\n[jails.sshd]\nlogpath = "${logs.path}/auth.log"\n`;
-    writeFileSync(join(logs.path, 'auth.log'), 'line\n');
-    const daemon = await Daemon.start(directory.path, settings, [
-      process.execPath,
-      hookedProgram(name, directory.path, logs.path),
-    ]);
-    try {
-      const answer = (): string | undefined => daemon.said.find((line) => line.startsWith('hook: '));
-      process.kill(daemon.pid, 'SIGUSR2');
-      const isOver = (): boolean => !daemon.running || answer() !== undefined;
-      await until(isOver, { what: `the end of "${name}"` });
-      const said = answer();
-      if (said !== undefined) return said.replace('hook: ', '');
-      await daemon.closed;
-      const code = await daemon.stop();
-      if (code === 70 && daemon.said.some((line) => /: system call \d+ at 0x[0-9a-f]+ is not in/.test(line)))
-        return 'ended';
-      return daemon.said.includes('ended by SIGSYS') ? 'killed' : `status ${code}: ${daemon.said.at(-1)}`;
-    } finally {
-      await daemon.kill();
-      directory.remove();
-      logs.remove();
-    }
-  };
-}
 
 const said = ({ number, arguments: given = [] }: Call): string => `call ${number}(${given.join(', ')})`;
 
@@ -108,74 +73,54 @@ claim(
   { needs: [...needs], timeoutMs: 900_000 },
 );
 
-/** Fields of /proc of each thread of a started daemon. */
-type Threads = () => Promise<Map<string, string>[]>;
-
-const threadsOf: Threads = async () => {
-  const directory = temporaryDirectory();
-  const settings = `[firewall]\nbackend = "log-only"\n[metrics]\nenabled = false\n[jails.sshd]\nlogpath = "${directory.path}/auth.log"\n`;
-  const daemon = await Daemon.start(directory.path, settings);
-  try {
-    const tasks = `/proc/${daemon.pid}/task`;
-    return readdirSync(tasks).map((thread) => {
-      const lines = readFileSync(`${tasks}/${thread}/status`, 'latin1').split('\n');
-      return new Map(lines.map((line) => line.split(/:\s*/, 2) as [string, string]));
-    });
-  } finally {
-    await daemon.stop();
-    directory.remove();
-  }
-};
-
-const changed =
-  (field: string, value: string): Threads =>
-  async () => {
-    const threads = await threadsOf();
-    threads.at(-1)!.set(field, value);
-    return threads;
-  };
+const privileges: Scenarios = { confined: ['no thread holds more than the core needs, or can gain it'] };
 
 claim(
   'X-privileges',
-  given(threadsOf),
-  async (threads) => {
-    const all = await threads();
-    assert.ok(all.length > 3, 'threads');
-    // CAP_DAC_READ_SEARCH and CAP_NET_ADMIN.
-    const most = 0x1004n;
-    for (const status of all) {
-      for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) {
-        assert.equal(BigInt(`0x${status.get(set)}`) & ~most, 0n, `${set} of a thread holds more`);
-      }
-      assert.equal(status.get('NoNewPrivs'), '1', 'a thread may gain privileges');
-      assert.equal(status.get('Seccomp'), '2', 'a thread without a filter');
-      assert.equal(status.get('Groups')?.trim(), '0', 'groups of a thread');
-    }
-    return `${all.length} threads: CAP_NET_ADMIN and CAP_DAC_READ_SEARCH in every set at most, no_new_privs, a filter, the group of the socket only`;
-  },
+  scenarios(privileges),
+  assertScene,
   [
-    twin('a thread that kept its capabilities', given(changed('CapEff', '000001ffffffffff')), /CapEff of a thread/),
-    twin('a thread that may give files away', given(changed('CapPrm', '0000000000001005')), /CapPrm of a thread/),
-    twin('a bounding set that is whole', given(changed('CapBnd', '000001ffffffffff')), /CapBnd of a thread/),
-    twin('a thread that may gain privileges', given(changed('NoNewPrivs', '0')), /may gain privileges/),
-    twin('a thread that was started without the filter', given(changed('Seccomp', '0')), /without a filter/),
-    twin('a thread with further groups', given(changed('Groups', '0 4 42')), /groups of a thread/),
+    twin(
+      'a daemon that keeps its bounding set',
+      scenarios(privileges, breakage('the bounding set is kept')),
+      /CapBnd of a thread holds more/,
+    ),
+    twin(
+      'a daemon that keeps the groups of its caller',
+      scenarios(privileges, breakage('the groups of the caller are kept')),
+      /groups of a thread/,
+    ),
+    twin(
+      'a daemon that may gain privileges again',
+      scenarios(privileges, breakage('privileges may be gained again')),
+      /a thread may gain privileges/,
+    ),
   ],
   { needs: [...needs], timeoutMs: 600_000 },
 );
 
-const withoutFilter = '[confinement]\nseccomp = "off"\n';
+const files: Scenarios = { confined: ['Landlock alone leaves the logs, the own directories and nothing to run'] };
 
 claim(
   'X-files',
-  given(attemptWith(withoutFilter)),
-  async (attempt) => {
-    for (const [name, { ending }] of Object.entries(fileAttempts)) {
-      assert.equal(await attempt(name), ending, `${name}: how it ends`);
-    }
-    const names = Object.keys(fileAttempts);
-    return `without the filter, Landlock alone: ${names.join(', ')}: as the table of permissions says`;
-  },
-  [twin('a daemon without Landlock', given(attemptWith(`${withoutFilter}landlock = false\n`)), /a shell: how it ends/)],
+  scenarios(files),
+  assertScene,
+  [
+    twin(
+      'a daemon without Landlock',
+      scenarios(files, breakage('Landlock is prepared and not applied')),
+      /a shell: how it ends/,
+    ),
+    twin(
+      'a daemon that may read all of /etc',
+      scenarios(files, breakage('all of /etc may be read')),
+      /passwords read: how it ends/,
+    ),
+    twin(
+      'a daemon that may write what it reads',
+      scenarios(files, breakage('what may be read may be written')),
+      /its own log written: how it ends/,
+    ),
+  ],
   { needs: [...needs, 'landlock'], timeoutMs: 600_000 },
 );

@@ -11,7 +11,7 @@ import { addressOf, v4 } from '../test/support/table-driver.ts';
 import { until } from '../test/support/until.ts';
 import { assertNone } from './assertions.ts';
 import { claim, type Supply, twin } from './claim.ts';
-import { importsOf, nodesOf, placeOf, readTree, type SourceTree, withFile } from './source.ts';
+import { computedSpecifier, importsOf, nodesOf, placeOf, readTree, type SourceTree, withFile } from './source.ts';
 import { type Pipeline, pipeline, rememberingBackend } from './support/pipeline.ts';
 import { assertScene, breakage, type Scenarios, type Scene, scenarios } from './support/scenarios.ts';
 import { engineTracker, epoch, type Tracker, type TrackerOptions } from './support/tracker.ts';
@@ -35,6 +35,9 @@ const executingFunctions = ['execl', 'execlp', 'execle', 'execv', 'execvp', 'exe
 /** System calls that start a program, by their names for syscall(2). */
 const startingCalls = ['execve', 'execveat', 'fork', 'vfork', 'clone', 'clone3'].map((name) => `SYS_${name}`);
 
+/** Ways into the runtime around its modules. */
+const internals = new Set(['_linkedBinding', 'binding', 'createRequire']);
+
 /** C++ without comments and texts. */
 function codeOf(text: string): string {
   return text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, ' ').replaceAll(/"(?:[^"\\]|\\.)*"/g, '""');
@@ -57,7 +60,11 @@ function waysToStart(tree: SourceTree): string[] {
       continue;
     }
     for (const { specifier } of importsOf(path, text)) {
-      if (specifier.replace('node:', '') === 'child_process') ways.push(`${path}: ${specifier}`);
+      const isProgram = specifier.replace('node:', '') === 'child_process' || specifier === computedSpecifier;
+      if (isProgram) ways.push(`${path}: ${specifier}`);
+    }
+    for (const node of nodesOf(path, text)) {
+      if (node.type === 'Identifier' && internals.has(String(node.name))) ways.push(`${path}: ${node.name}`);
     }
   }
   return ways;

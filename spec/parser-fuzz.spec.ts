@@ -8,17 +8,33 @@ import { replay } from '../test/fuzz/replay.ts';
 import { fuzz } from '../test/fuzz/run.ts';
 import type { Target } from '../test/fuzz/target.ts';
 import { canary, findTarget, targets } from '../test/fuzz/targets.ts';
-import { claim, given, twin } from './claim.ts';
+import { claim, given, sabotaged, twin } from './claim.ts';
 
 const sshd = findTarget('sshd') as Target;
 
+/** A fuzz target, the findings that are stored, and what is run on each change. */
+interface Replayed {
+  target: Target;
+  findings: ReturnType<typeof readFindings>;
+  onEachChange: string[];
+}
+
+const replayed: Replayed = {
+  target: sshd,
+  findings: readFindings(),
+  onEachChange: ['.ci/run', '.github/workflows/ci.yml'].map((path) => readFileSync(path, 'utf8')),
+};
+
 claim(
   ['LP-41', 'E-01b', 'PE-24'],
-  given(sshd),
-  async (target) => {
+  given(replayed),
+  async ({ target, findings, onEachChange }) => {
+    assert.ok(findings.length > 0, 'no stored finding is there');
+    for (const text of onEachChange) assert.match(text, /\bnpm test$/m, 'what runs on each change runs the tests');
+    const tests = readFileSync('test/fuzz/fuzz.test.ts', 'utf8');
+    assert.match(tests, /describe\.each\(targets\)[\s\S]*fuzz\(target, \{ runs: \d+/, 'and with them every target');
     const { finding, inputs } = await fuzz(target, { runs: 1_500, seconds: 60, seed: 41 });
     assert.equal(finding, null, `an input shows a fault: ${finding?.why}`);
-    const findings = readFindings();
     for (const { file, target: name, input } of findings) {
       const body = await (findTarget(name) ?? assert.fail(`${file}: no target ${name}`)).open();
       await body(input);
@@ -32,7 +48,24 @@ claim(
     assert.match(scripts.fuzz ?? '', /test\/fuzz\/main\.ts$/);
     return `${targets.length} targets; ${inputs} new inputs for sshd without a fault, ${findings.length} stored findings replayed`;
   },
-  [twin('a reader that takes the first address of a line', given(canary), /an input shows a fault/)],
+  [
+    twin(
+      'a reader that takes the first address of a line',
+      given({ ...replayed, target: canary }),
+      /an input shows a fault/,
+    ),
+    twin(
+      'findings that nobody reads any more',
+      given<Replayed>({ ...replayed, findings: [] }),
+      /no stored finding is there/,
+    ),
+    twin(
+      'a change that nobody tests',
+      given({ ...replayed, onEachChange: ['npm run check\n'] }),
+      /what runs on each change runs the tests/,
+    ),
+    sabotaged('a colon behind a leading time belongs to the message', /an input shows a fault/),
+  ],
   { timeoutMs: 120_000 },
 );
 

@@ -3,12 +3,16 @@
  * costs at worst.
  */
 import assert from 'node:assert/strict';
+import { isIP } from 'node:net';
+import type { Filter, Pattern, Token } from '../src/compiler/pattern.ts';
 import { DECISIONS, FILTER_BAD_ADDRESS, FILTER_HOST_NAME, LINES } from '../src/engine/counters.ts';
 import type { Verdict } from '../src/engine/examiner.ts';
 import type { Engine, LineSink } from '../src/engine/host.ts';
 import { filters } from '../src/filters/index.ts';
 import { fingerprintBytesMax } from '../src/limits.ts';
 import type { Decision } from '../src/types.ts';
+import { bind, loadEmitted, type Match, outcome } from '../test/support/matchers.ts';
+import { oracleMatch, oracleMessages, type Range, walkPattern } from '../test/support/oracle.ts';
 import { assertNone } from './assertions.ts';
 import { claim, given, type Supply, sabotaged, twin } from './claim.ts';
 import { importsOf, readTree, type SourceTree, targetOf, withFile } from './source.ts';
@@ -256,6 +260,84 @@ function takesAnyUser(value: unknown): boolean {
  */
 const colonless = new Set(['nginx-http-auth']);
 
+/** Which bytes of a message each `text` of a pattern takes: what a remote side chose. */
+function textsIn(tokens: readonly Token[], message: Buffer): Range[] {
+  return tokens.flatMap(({ kind }, at) => {
+    if (kind !== 'text') return [];
+    const marked = tokens.map((token, index): Token => {
+      const { capture: _, ...rest } = token as Token & { capture?: 'user' };
+      return index === at ? ({ ...rest, capture: 'user' } as Token) : (rest as Token);
+    });
+    const range = walkPattern(marked, message)?.user;
+    return range === undefined ? [] : [range];
+  });
+}
+
+/**
+ * Lines that a pattern takes: its sample, and what nginx writes where a client sends no host, or a
+ * referrer.
+ */
+function variantsOf(name: string, sample: string): string[] {
+  if (!name.startsWith('nginx-')) return [sample];
+  const hostless = sample.replace(/, host: "[^"]*"/, '');
+  return [sample, hostless, `${hostless}, referrer: "http://example.org/"`];
+}
+
+/** Whom the message of a failure is charged to; undefined where it is nobody. */
+function chargedIn(filter: Filter, match: Match, message: Buffer, modeBit: number): string | undefined {
+  const { pattern, address } = outcome(match, message, modeBit);
+  if (address === undefined || filter.patterns[pattern]?.effect?.kind === 'context') return undefined;
+  if (pattern < 0 || pattern >= filter.patterns.length) return undefined;
+  const text = message.subarray(...address).toString('latin1');
+  return isIP(text) === 0 ? undefined : text;
+}
+
+/**
+ * Forges each text of a pattern, in matchers that are compiled here from the definition; how many
+ * texts and lines that were.
+ */
+function forgeTexts(filter: Filter, match: Match, pattern: Pattern): { texts: number; lines: number } {
+  const mode = pattern.modes?.[0] ?? filter.modes?.[0];
+  const modeBit = 1 << Math.max(0, (filter.modes ?? []).indexOf(mode ?? ''));
+  let [texts, lines] = [0, 0];
+  for (const variant of variantsOf(filter.name, pattern.sample)) {
+    const taken = (message: Buffer) => filter.patterns[oracleMatch(filter, message, mode)?.index ?? -1] === pattern;
+    const message = oracleMessages(filter, Buffer.from(variant, 'latin1')).find(taken);
+    if (message === undefined) continue;
+    const honest = oracleMatch(filter, message, mode)!.addressText;
+    for (const [start, end] of textsIn(pattern.tokens, message)) {
+      texts++;
+      for (const forged of forgedNames(message.toString('latin1'), end)) {
+        const written = colonless.has(filter.name) ? forged.replace(/:.*/s, '') : forged;
+        const parts = [message.subarray(0, start), Buffer.from(written, 'latin1'), message.subarray(end)];
+        const text = Buffer.concat(parts);
+        const found = chargedIn(filter, match, text, modeBit);
+        if (found !== undefined && found !== honest) assert.fail(`${filter.name}: ${found} is charged for ${text}`);
+        lines++;
+      }
+    }
+  }
+  return { texts, lines };
+}
+
+/** The same for every text of every pattern that fails somebody. */
+function forgeAll(): { texts: number; lines: number; filters: number } {
+  const all = { texts: 0, lines: 0, filters: 0 };
+  bind();
+  for (const filter of filters) {
+    const { match } = loadEmitted(filter);
+    const before = all.texts;
+    for (const pattern of filter.patterns) {
+      if (pattern.effect?.kind === 'context') continue;
+      const { texts, lines } = forgeTexts(filter, match, pattern);
+      all.texts += texts;
+      all.lines += lines;
+    }
+    if (all.texts > before) all.filters++;
+  }
+  return all;
+}
+
 claim(
   'E-02a',
   { make: injection },
@@ -283,7 +365,9 @@ claim(
       }
     }
     assert.ok(fields >= 20 && touched.size >= 10, `only ${fields} fields of ${touched.size} filters were tried`);
-    return `${lines} lines with forged names in ${fields} patterns of ${touched.size} filters: charged to the sender or to nobody`;
+    const all = forgeAll();
+    assert.ok(all.texts >= 150 && all.filters >= 50, `only ${all.texts} texts of ${all.filters} filters were tried`);
+    return `${lines} lines with forged names in ${fields} patterns of ${touched.size} filters, ${all.lines} with forged text in ${all.texts} places of ${all.filters} filters: charged to the sender or to nobody`;
   },
   [
     twin<Injection>(
@@ -300,6 +384,8 @@ claim(
       },
       /198\.51\.100\.9 is charged for/,
     ),
+    sabotaged('the compiler has each text end at the first place where it may', /is charged for/),
+    sabotaged('lines of nginx without a host, with a second client behind a referrer, are believed', /is charged for/),
   ],
 );
 

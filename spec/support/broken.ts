@@ -4,7 +4,7 @@
  * is a named breakage (test/sabotage) of the real files. It reaches what a specification imports;
  * one that starts the built program takes scenarios.ts.
  */
-import { cpSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { breakableFiles, fileOf, Inapplicable } from '../../test/sabotage/breakage.ts';
@@ -37,6 +37,8 @@ export function breakage(name: string): Change {
 
 export function applyChanges(place: string, changes: readonly Change[]): void {
   for (const { path, find, put } of changes) {
+    // A link would lead to the tree itself.
+    if (realpathSync(join(place, path)) !== join(realpathSync(place), path)) throw new Error(`${path} is no copy`);
     const text = readFileSync(join(place, path), 'utf8');
     if (text.split(find).length !== 2) {
       throw new Inapplicable(`a change of ${path} cannot be applied: its text stands there not once: ${find}`);
@@ -49,7 +51,7 @@ export function applyChanges(place: string, changes: readonly Change[]): void {
 }
 
 /** What a specification imports; the rest of the tree is linked. */
-const copied = ['src', 'spec', 'test', 'scripts', 'package.json'];
+const copied = ['src', 'spec', 'test', 'scripts', 'bench', 'package.json', 'SECURITY.md'];
 
 /** The wasm engine is built of other files: where the engine is broken, it runs as it is. */
 export const plainEngine: Change = {

@@ -14,6 +14,7 @@ import { importing } from './breakages/import.ts';
 import { lists } from './breakages/lists.ts';
 import { observe } from './breakages/observe.ts';
 import { parser } from './breakages/parser.ts';
+import { promised } from './breakages/promised.ts';
 import { proof } from './breakages/proof.ts';
 import { release } from './breakages/release.ts';
 import { reload } from './breakages/reload.ts';
@@ -35,6 +36,7 @@ export const breakages: readonly Breakage[] = [
   ...importing,
   ...observe,
   ...parser,
+  ...promised,
   ...reload,
   ...lists,
   ...release,

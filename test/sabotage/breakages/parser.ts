@@ -116,4 +116,22 @@ export const parser: readonly Breakage[] = [
     put: "firewall.backend === 'auto' || attempts.length > 0 ? !row.auto(firewall) : firewall.backend !== row.name",
     claims: ['D-05b'],
   },
+  {
+    name: 'the compiler has each text end at the first place where it may',
+    find: "const left = text.from === 'left';",
+    put: 'const left = text.from !== undefined;',
+    claims: ['E-02a'],
+  },
+  {
+    name: 'lines of nginx without a host, with a second client behind a referrer, are believed',
+    find: "    either([literal(', host: \"'), some('nonspace'), literal(' referrer: \"')], [literal(', referrer: \"')]),\n    textToFirst(),",
+    put: "    literal(', host: \"'),\n    some('nonspace'),\n    literal(' referrer: \"'),\n    textToFirst(),",
+    claims: ['E-02a'],
+  },
+  {
+    name: 'a colon behind a leading time belongs to the message',
+    find: '  if (p < end && byte(p) === 58) p++;\n  while (p < end && (byte(p) === 32',
+    put: '  while (p < end && (byte(p) === 32',
+    claims: ['LP-41', 'E-01b', 'PE-24'],
+  },
 ];

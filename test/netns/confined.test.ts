@@ -1,0 +1,11 @@
+/** What the core of the daemon may still do, each scenario in namespaces of its own. */
+import { join } from 'node:path';
+import { describe, test } from 'vitest';
+import { runScenario } from '../support/namespace.ts';
+import { scenarios } from './confined.scenario.ts';
+
+describe('the confined core', () => {
+  for (const name of Object.keys(scenarios)) {
+    test(name, () => runScenario(join(import.meta.dirname, 'confined.scenario.ts'), name));
+  }
+});
