@@ -117,9 +117,9 @@ export const parser: readonly Breakage[] = [
     claims: ['D-05b'],
   },
   {
-    name: 'the compiler has each text end at the first place where it may',
-    find: "const left = text.from === 'left';",
-    put: 'const left = text.from !== undefined;',
+    name: 'the compiler leaves out the end of the line that a pattern asks for',
+    find: 'return [`if (at !== end) ${fail}`];',
+    put: 'return [];',
     claims: ['E-02a'],
   },
   {
