@@ -90,11 +90,6 @@ claim(
       scenarios(privileges, breakage('the groups of the caller are kept')),
       /groups of a thread/,
     ),
-    twin(
-      'a daemon that may gain privileges again',
-      scenarios(privileges, breakage('privileges may be gained again')),
-      /a thread may gain privileges/,
-    ),
   ],
   { needs: [...needs], timeoutMs: 600_000 },
 );
@@ -115,11 +110,6 @@ claim(
       'a daemon that may read all of /etc',
       scenarios(files, breakage('all of /etc may be read')),
       /passwords read: how it ends/,
-    ),
-    twin(
-      'a daemon that may write what it reads',
-      scenarios(files, breakage('what may be read may be written')),
-      /its own log written: how it ends/,
     ),
   ],
   { needs: [...needs, 'landlock'], timeoutMs: 600_000 },
