@@ -192,6 +192,8 @@ const attempts: [what: string, filter: string, lines: string[], count: number][]
     3,
   ],
   ['a line that stands for five', 'sshd', [`sshd[72]: message repeated 5 times: [ ${sshd}]`], 5],
+  ['a line that was repeated four times', 'sshd', [`sshd[74]: ${sshd}`, 'last message repeated 4 times'], 5],
+  ['a repeat of another line', 'sshd', [`sshd[75]: ${sshd}`, 'cron[3]: x', 'last message repeated 4 times'], 1],
   ['a module that refuses and one that accepts', 'dovecot', [pam('pam_unix', 'failure'), pam('pam_sss', 'success')], 0],
   ['two modules that refuse', 'dovecot', [pam('pam_unix', 'failure'), pam('pam_sss', 'failure')], 1],
   ['a success of somebody else', 'dovecot', [pam('pam_unix', 'failure', 'root'), pam('pam_sss', 'success')], 1],
@@ -225,6 +227,17 @@ claim(
       ),
       /attempts of a line that stands for five/,
     ),
+    twin(
+      "an engine to which a repeat without a name is nobody's",
+      given<Count>((filter, lines) =>
+        failures(
+          filter,
+          lines.filter((line) => !line.startsWith('last message')),
+        ),
+      ),
+      /attempts of a line that was repeated four times/,
+    ),
+    sabotaged('a repeat is charged to whoever failed before, whatever stands between', /of a repeat of another line/),
     sabotaged("a module's refusal counts at once", /attempts of a module that refuses/),
     twin(
       'a success that takes back what others failed',

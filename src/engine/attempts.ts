@@ -76,6 +76,10 @@ export let takenSource: i32 = 0;
 export let takenOffset: f64 = 0;
 export let takenPattern: i32 = 0;
 
+/** What tells the attempt apart that the last line was about, and whose it was, as hashes. */
+export let attemptMark: i32 = 0;
+export let attemptUser: i32 = 0;
+
 /** Forgets what is held. */
 export function resetAttempts(): void {
   nextDue = Infinity;
@@ -156,9 +160,25 @@ function settleHeld(p: i32): i32 {
   return first;
 }
 
+/** Finds out which attempt the line that was read last is about. */
+function identify(kind: i32): void {
+  attemptMark = hashText(int(layout.SEED) ^ kind, layout.ADDRESS, layout.ADDRESS + 16);
+  if (kind === BY_PROCESS) attemptMark = hashText(attemptMark, header.pidStart, header.pidEnd);
+  const named = capture.userStart >= 0 && capture.userEnd > capture.userStart;
+  attemptUser = named ? hashText(int(layout.SEED + 4), capture.userStart, capture.userEnd) : 0;
+  if (kind === BY_SESSION) attemptMark = mix(attemptMark, attemptUser);
+}
+
+/** The line at hand is about the attempt that these tell apart. */
+export function resumeAttempt(mark: i32, user: i32): void {
+  attemptMark = mark;
+  attemptUser = user;
+}
+
 /**
  * Takes the line that was read last, about the source at ADDRESS, and says what it means: 0
- * nothing, COUNTS_NOW so many as `counted` says. `now` is the clock that held failures wait by.
+ * nothing, COUNTS_NOW so many as `counted` says. `now` is the clock that held failures wait by;
+ * `kind` 0: which attempt it is about is known.
  */
 export function join(
   kind: i32,
@@ -176,12 +196,9 @@ export function join(
   counted = attempts;
   countedTime = time;
   if (stage === 0 && !gained) return (flags & FLAG_FAILURE) !== 0 ? COUNTS_NOW : 0;
-  let mark = hashText(int(layout.SEED) ^ kind, layout.ADDRESS, layout.ADDRESS + 16);
-  if (kind === BY_PROCESS) mark = hashText(mark, header.pidStart, header.pidEnd);
-  const named = capture.userStart >= 0 && capture.userEnd > capture.userStart;
-  const user = named ? hashText(int(layout.SEED + 4), capture.userStart, capture.userEnd) : 0;
-  if (kind === BY_SESSION) mark = mix(mark, user);
-  const p = open(group + 1, mark, now);
+  if (kind !== 0) identify(kind);
+  const user = attemptUser;
+  const p = open(group + 1, attemptMark, now);
   const held = int(p + STAGES);
   const heldUser = int(p + USER);
   if (gained) {

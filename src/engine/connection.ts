@@ -80,7 +80,7 @@ let hashedPlace: i32 = -1;
 
 /** The hash of the host of the head that was read last. */
 // @inline
-function hashHost(): i32 {
+export function hashHost(): i32 {
   if (header.place >= 0 && header.place === hashedPlace) return hostHash;
   hostHash = hashText(header.hostStart, header.hostEnd);
   hashedPlace = header.place;

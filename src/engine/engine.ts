@@ -15,13 +15,23 @@ import * as ascii from './ascii.ts';
 import * as joint from './attempts.ts';
 import * as capture from './capture.ts';
 import { charge, resetCharges, settle, waiting } from './charges.ts';
-import { COUNTS, charged, follow, prepare, regroupConnections, SAME_ATTEMPT, UNADDRESSED } from './connection.ts';
+import {
+  COUNTS,
+  charged,
+  follow,
+  hashHost,
+  prepare,
+  regroupConnections,
+  SAME_ATTEMPT,
+  UNADDRESSED,
+} from './connection.ts';
 import * as counters from './counters.ts';
 import { connectionOf, flagsOf, match, may, prefixesOf, readsTag } from './filter.ts';
 import { FLAG_ADDRESS, FLAG_FAILURE, FLAG_IGNORE, FLAG_LIST, FLAG_WHOLE } from './flags.ts';
 import * as header from './header.ts';
 import { addIgnore, isIgnored, isShared, resetIgnores } from './ignore.ts';
 import * as layout from './layout.ts';
+import * as repeat from './repeat.ts';
 import { readRepeat, repeats, textCut, textEnd, textStart } from './repeat.ts';
 import { smaller } from './scan.ts';
 import { countHeld, findSoonest } from './soonest.ts';
@@ -135,6 +145,8 @@ let timeUnread: bool = false;
 /** Where the line stands. */
 let lineSource: i32 = 0;
 let lineOffset: f64 = 0;
+/** Where the next one begins; -1: this one is an entry, which no line can say is repeated. */
+let lineNext: f64 = -1;
 
 /**
  * Lays out and clears the memory; parameters as `layOut`. The host then writes the seed. Returns
@@ -191,6 +203,7 @@ export function resetRoutes(): void {
   groups = 0;
   links = 0;
   filterAtHand = -1;
+  repeat.forgetLasts(-1);
 }
 
 /** Lines of an open source go to `route` from now on; what is known of its last line stays. */
@@ -252,6 +265,7 @@ export function openSource(source: i32, route: i32): void {
   fillZero(layout.sourcesAt + source * layout.SOURCE_BYTES, layout.SOURCE_BYTES);
   setInt(layout.sourcesAt + source * layout.SOURCE_BYTES, route);
   line.forgetPieces(source);
+  repeat.forgetLasts(source);
 }
 
 /** The pattern that the last examined line matched, or -1. */
@@ -388,18 +402,8 @@ function judge(filter: i32, flags: i32, group: i32, now: f64): i32 {
     }
     if (verdict === SAME_ATTEMPT) return COUNTED_BEFORE;
     if (verdict !== UNADDRESSED) return NO_FAILURE;
-  } else if (connection !== 0 && address === ADDRESS_OK) {
-    const clock = live ? now : lineTime;
-    const verdict = joint.join(connection, group, flags, lineTime, clock, attempts, lineSource, lineOffset, pattern);
-    // What told sessions apart is nobody's name.
-    if (connection === joint.BY_SESSION) capture.forgetUser();
-    if (verdict === joint.HELD) return HELD;
-    if (verdict === joint.SAME) return COUNTED_BEFORE;
-    if (verdict !== joint.COUNTS_NOW) return NO_FAILURE;
-    lineTime = joint.countedTime;
-    attempts = joint.counted;
-    return FAILURE;
-  } else if (!failure) return NO_FAILURE;
+  } else if (connection !== 0 && address === ADDRESS_OK) return takeAttempt(connection, flags, group, now);
+  else if (!failure) return NO_FAILURE;
   else if (address === ADDRESS_OK) return FAILURE;
   if (!written) return NO_ADDRESS;
   if (address === ADDRESS_BAD) {
@@ -408,6 +412,56 @@ function judge(filter: i32, flags: i32, group: i32, now: f64): i32 {
   }
   counters.countFilter(filter, counters.FILTER_HOST_NAME, 1);
   return HOST_NAME;
+}
+
+/** What becomes of a line about the attempt that `kind` tells apart; its address is in ADDRESS. */
+function takeAttempt(kind: i32, flags: i32, group: i32, now: f64): i32 {
+  const clock = live ? now : lineTime;
+  const verdict = joint.join(kind, group, flags, lineTime, clock, attempts, lineSource, lineOffset, pattern);
+  // What told sessions apart is nobody's name.
+  if (connectionAtHand === joint.BY_SESSION) capture.forgetUser();
+  if (verdict === joint.HELD) return HELD;
+  if (verdict === joint.SAME) return COUNTED_BEFORE;
+  if (verdict !== joint.COUNTS_NOW) return NO_FAILURE;
+  lineTime = joint.countedTime;
+  attempts = joint.counted;
+  return FAILURE;
+}
+
+/** Whether several lines are about one attempt, and it has to be told which. */
+function isJoint(): bool {
+  return connectionAtHand !== 0 && connectionAtHand !== joint.BY_PID && connectionAtHand !== joint.BY_NUMBER;
+}
+
+/** Remembers what the line at hand meant, should the next one say that it is repeated. */
+function keepLast(outcome: i32, flags: i32, group: i32, source: i32): void {
+  const tells = isJoint();
+  if ((flags & FLAG_LIST) !== 0 || (!tells && outcome !== FAILURE)) return;
+  const mark = tells ? joint.attemptMark : 0;
+  repeat.keepLast(source, group, hashHost(), pattern, lineNext, mark, tells ? joint.attemptUser : 0);
+}
+
+/**
+ * What the line [start, end) means that ends in "last message repeated N times", from `text` on:
+ * those of the line that it follows, where the syslog daemon wrote it, without an identifier, with
+ * its own or with the one of that line.
+ */
+function repeatLast(start: i32, end: i32, text: i32, filter: i32, group: i32, now: f64): i32 {
+  header.beginLine();
+  if (!(header.readHead(start, end) && text === header.messageStart)) {
+    if (text !== header.hostEnd + 1) return NO_PREFIX;
+  } else if (!header.isSyslogd() && !readsTag(filter, header.tagStart, header.tagEnd)) return NO_PREFIX;
+  const last = repeat.findLast(lineSource, group, hashHost(), lineOffset);
+  if (last < 0) return NO_PATTERN;
+  lineTime = now;
+  capture.clearCaptures();
+  if (!setTime(PREFIX_SYSLOG, now)) return BAD_TIME;
+  pattern = int(last + repeat.PATTERN);
+  attempts = repeats;
+  loadAddress(last + repeat.HOME);
+  if (!isJoint()) return FAILURE;
+  joint.resumeAttempt(int(last + repeat.MARK), int(last + repeat.USER));
+  return takeAttempt(0, flagsOf(filter, pattern), group, now);
 }
 
 /**
@@ -637,9 +691,11 @@ function takeListed(): bool {
 function act(outcome: i32, filter: i32, group: i32, now: f64, source: i32, offset: f64): bool {
   if (outcome !== FAILURE && outcome !== COUNTED_BEFORE && outcome !== HELD) return false;
   counters.countFilter(filter, counters.FILTER_MATCHED, 1);
+  const flags = flagsOf(filter, pattern);
+  if (lineNext >= 0 && header.hostEnd > header.hostStart) keepLast(outcome, flags, group, source);
   if (outcome === FAILURE) {
     blameGroup(group, now, source, offset);
-    if ((flagsOf(filter, pattern) & FLAG_LIST) !== 0) while (takeListed()) blameGroup(group, now, source, offset);
+    if ((flags & FLAG_LIST) !== 0) while (takeListed()) blameGroup(group, now, source, offset);
   }
   if (joint.isHolding()) chargeHeld(now, source);
   return true;
@@ -679,6 +735,7 @@ function takeHeaded(start: i32, limit: i32, group: i32, now: f64, source: i32, o
   timeUnread = false;
   lineSource = source;
   lineOffset = offset;
+  lineNext = offset + (eol + 1 - start);
   const outcome = judge(filter, flags, group, now);
   if (live) watchClock(source, now);
   if (act(outcome, filter, group, now, source, offset)) counters.add(counters.LINES_MATCHED, 1);
@@ -721,7 +778,11 @@ function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offse
     lineSource = source;
     lineOffset = offset;
     const mode = int(p + layout.GROUP_MODE);
-    const outcome = examine(line.lineStart, line.lineEnd, filter, mode, group, now, now, false, line.lineCut);
+    let outcome = examine(line.lineStart, line.lineEnd, filter, mode, group, now, now, false, line.lineCut);
+    if (outcome === NO_PATTERN || outcome === NO_PREFIX) {
+      const last = repeat.readLast(line.lineStart, line.lineEnd);
+      if (last >= 0) outcome = repeatLast(line.lineStart, line.lineEnd, last, filter, group, now);
+    }
     if (pattern >= 0 && live) watchClock(source, now);
     if (act(outcome, filter, group, now, source, offset)) matched = true;
     group = int(p + layout.GROUP_NEXT);
@@ -792,8 +853,10 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
       if (eol === end) setInt(state + 4, 1);
     } else if (stop > p && byte(stop - 1) === ascii.RETURN) stop--;
     lines++;
+    const next = eol === end ? end : eol + 1;
+    lineNext = offset + (next - start);
     takeLine(p, stop, route, now, source, offset + (p - start), finished);
-    p = eol === end ? end : eol + 1;
+    p = next;
   }
   settle(source);
   counters.add(counters.LINES, lines);
@@ -815,6 +878,7 @@ export function feedEntry(source: i32, start: i32, end: i32, offset: f64, now: f
   header.setShape(false, false, 0, 0);
   lineSource = source;
   lineOffset = offset;
+  lineNext = -1;
   while (group >= 0) {
     const p = layout.groupsAt + group * layout.GROUP_BYTES;
     const filter = int(p + layout.GROUP_FILTER);

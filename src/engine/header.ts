@@ -246,15 +246,11 @@ export function readIdentifier(start: i32, end: i32): bool {
     if (p >= end) break;
     const stop = findByte(p, end, 32);
     const last = byte(stop - 1);
+    let message = -1;
     if (last === 58) {
-      if (readTag(p, stop - 1)) {
-        messageStart = skipExtras(stop < end ? stop + 1 : stop, end);
-        return true;
-      }
-    } else if (last === 93 && readTag(p, stop) && pidStart < pidEnd) {
-      messageStart = stop < end ? stop + 1 : stop;
-      return true;
-    } else if (byte(stop + 1) === 91) {
+      if (readTag(p, stop - 1)) message = stop + 1;
+    } else if (last === 93 && readTag(p, stop) && pidStart < pidEnd) message = stop + 1;
+    else if (byte(stop + 1) === 91) {
       // "identifier [pid]: message"
       const close = findByte(stop + 2, smaller(stop + 14, end), 93);
       if (
@@ -268,9 +264,12 @@ export function readIdentifier(start: i32, end: i32): bool {
         tagEnd = stop;
         pidStart = stop + 2;
         pidEnd = close;
-        messageStart = close + 2 < end ? close + 3 : close + 2;
-        return true;
+        message = close + 3;
       }
+    }
+    if (message >= 0) {
+      messageStart = skipExtras(smaller(message, end), end);
+      return true;
     }
     // FreeBSD's "<facility.level>" is no host.
     if (words === 0 || byte(hostStart) === 60) {
@@ -390,6 +389,11 @@ export function readBracketed(end: i32): bool {
   return true;
 }
 
+/** Whether the identifier that was read last is the syslog daemon's. */
+export function isSyslogd(): bool {
+  return tagEnd - tagStart === 7 && word(tagStart) === 0x6c737973 && word(tagStart + 3) === 0x64676f6c;
+}
+
 /** Seconds past the remembered instant (timestamp.ts) of the time that `skipPlace` found last. */
 export let placeSeconds: i32 = 0;
 
@@ -422,8 +426,9 @@ export function readHeaded(tag: i32, end: i32): bool {
   const stop = findByte(tag, end, ascii.SPACE);
   if (stop === end || byte(stop - 1) !== ascii.COLON || !readTag(tag, stop - 1)) return false;
   messageStart = stop + 1;
-  // A blank, "[ID ", "kern", "mess"
+  // A blank, "[ID ", "kern", "mess", "last"
   const first = word(messageStart);
+  if (first === 0x7473616c) return false;
   return (first & 255) !== 32 && first !== 0x2044495b && first !== 0x6e72656b && first !== 0x7373656d;
 }
 

@@ -176,6 +176,10 @@ export const ATTEMPT_BYTES: i32 = 80;
 export const ATTEMPT_WAYS: i32 = 4;
 export const ATTEMPT_SETS: i32 = 256;
 
+/** What the lines meant that may be said to be repeated (repeat.ts); a power of two of them. */
+export const LAST_BYTES: i32 = 48;
+export const LASTS_MAX: i32 = 256;
+
 /** The table is sets of 8 entries; a key has two sets (table.ts). */
 export const TABLE_WAYS: i32 = 8;
 /** Bytes of an entry's mark. Marks lie apart from the entries: those of a set side by side. */
@@ -247,6 +251,7 @@ export let linksAt: i32 = 0;
 export let connectionsAt: i32 = 0;
 export let connectionSets: i32 = 0;
 export let attemptsAt: i32 = 0;
+export let lastsAt: i32 = 0;
 export let ringAt: i32 = 0;
 export let ringMax: i32 = 0;
 export let programsAt: i32 = 0;
@@ -304,7 +309,8 @@ export function layOut(
   connectionsAt = align(linksAt + ROUTE_JAILS_MAX * LINK_BYTES);
   connectionSets = connections / CONNECTION_WAYS;
   attemptsAt = align(connectionsAt + connections * CONNECTION_BYTES);
-  ringAt = align(attemptsAt + (ATTEMPT_SETS * ATTEMPT_WAYS + 1) * ATTEMPT_BYTES);
+  lastsAt = align(attemptsAt + (ATTEMPT_SETS * ATTEMPT_WAYS + 1) * ATTEMPT_BYTES);
+  ringAt = align(lastsAt + LASTS_MAX * LAST_BYTES);
   ringMax = ring;
   programsAt = align(ringAt + ring * DECISION_BYTES);
   inputAt = align(programsAt + PROGRAM_TABLE_BYTES + PROGRAM_BYTES_MAX);

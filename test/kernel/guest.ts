@@ -31,6 +31,8 @@ const patienceMs = 300_000;
 const home = '/var/lib/fail2zig';
 const log = `${home}/auth.log`;
 const socket = '/run/fail2zig/fail2zig.sock';
+/** Where the moment stands that a state file is of (src/state/format.ts). */
+const stateTimeAt = 16;
 /** On the link to the peer. */
 const [here, attacker, neighbour, third] = ['192.0.2.1', '192.0.2.7', '192.0.2.8', '192.0.2.9'];
 
@@ -305,6 +307,22 @@ async function journalChecks(): Promise<void> {
   });
 }
 
+/**
+ * Waits until what happened before now is on the disk: a second state file of a later moment is
+ * begun only once the first is there to stay.
+ */
+async function saved(): Promise<void> {
+  const happened = Date.now() / 1_000;
+  const moments = new Set<number>();
+  await until('two saves of what happened', () => {
+    // What is read is a reason to save again.
+    appendFileSync(log, `${new Date().toISOString()} host sshd[7]: Server listening on :: port 22.\n`);
+    const moment = existsSync(`${home}/state`) ? readFileSync(`${home}/state`).readDoubleLE(stateTimeAt) : 0;
+    if (moment > happened) moments.add(moment);
+    return moments.size > 1;
+  });
+}
+
 /** Two of three failures, and a ban; then the machine goes down without a word. */
 async function beforeTheReboot(): Promise<void> {
   await check('state: saved before the machine goes down', async () => {
@@ -312,15 +330,9 @@ async function beforeTheReboot(): Promise<void> {
     writeFileSync(log, '');
     const daemon = await Daemon.start(settings('nftables'));
     failure(neighbour, 2);
-    const asked = Date.now();
     await daemon.ban(attacker, 50_000);
     await dropped(attacker);
-    await until('a saved state', () => {
-      const saved = statSync(`${home}/state`, { throwIfNoEntry: false });
-      return saved !== undefined && saved.mtimeMs > asked;
-    });
-    // It may be the save before the ban's, which follows within two seconds.
-    await pause(10_000);
+    await saved();
     return `${statSync(`${home}/state`).size} bytes`;
   });
 }

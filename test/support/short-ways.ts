@@ -57,6 +57,7 @@ const messages: ((address: string) => string)[] = [
   (address) => `pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=${address} `,
   () => 'pam_unix(sshd:auth): check pass; user unknown',
   (address) => `message repeated 2 times: [ Failed password for root from ${address} port 1 ssh2]`,
+  () => `last message repeated ${of([0, 1, 2, 20])} times`,
   (address) => `[ID 800047 auth.info] Invalid user x from ${address} port 1`,
   (address) => `\x1b[1mInvalid user x from ${address}\x1b[0m port 1`,
 ];
@@ -85,6 +86,7 @@ function* someLines(now: number): Generator<string, never> {
     if (below(8) === 0) tag = of(tags);
     const pid = of(['', `[${below(40)}]`, `[${below(40)}]`, `[${below(40)}]`]);
     if (below(8) === 0) yield probe(address, new Date(time * 1000));
+    if (below(6) === 0) yield `${stamp} ${host} ${of(['', 'syslogd: '])}last message repeated ${below(4)} times`;
     yield below(6) === 0 ? of(samples) : `${stamp} ${host} ${tag}${pid}: ${of(messages)(address)}`;
   }
 }

@@ -161,6 +161,12 @@ describe('heads of syslog lines', () => {
     expect(found).toEqual({ time, host, tag, pid, message });
   });
 
+  const plain = heads.filter(([what]) => what !== 'Solaris' && what !== 'a kernel clock');
+  test.each(plain)('%s: blanks before the message are read over', (_, head, time, host, tag, pid) => {
+    expect(read(`${head}  ${message}`)).toEqual({ time, host, tag, pid, message });
+    expect(read(`${head}  `)).toEqual({ time, host, tag, pid, message: '' });
+  });
+
   test.each(heads)('%s: nothing behind a line changes what is read of it', (_, head) => {
     const whole = `${head}x`;
     for (let length = 0; length < whole.length; length++) {

@@ -138,6 +138,33 @@ export const engine: readonly Breakage[] = [
     tests: ['test/property/short-ways.test.ts'],
   },
   {
+    name: 'a repeat is charged to whoever failed before, whatever stands between',
+    find: 'return int(p + HOST) === host && float(p + NEXT) === offset ? p : -1;',
+    put: 'return int(p + HOST) === host ? p : -1;',
+    claims: ['X-attempts'],
+  },
+  {
+    name: 'a repeat is charged to who failed at another host',
+    find: 'return int(p + HOST) === host && float(p + NEXT) === offset ? p : -1;',
+    put: 'return float(p + NEXT) === offset ? p : -1;',
+    claims: [],
+    tests: ['test/unit/repeat-last.test.ts'],
+  },
+  {
+    name: 'the attempts that a repeat tells of are not told apart from those of other lines',
+    find: '  if (!isJoint()) return FAILURE;\n',
+    put: '  if (pattern >= 0) return FAILURE;\n',
+    claims: [],
+    tests: ['test/unit/repeat-last.test.ts'],
+  },
+  {
+    name: 'blanks before a message are read over behind a colon only',
+    find: 'messageStart = skipExtras(smaller(message, end), end);',
+    put: 'messageStart = last === 58 ? skipExtras(smaller(message, end), end) : smaller(message, end);',
+    claims: [],
+    tests: ['test/unit/header.test.ts'],
+  },
+  {
     name: 'a connection is remembered for ever',
     find: 'return time - seconds(key + CREATED) <= LIFETIME;',
     put: 'return true;',
