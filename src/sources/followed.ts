@@ -400,10 +400,8 @@ export class FollowedFiles {
     try {
       const info = look(path);
       if (!info?.isFile() || this.#readers.has(idOf(info))) return info !== undefined;
-      const tail = Tail.open(path);
-      this.#readOn(file, tail);
-      tail.replaces(file.retired.map((old) => old.tail));
-      this.#addRetired(file, tail);
+      const tail = this.#openNew(file, path);
+      if (tail !== null) this.#addRetired(file, tail);
       return true;
     } catch (error) {
       this.fail(file, error as Error);
@@ -468,20 +466,30 @@ export class FollowedFiles {
       return;
     }
     const known = reader === undefined ? null : this.#takeOver(file, reader, id);
-    const tail = known ?? Tail.open(file.path);
+    const tail = known ?? this.#openNew(file, file.path);
+    if (tail === null) return;
     this.#readers.set(tail.id, file);
     file.tail = tail;
     this.#watch(file, tail);
-    if (known === null) {
-      if (this.#first.has(file)) this.#seekInitially(file, tail);
-      else {
-        this.#readOn(file, tail);
-        tail.replaces(file.retired.map((old) => old.tail));
-      }
-    }
+    if (known === null && this.#first.has(file)) this.#seekInitially(file, tail);
     if (replaced !== null) this.#shared.counters.rotations++;
     this.#shared.report(replaced === null ? 'appeared' : 'rotated', file.path, file.source, tail.position, '');
     this.#reader.enqueue(file);
+  }
+
+  /**
+   * Opens what stands at the path; null where that is read already: it was renamed to there since
+   * somebody looked, which an event tells of.
+   */
+  #openNew(file: Followed, path: string): Tail | null {
+    const tail = Tail.open(path);
+    if (this.#readers.has(tail.id)) {
+      tail.close();
+      return null;
+    }
+    this.#readOn(file, tail);
+    tail.replaces(file.retired.map((old) => old.tail));
+    return tail;
   }
 
   #leadsTo(path: string, id: string): boolean {

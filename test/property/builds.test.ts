@@ -173,12 +173,16 @@ function equalMemories(other: (settings: Settings) => Promise<Engine>) {
 }
 
 describe('the same bytes leave the same memory', () => {
-  test.each(['wasm', 'scalar'] as const)('plain and %s', async (build) => {
-    await fc.assert(
-      equalMemories((settings) => engineOf(build, settings)),
-      { numRuns: 150 },
-    );
-  });
+  test.each(['wasm', 'scalar'] as const)(
+    'plain and %s',
+    async (build) => {
+      await fc.assert(
+        equalMemories((settings) => engineOf(build, settings)),
+        { numRuns: 150 },
+      );
+    },
+    120_000,
+  );
 
   test('the runs reached every stage', () => {
     for (const [stage, count] of Object.entries(seen)) expect(count, stage).toBeGreaterThan(runs / 15);

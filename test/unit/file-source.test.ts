@@ -4,6 +4,7 @@ import {
   chmodSync,
   closeSync,
   copyFileSync,
+  existsSync,
   fstatSync,
   linkSync,
   mkdirSync,
@@ -22,7 +23,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openDescriptors } from '../../scripts/lab/descriptors.ts';
 import {
   decisionsWaitingMax,
@@ -36,6 +37,7 @@ import { type FileEvent, FileSource, type FileSourceOptions } from '../../src/so
 import { type Events, type EventsOptions, IN_MODIFY } from '../../src/sources/inotify.ts';
 import { PortableEvents } from '../../src/sources/portable-events.ts';
 import { readWhole } from '../../src/sources/read-whole.ts';
+import { Tail } from '../../src/sources/tail.ts';
 import { CollectingSink } from '../support/collecting-sink.ts';
 import { until } from '../support/until.ts';
 
@@ -108,6 +110,43 @@ describe('following', () => {
     await arrives(bench, 'one', 'two');
     expect(bench.sink.lines[0]!.offset).toBe(4);
     expect(bench.source.counters.wakes).toBeGreaterThan(0);
+  });
+
+  test.each([
+    ['that was renamed', 'app.log'],
+    ['of a pattern', 'app.log*'],
+  ])('a file %s gives its name to one that is read already, before it is opened', async (_, pattern) => {
+    const log = join(home, 'app.log');
+    const rotate = (): void => {
+      if (existsSync(`${log}.1`)) renameSync(`${log}.1`, `${log}.2`);
+      renameSync(log, `${log}.1`);
+      writeFileSync(log, '');
+    };
+    writeFileSync(log, '');
+    const bench = follow([join(home, pattern)]);
+    appendFileSync(log, 'first\n');
+    await arrives(bench, 'first');
+    rotate();
+    appendFileSync(log, 'second\n');
+    rotate();
+    const { open } = Tail;
+    let isOpened = false;
+    const opened = vi.spyOn(Tail, 'open').mockImplementation((path) => {
+      if (path === `${log}.1` && !isOpened) {
+        isOpened = true;
+        appendFileSync(log, 'third\n');
+        rotate();
+      }
+      return open(path);
+    });
+    try {
+      await until(() => isOpened, { what: 'the second file is opened' });
+      await until(() => bench.sink.lines.length >= 3, { what: 'all lines' });
+      for (let turn = 0; turn < 3; turn++) bench.source.drain();
+      expect(bench.sink.texts().sort()).toEqual(['first', 'second', 'third']);
+    } finally {
+      opened.mockRestore();
+    }
   });
 
   test('starts with the unfinished last line, not in the middle of it', () => {

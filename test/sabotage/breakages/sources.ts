@@ -42,7 +42,7 @@ export const sources: readonly Breakage[] = [
   },
   {
     name: 'a new file under the name is read from its end',
-    find: 'if (this.#first.has(file)) this.#seekInitially(file, tail);',
+    find: 'if (known === null && this.#first.has(file)) this.#seekInitially(file, tail);',
     put: 'if (this.#first.has(file) || replaced !== null) this.#seekInitially(file, tail);',
     claims: ['LP-20'],
   },
@@ -60,11 +60,18 @@ export const sources: readonly Breakage[] = [
     claims: ['LP-20'],
   },
   {
-    name: 'a log that was renamed and holds its text again is read again',
-    find: 'this.#readOn(file, tail);\n      tail.replaces(file.retired.map((old) => old.tail));',
-    put: 'this.#readOn(file, tail);',
-    claims: [],
+    name: 'a log that stands where another stood is read again where it holds the same text',
+    find: '    tail.replaces(file.retired.map((old) => old.tail));\n',
+    put: '',
+    claims: ['LP-20'],
     tests: ['test/property/rewrites.test.ts'],
+  },
+  {
+    name: 'a file that took the name of another before it was opened is read twice',
+    find: 'if (this.#readers.has(tail.id)) {',
+    put: 'if (tail.id === path) {',
+    claims: [],
+    tests: ['test/unit/file-source.test.ts'],
   },
   {
     name: 'a log is read from its beginning at the first start',
