@@ -16,6 +16,7 @@ import { files } from './files.ts';
 import { growth } from './growth.ts';
 import { ioUring } from './io-uring.ts';
 import { latency } from './latency.ts';
+import { lists } from './lists.ts';
 import { parse } from './parse.ts';
 import { pathological } from './pathological.ts';
 import { peersBenchmark } from './peers.ts';
@@ -30,6 +31,7 @@ const benchmarks: Benchmark[] = [
   table,
   latency,
   disturbed,
+  lists,
   share,
   files,
   ban,

@@ -54,6 +54,7 @@ export const outputs = {
     memory: memoryNow,
     problems: z.array(z.string()),
     hints: z.array(z.string()).optional(),
+    lists: z.array(z.string()).optional(),
     jails: z.array(
       z.looseObject({
         jail: z.string(),
@@ -97,6 +98,7 @@ export const outputs = {
           address: z.string(),
           jails: z.array(z.string()),
           kernelOnly: z.array(z.string()).optional(),
+          lists: z.array(z.string()).optional(),
         }),
       )
       .optional(),
@@ -105,6 +107,7 @@ export const outputs = {
   unignore: ignored,
   why: z.looseObject({
     address: z.string(),
+    lists: z.array(z.string()).optional(),
     views: z.array(
       z.looseObject({
         jail: z.string(),

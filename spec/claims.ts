@@ -447,6 +447,11 @@ const claimRows: readonly Row[] = [
     'With `ipv4_prefix` IPv4 sources are counted and banned by that prefix; what is ignored in it never counts, and hosts of our own links stay single.',
   ],
   [
+    'X-lists-ignored',
+    'elevation',
+    'What a list has ignored is never banned, by a log or by hand; bans of it end, and the kernel lets it pass where a wider one covers it.',
+  ],
+  [
     'X-lists',
     'product',
     'The kernel holds what the files of lists name, whole or not at all; a mistake in one, or one that others may write, leaves what was held.',

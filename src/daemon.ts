@@ -68,7 +68,7 @@ class StartError extends Error {
 }
 
 /** A jail with the networks that it never bans. */
-type Jail = JailConfig & Pick<JailScaffold, 'lists'> & { allow: readonly Address[] };
+type Jail = JailConfig & Pick<JailScaffold, 'lists' | 'allowLists'> & { allow: readonly Address[] };
 
 /** The group that may use the socket and read the records; undefined = none. */
 function groupOf({ groupId }: CoreConfig['control']): number | undefined {
@@ -159,7 +159,11 @@ async function compose(config: CoreConfig, log: Logger) {
   for (const [index, jail] of jails.entries()) jail.allow = ignored.lists[index]!;
   const memory = new ProcessMemory(config.memory.ceilingBytes);
   const lists = await loadLists(config);
-  lists?.dress(jails);
+  if (lists) {
+    await lists.prepare();
+    ignored.isListed = (address) => lists.covers(address);
+    lists.dress(jails);
+  }
   const backend = await openBackend(config, jails, log);
   const engine = await createEngine(config, ignored, memory, lists);
   memory.govern();

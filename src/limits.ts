@@ -411,6 +411,15 @@ export const listLineBytesMax = 4096;
  * Read of a list between two turns of the event loop, bytes: some 500 lines, half a millisecond.
  */
 export const listPieceBytes = 8 * 1024;
+/** Rows of lists in one part of an answer: with the names of their files they fit a frame. */
+export const listRowsMax = 128;
+/** Characters of these names. */
+export const listNameMax = 48;
+/**
+ * Unknown addresses of one request that are looked for in lists: a second each, where they are
+ * long.
+ */
+export const listAskedMax = 4;
 /** Mistakes of one list that are told. */
 export const listMistakesMax = 20;
 /** Room in the set of a list for each entry: a fuller hash table searches longer. */
@@ -421,8 +430,11 @@ export const listEntriesSpare = 10_000;
 export const listLookMs = 2_000;
 /** Entries in one transaction: a ban that comes meanwhile waits for it, a millisecond. */
 export const listBatchMax = 512;
-/** Entries that are removed before the kernel is compared anew: their keys are kept meanwhile. */
-export const listStaleMax = 65_536;
+/**
+ * Keys that lists no longer name, as many as are kept before they are removed and the kernel is
+ * compared anew, bytes: 262,144 of IPv4. Outside the heap, which they would fill.
+ */
+export const listStaleBytes = 1024 * 1024;
 
 limitHolds(listLineBytesMax < listPieceBytes, 'a line of a list fits a piece');
 limitHolds(listEntriesMax.ignore <= listEntriesMax.ban, 'lists of either use fit the same room');

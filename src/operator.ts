@@ -4,6 +4,7 @@
  * kernel.
  */
 import { closeSync } from 'node:fs';
+import { basename } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import {
   type BanResult,
@@ -27,7 +28,7 @@ import { FILTER_LINES, FILTER_MATCHED, JAIL_FAILURES } from './engine/counters.t
 import type { TableBan } from './engine/host.ts';
 import type { Recorder } from './history/recorder.ts';
 import * as limits from './limits.ts';
-import type { Lists } from './lists/lists.ts';
+import type { ListPlace, Lists, ListView } from './lists/lists.ts';
 import type { Level, Logger } from './log.ts';
 import { kernelBytes } from './memory/kernel.ts';
 import { residentBytes } from './memory/resident.ts';
@@ -39,6 +40,7 @@ import { isTaken } from './places.ts';
 import type { FileSource } from './sources/file.ts';
 import type { SourceRoutes } from './sources/routes.ts';
 import { formatAddress, isWithin, maskAddress, neverSource, parseCidr } from './text/address.ts';
+import { printable } from './text/printable.ts';
 import { readCoreConfig } from './text/record.ts';
 import type { Address, CoreConfig, JailConfig } from './types.ts';
 import { version } from './version.ts';
@@ -46,13 +48,13 @@ import { version } from './version.ts';
 export interface Running
   extends Omit<Observed, 'control' | 'files' | 'log' | 'memory' | 'operator' | 'recorder' | 'followed' | 'routes'> {
   /** What is never banned, and the networks of this host. */
-  ignored?: Pick<Ignored, 'isBroadcast' | 'byHand' | 'ignore' | 'lists'>;
+  ignored?: Pick<Ignored, 'isListed' | 'isBroadcast' | 'byHand' | 'ignore' | 'lists'>;
   files: Pick<FileSource, 'status' | 'problems'>;
   routes: Pick<SourceRoutes, 'logsOf'>;
   clocks?: Pick<LogClocks, 'problems'>;
   crowds?: Pick<CrowdedLinks, 'problems'>;
   /** Absent where there are none. */
-  lists?: Pick<Lists, 'problems'> | undefined;
+  lists?: Pick<Lists, 'problems' | 'views' | 'find' | 'bans'> | undefined;
   recorder: Recorder;
   log: Pick<Logger, 'setLevel'>;
   /** Takes another configuration; absent where there is none to be taken. */
@@ -117,7 +119,7 @@ export class DaemonOperator implements Operator {
   }
 
   async *status({ jail }: { jail?: string }): AsyncGenerator<Status> {
-    const { config, engine, backend } = this.#running;
+    const { config, engine, backend, lists } = this.#running;
     const chosen = jail === undefined ? this.#numbers() : [this.#indexOf(jail)];
     const counts = await engine.countBans(Date.now() / 1000);
     yield* statusParts({
@@ -139,6 +141,7 @@ export class DaemonOperator implements Operator {
         ...(config.handed?.lacking ?? []).map((what) => `not confined: ${what}`),
       ],
       confined: config.handed?.confined ?? [],
+      ...(lists && { lists: lists.views().map(listText) }),
       jails: Array.from(chosen, (index) => this.#jailStatus(index, counts[index]!)),
     });
   }
@@ -173,6 +176,10 @@ export class DaemonOperator implements Operator {
           remainingSeconds: Number.isFinite(ban.end) ? Math.max(0, Math.ceil(ban.end - now)) : -1,
         })),
       };
+    }
+    for await (const bans of this.#running.lists?.bans(jail) ?? []) {
+      const named = (file: string): string => printable(`list ${basename(file)}`, limits.listNameMax);
+      yield { bans: bans.map(({ file, ...ban }) => ({ ...ban, remainingSeconds: -1, pattern: named(file) })) };
     }
   }
 
@@ -267,6 +274,10 @@ export class DaemonOperator implements Operator {
       if (row !== undefined) row.kernelOnly = [...(row.kernelOnly ?? []), config.jails[index]!.name];
     }
     await this.#lift([...held, ...unknown], [...held, ...kernelOnly], by);
+    for (const row of result.filter(({ jails }) => jails.length === 0).slice(0, limits.listAskedMax)) {
+      const lists = await this.#listsWith(row.address);
+      if (lists.length > 0) row.lists = lists;
+    }
     // An address may have been banned in every jail.
     while (result.length > 0) yield { addresses: result.splice(0, limits.unbansPerPart) };
   }
@@ -414,14 +425,15 @@ export class DaemonOperator implements Operator {
       const end = engine.banEnd(jail, banned);
       const timeoutMs = held.get(place);
       const rule = ignored?.lists[jail]?.find((network) => isWithin(banned, network));
-      const ignoredBy = rule && formatAddress(rule);
+      const isListed = ignored?.isListed(banned) ?? false;
+      const ignoredBy = rule ? formatAddress(rule) : isListed ? 'a list' : undefined;
       const byHand = ignoredRows.find((row) => row.address === ignoredBy);
       return {
         jail: name,
         address: formatAddress(banned),
         filter: filterText(filter, mode),
         failures: engine.failuresOf(jail, banned, now - findtime),
-        ignored: engine.isIgnored(jail, banned),
+        ignored: engine.isIgnored(jail, banned) || isListed,
         ...(ignoredBy !== undefined && { ignoredBy }),
         ...(byHand && { ignoredSeconds: byHand.remainingSeconds }),
         ...(end !== undefined && end > now && { until: Number.isFinite(end) ? end : -1 }),
@@ -433,7 +445,14 @@ export class DaemonOperator implements Operator {
       };
     });
     const records = recorder.path === undefined ? {} : { records: await this.#records(places) };
-    return { address, config: config.path, views: views.slice(0, limits.whyViewsMax), ...records };
+    const lists = await this.#listsWith(address);
+    const named = lists.length === 0 ? {} : { lists };
+    return { address, config: config.path, views: views.slice(0, limits.whyViewsMax), ...named, ...records };
+  }
+
+  /** Where files of addresses name it. */
+  async #listsWith(address: string): Promise<string[]> {
+    return ((await this.#running.lists?.find(parsed(address))) ?? []).map(placeText);
   }
 
   history({ address }: { address?: string }): Promise<Records> {
@@ -520,6 +539,8 @@ export class DaemonOperator implements Operator {
       );
     if (engine.sourceWidth(jail, address) === 0)
       throw new OperatorError('bad-argument', `${text} is the first address of a network of ours, that of its routers`);
+    if (ignored?.isListed(address))
+      throw new OperatorError('ignored', `${formatAddress(address)} is ignored by a list: why ${text} shows which`);
     if (!engine.isIgnored(jail, address)) return address;
     const { name } = this.#running.config.jails[jail]!;
     const byHand = this.#ignoredBy(address);
@@ -539,6 +560,16 @@ export class DaemonOperator implements Operator {
     });
   }
 }
+
+const useText = ({ use, jail }: Pick<ListView, 'use' | 'jail'>): string =>
+  use === 'ban' ? `banned in ${jail}` : 'ignored';
+/** A list as `status` shows it. */
+const listText = (list: ListView): string => `${list.file}: ${list.entries} entries, ${useText(list)}`;
+/** Where a list names an address. */
+const placeText = (place: ListPlace): string => {
+  const lines = place.first === place.last ? `${place.first}` : `${place.first} to ${place.last}`;
+  return printable(`${place.file}:${lines}: ${place.entry}, ${useText(place)}`, limits.statusTextMax);
+};
 
 /** A filter as people write it. */
 const filterText = (filter: string, mode: string): string => (mode === '' ? filter : `${filter}:${mode}`);

@@ -99,7 +99,9 @@ export class Reloader {
     const before = new Map(config.jails.map((jail) => [jail.name, jail]));
     const isKnown = ({ name }: JailConfig): boolean => before.has(name);
     const changed = next.jails.filter(
-      (jail) => isKnown(jail) && !same({ ...before.get(jail.name), allow: undefined, lists: undefined }, jail),
+      (jail) =>
+        isKnown(jail) &&
+        !same({ ...before.get(jail.name), allow: undefined, lists: undefined, allowLists: undefined }, jail),
     );
     const removed = config.jails.filter((jail) => isTaken(jail) && !next.jails.some(({ name }) => name === jail.name));
     const result: Reloaded = {

@@ -273,6 +273,8 @@ export interface JailScaffold
   allow?: readonly Address[];
   /** Of its lists; absent where it has none. */
   lists?: Lengths;
+  /** Of lists whose packets pass though a ban covers them. */
+  allowLists?: Lengths;
 }
 
 export type Change = { verb: 'ban'; ban: Ban } | { verb: 'unban'; jail: string; address: Address };

@@ -66,7 +66,8 @@ export class BanWatch {
         if (reader.type === 1) table = reader.text();
         if (reader.type === 2) name = reader.text();
       }
-      if (table !== this.#table) continue;
+      // Those of lists are no decision of anybody's.
+      if (table !== this.#table || !name.startsWith('ban')) continue;
       const family = name.startsWith('ban4-') ? 4 : 6;
       const set = { name, family, prefix: family === 4 ? 32 : ipv6Prefix } as const;
       decodeElements(this.#bytes, start + 4, end, family === 4 ? 4 : 16, (key) => {

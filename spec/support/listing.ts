@@ -8,7 +8,7 @@ import { compilePieces } from '../../src/config/compile.ts';
 import { knownFilters } from '../../src/config/known-filters.ts';
 import { Lists } from '../../src/lists/lists.ts';
 import { parseCidr } from '../../src/text/address.ts';
-import type { CoreConfig, JailScaffold, Listed, ListSet } from '../../src/types.ts';
+import type { CoreConfig, JailScaffold, Lengths, Listed, ListSet } from '../../src/types.ts';
 import { rememberingLog, temporaryDirectory } from '../../test/support/control.ts';
 
 const bitsOf = (bytes: Uint8Array): string => [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join('');
@@ -57,11 +57,9 @@ class Kernel implements Listed {
   transactions = 0;
 
   install(jails: readonly JailScaffold[]): void {
-    const wanted = jails.flatMap(({ name, lists }) =>
-      ([4, 6] as const).flatMap((family) =>
-        (lists?.[family] ?? []).map((prefix) => this.#name({ jail: name, family, prefix })),
-      ),
-    );
+    const named = (jail: string, lists: Lengths = { 4: [], 6: [] }): string[] =>
+      ([4, 6] as const).flatMap((family) => lists[family].map((prefix) => this.#name({ jail, family, prefix })));
+    const wanted = [...jails.flatMap(({ name, lists }) => named(name, lists)), ...named('', jails[0]?.allowLists)];
     for (const name of this.sets.keys()) if (!wanted.includes(name)) this.sets.delete(name);
     for (const name of wanted) {
       if (this.sets.has(name)) continue;
@@ -111,6 +109,9 @@ class Kernel implements Listed {
   }
 }
 
+/** Somebody whose bans a list of what is ignored is about. */
+const jail = '[jails.sshd]\nlogpath = "/var/log/auth.log"\n';
+
 /** One list of a jail, as the daemon has it. */
 export class Listing {
   readonly kernel = new Kernel();
@@ -120,7 +121,10 @@ export class Listing {
   lists!: Lists;
   readonly #jails: JailScaffold[] = [];
 
-  constructor() {
+  readonly #use: string;
+
+  constructor(use: 'ban' | 'ignore' = 'ban') {
+    this.#use = use;
     mkdirSync(this.folder, { mode: 0o755 });
   }
 
@@ -133,11 +137,16 @@ export class Listing {
   /** The configuration, checked as a start does it; throws ConfigError. */
   config(extra = ''): CoreConfig {
     const path = join(this.#home.path, 'fail2zig.toml');
-    const text = `[[list]]\nfile = "${this.file}"\n${extra}`;
+    const text = `[[list]]\nfile = "${this.file}"\nuse = "${this.#use}"\n${this.#use === 'ban' ? '' : jail}${extra}`;
     return compilePieces([{ path, text }], { filters: knownFilters, groupId: () => 0, readLists: true }).config;
   }
 
-  async start(): Promise<void> {
+  /** The bits of a prefix. */
+  bits(text: string): string {
+    return bitText(text).slice(2);
+  }
+
+  async start(allowAnew = () => {}): Promise<void> {
     const { jails, lists = [] } = this.config();
     this.lists = new Lists(lists);
     this.#jails.splice(0, this.#jails.length, ...jails);
@@ -145,7 +154,7 @@ export class Listing {
     this.kernel.install(this.#jails);
     this.lists.start({
       backend: { name: 'nftables', holds: true, listed: this.kernel },
-      enforcer: { inTurn: (task) => task(), install: async () => this.kernel.install(this.#jails) },
+      enforcer: { inTurn: (task) => task(), install: async () => this.kernel.install(this.#jails), allowAnew },
       jails: this.#jails,
       log: rememberingLog(),
     });

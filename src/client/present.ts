@@ -65,6 +65,7 @@ export function presentStatus(status: Status): string {
     ['kernel', `about ${mebibytes(memory.kernelBytes)} for bans`],
     ['table', `${memory.slotsUsed} of ${memory.slots} slots used`],
     ...(status.confined ?? []).map((what, index) => [index === 0 ? 'confined' : '', printable(what)]),
+    ...(status.lists ?? []).map((what, index) => [index === 0 ? 'lists' : '', printable(what)]),
   ]);
   const head = ['jail', 'filter', 'active', 'pending', 'bans', 'dropped', 'failures', 'sources'];
   const rows = status.jails.map((jail) => [
@@ -110,11 +111,15 @@ function presentUnban({ addresses }: UnbanResult): string {
   return runs(
     addresses,
     ({ address }) => address,
-    (one, other) => named(one) === named(other),
+    (one, other) => named(one) === named(other) && one.lists === undefined && other.lists === undefined,
   )
     .map(({ text, row }) => {
       const shown = printable(text, text.length);
       const was = text === row.address ? 'was' : 'were';
+      const stands = (row.lists ?? []).map(
+        (place) => `${shown} stands in a list: ${printable(place)}; take it out there\n`,
+      );
+      if (stands.length > 0) return stands.join('');
       return named(row) === '' ? `${shown} ${was} not banned\n` : `unbanned ${shown} in ${named(row)}\n`;
     })
     .join('');
@@ -143,7 +148,7 @@ export interface Presenter {
 }
 
 /** What each part of a status repeats. */
-const repeated = new Set(['problems', 'hints', 'confined']);
+const repeated = new Set(['problems', 'hints', 'confined', 'lists']);
 
 /** A whole answer, shown at its end; of several parts, lists are joined. */
 class Whole<T extends object> implements Presenter {

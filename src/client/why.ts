@@ -38,9 +38,11 @@ function viewText(view: JailView): string {
       ? ''
       : ', NOT held by the kernel';
   const rule =
-    ignoredSeconds === undefined
-      ? `${ignoredBy}: ignoreip, or of this host`
-      : `${ignoredBy}: by hand, ${left(ignoredSeconds)}`;
+    ignoredBy === 'a list'
+      ? ignoredBy
+      : ignoredSeconds === undefined
+        ? `${ignoredBy}: ignoreip, or of this host`
+        : `${ignoredBy}: by hand, ${left(ignoredSeconds)}`;
   const facts = [
     ...(ignored ? [`ignored (${rule})`] : []),
     failuresOf(view),
@@ -79,11 +81,12 @@ function narrowed(event: Event, asked: ReadonlySet<string>): Event {
 }
 
 export function presentWhy(answer: Why & EventPart): string {
-  const { address, views, events } = answer;
+  const { address, views, events, lists = [] } = answer;
+  const places = lists.map((place) => `in a list: ${printable(place, place.length)}\n`).join('');
   const asked = new Set([address, ...views.map((view) => view.address)]);
   const texts = events.map((event) => eventText(narrowed(event, asked)));
   const found = texts.length === 0 ? 'no records of it\n' : texts.join('');
   const commands = commandsFor(answer, events).map((command) => `    ${printable(command, command.length)}\n`);
   const lines = commands.length === 0 ? '' : `\nLines of the log:\n${commands.join('')}`;
-  return `${views.map(viewText).join('')}\n${found}${lines}`;
+  return `${places}${views.map(viewText).join('')}\n${found}${lines}`;
 }

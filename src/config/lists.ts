@@ -66,7 +66,6 @@ export function resolveLists(document: Document, jails: readonly string[], compl
     }
     const earlier = rows.findIndex((row) => row.file === file);
     if (earlier >= 0) complain(index, 'file', 'is named by another list already');
-    if (use === 'ignore') complain(index, 'use', 'is not there yet', 'write the networks into ignoreip');
     if (use === 'ignore' && jail !== undefined)
       complain(index, 'jail', 'has no meaning beside use = "ignore"', 'what is ignored is so in every jail');
     const name = use === 'ignore' ? '' : (jail ?? listJailDefault);

@@ -133,7 +133,12 @@ const listKeys: readonly KeyRow[] = [
     '',
     'An address or prefix a line; "#" and ";" begin a comment. Only its owner may write it. Read again when it changes.',
   ),
-  row('use', '"ban"', '"ban"', 'Its addresses are banned for as long as they stand there.'),
+  row(
+    'use',
+    '"ban" or "ignore"',
+    '"ban"',
+    'Its addresses are banned for as long as they stand there, or never, in any jail.',
+  ),
   row(
     'jail',
     'a name',

@@ -36,6 +36,8 @@ export interface Status {
   hints?: string[];
   /** What holds the daemon in its place: privileges, files, system calls. */
   confined?: string[];
+  /** Files of addresses, and what they hold. */
+  lists?: string[];
   jails: JailStatus[];
 }
 
@@ -48,6 +50,8 @@ export interface BanRow {
   address: string;
   /** Whole seconds left; -1 = permanent. */
   remainingSeconds: number;
+  /** The file of a list that names it. */
+  pattern?: string;
 }
 
 /** One part of a list; bans that change while it is read may be missed. */
@@ -75,9 +79,9 @@ export interface Reloaded {
 export interface UnbanResult {
   /**
    * Each address with the jails it was banned in; none where no jail held it. `kernelOnly`: jails
-   * whose ban only the kernel knew.
+   * whose ban only the kernel knew. `lists`: where files name it, which go on banning it.
    */
-  addresses: { address: string; jails: string[]; kernelOnly?: string[] }[];
+  addresses: { address: string; jails: string[]; kernelOnly?: string[]; lists?: string[] }[];
 }
 
 /** A network that is ignored by hand. */
@@ -125,6 +129,8 @@ export interface Why {
   /** The configuration file of the daemon. */
   config: string;
   views: JailView[];
+  /** Where files of addresses name it, and what comes of it; absent where none does. */
+  lists?: string[];
   /** Absent where none are kept. */
   records?: Records;
 }

@@ -25,6 +25,7 @@ export function* statusParts(status: Status): Generator<Status> {
     ...status,
     problems: shorten(status.problems, statusProblemsMax),
     hints: status.hints && shorten(status.hints, statusProblemsMax),
+    lists: status.lists && shorten(status.lists, statusProblemsMax),
     jails: [],
   };
   // What the response itself adds takes less than 64 bytes.

@@ -148,11 +148,11 @@ export class Delivery {
    * is ignored by now, or of a prefix that hosts share, is forgotten.
    */
   sendable(batch: TableBan[]): TableBan[] {
-    const { engine } = this.#settings;
+    const { engine, ignored } = this.#settings;
     const now = this.#settings.now() / 1000;
     const someRefuse = this.#full.size > 0;
     return batch.filter((ban) => {
-      if (engine.isIgnored(ban.jail, ban.address) || engine.isShared(ban.address)) {
+      if (engine.isIgnored(ban.jail, ban.address) || engine.isShared(ban.address) || ignored?.isListed(ban.address)) {
         engine.forget(ban.jail, ban.address);
         return false;
       }

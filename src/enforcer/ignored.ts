@@ -11,6 +11,8 @@ import type { Address, IgnoredByHand, JailConfig } from '../types.ts';
 type Interfaces = typeof networkInterfaces;
 
 export class Ignored {
+  /** Whether a list has the whole address or prefix ignored, in every jail. */
+  isListed: (address: Address) => boolean = () => false;
   /** By jail. */
   lists: readonly (readonly Address[])[] = [];
   /** The networks of our links, each once, those of IPv6 at least as wide as a /64. */

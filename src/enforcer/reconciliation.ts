@@ -146,7 +146,7 @@ export class Reconciliation {
    * rejects when the kernel cannot be read.
    */
   async reconcile(): Promise<number> {
-    const { engine, backend, jails, log, now } = this.#settings;
+    const { engine, backend, ignored: never, jails, log, now } = this.#settings;
     this.#comparedAt = performance.now();
     const comparison = new Comparison(engine, backend, now);
     this.#comparison = comparison;
@@ -160,7 +160,7 @@ export class Reconciliation {
       found++;
       const index = jails.findIndex(({ name }) => name === jail);
       if (index < 0) return;
-      if (engine.isIgnored(index, address) || engine.isShared(address)) {
+      if (engine.isIgnored(index, address) || engine.isShared(address) || never?.isListed(address)) {
         if (ignored.length < limits.changesPerTransactionMax) ignored.push({ jail: index, address, timeoutMs });
         return;
       }

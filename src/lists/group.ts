@@ -8,7 +8,7 @@ import { listEntriesMax } from '../limits.ts';
 import type { CoreList, Lengths, ListUse } from '../types.ts';
 import { Entries, entryBytes } from './entries.ts';
 import { ListError, type OpenList, openList, type Stamp, stampOf } from './file.ts';
-import { elementsIn, lengthFor, lengthsFor } from './lengths.ts';
+import { type Counts, elementsIn, lengthFor, lengthsFor } from './lengths.ts';
 import { ListReader, type Visitor } from './reader.ts';
 import { Survey, sifted } from './survey.ts';
 
@@ -42,6 +42,7 @@ export interface Surveyed {
 /** Files read together, and what they become in the kernel. */
 export interface Plan {
   lists: Surveyed[];
+  counts: Record<4 | 6, Counts>;
   lengths: Lengths;
   elements: Record<4 | 6, number>;
 }
@@ -156,7 +157,15 @@ export function planOf(lists: Surveyed[]): Plan {
     const reason = `has prefixes of too many lengths: written in eight, they would be ${elements[4] + elements[6]} elements in the kernel, and at most ${entriesMax(use)} may be`;
     throw new FileProblem(lists[0]!.row.file, 0, reason, 'use fewer lengths');
   }
-  return { lists, lengths, elements };
+  return { lists, counts, lengths, elements };
+}
+
+/** The same with every prefix as it is written. */
+export function exactly(plan: Plan): Plan {
+  const { counts } = plan;
+  const all = (family: 4 | 6): number[] => lengthsFor(counts[family], Number.POSITIVE_INFINITY);
+  const sum = (family: 4 | 6): number => counts[family].reduce((total, count) => total + count, 0);
+  return { ...plan, lengths: { 4: all(4), 6: all(6) }, elements: { 4: sum(4), 6: sum(6) } };
 }
 
 /** Room for such elements, bytes. */

@@ -17,7 +17,8 @@ import { printable } from '../text/printable.ts';
 import type { Address, Backend, CoreList, JailScaffold, Lengths, Listed, ListSet } from '../types.ts';
 import type { Entries } from './entries.ts';
 import { stampOf } from './file.ts';
-import { FileProblem, Files, type Filled, type Plan, planBytes } from './group.ts';
+import { exactly, FileProblem, Files, type Filled, type Plan, planBytes } from './group.ts';
+import type { Visitor } from './reader.ts';
 import { sifted } from './survey.ts';
 
 /** The way to the kernel, among the transactions of bans. */
@@ -28,6 +29,8 @@ export interface ListsStart {
     inTurn(task: () => Promise<void>): Promise<void>;
     /** Makes the sets and rules what the jails ask for now. */
     install(): Promise<void>;
+    /** Ends the bans of what is ignored by now. */
+    allowAnew(): void;
   };
   /** Those of every room. */
   jails: readonly JailScaffold[];
@@ -67,6 +70,13 @@ interface Group {
   views: ListView[];
 }
 
+/** What the kernel holds beyond a list. */
+interface Stale {
+  parts: { set: ListSet; keys: Uint8Array }[];
+  /** Whether that is all of it. */
+  isWhole: boolean;
+}
+
 const families = [4, 6] as const;
 const union = (one: readonly number[], other: readonly number[]): number[] =>
   [...new Set([...one, ...other])].toSorted((left, right) => left - right);
@@ -74,11 +84,15 @@ const same = (one: Lengths, other: Lengths): boolean => JSON.stringify(one) === 
 
 export class Lists {
   /** What is held while a list is brought into the kernel, bytes. */
-  bytes = 0;
+  #passing = 0;
+  /**
+   * What is ignored, as it was read last: prefixes as they are written, their lengths, the files.
+   */
+  #ignored: (Filled & { lengths: Lengths; stamps: string }) | undefined;
   /** As they were at the start. */
   readonly #lists: readonly CoreList[];
   #groups: Group[] = [];
-  #started: (ListsStart & { listed: Listed }) | undefined;
+  #started: ListsStart | undefined;
   /** Why they cannot be in force at all. */
   #problem: string | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -96,8 +110,40 @@ export class Lists {
 
   /** What they may take of our memory while one is read, bytes: twice what that takes now. */
   get bytesMax(): number {
-    const each = groupsOf(this.#lists).map(({ rows }) => planBytes(roomOf(rows)));
-    return Math.max(0, ...each);
+    const bytes = ({ rows }: Group): number => planBytes(roomOf(rows));
+    const groups = groupsOf(this.#lists);
+    // What is ignored is held all the time, and a second time while it is read anew.
+    const ignored = groups.filter(({ jail }) => jail === '').map((group) => 2 * bytes(group));
+    return Math.max(0, ...groups.map(bytes)) + (ignored[0] ?? 0) + limits.listStaleBytes;
+  }
+
+  /** What they take now, bytes. */
+  get bytes(): number {
+    const { entries } = this.#ignored ?? {};
+    return this.#passing + (entries === undefined ? 0 : entries[4].bytes + entries[6].bytes);
+  }
+
+  /** Whether a list has the whole address or prefix ignored. */
+  covers({ family, bytes, prefix }: Address): boolean {
+    if (this.#ignored === undefined) return false;
+    const { entries, lengths } = this.#ignored;
+    return lengths[family].some((length) => {
+      if (length > prefix) return false;
+      entries[family].askBytes(bytes, family === 4 ? 12 : 0, length);
+      return entries[family].find(length) >= 0;
+    });
+  }
+
+  /** Reads what is ignored, before anybody is banned. */
+  async prepare(): Promise<void> {
+    for (const group of this.#groups.filter(({ jail }) => jail === '')) {
+      try {
+        await this.#read(group);
+      } catch (error) {
+        // What is wrong with a file is told when it is read next.
+        if (!(error instanceof FileProblem)) throw error;
+      }
+    }
   }
 
   /** What is wrong, one sentence each. */
@@ -111,8 +157,14 @@ export class Lists {
 
   /** Why these cannot take the place of those that there are. */
   unfit(next: readonly CoreList[]): string[] {
-    const needed = Math.max(0, ...groupsOf(next).map(({ rows }) => planBytes(elementsOf(rows))));
-    return needed > this.bytesMax ? ['lists are larger than the memory that was kept for them at the start'] : [];
+    const isTooLarge = groupsOf(next).some((group) => planBytes(elementsOf(group.rows)) > this.#roomBytes(group));
+    return isTooLarge ? ['lists are larger than the memory that was kept for them at the start'] : [];
+  }
+
+  /** What was kept at the start for the lists of a jail, or for what is ignored, bytes. */
+  #roomBytes({ jail }: Pick<Group, 'jail'>): number {
+    const alike = groupsOf(this.#lists).filter((group) => (group.jail === '') === (jail === ''));
+    return Math.max(0, ...alike.map(({ rows }) => planBytes(roomOf(rows))));
   }
 
   /** Takes the place of those that there are; the jails have changed. */
@@ -125,6 +177,7 @@ export class Lists {
     });
     const isGone = before.some(({ jail }) => !this.#groups.some((group) => group.jail === jail));
     this.#mustShape ||= isGone;
+    if (!next.some(({ use }) => use === 'ignore')) this.#ignored = undefined;
     this.#work();
   }
 
@@ -134,20 +187,25 @@ export class Lists {
       const lengths = this.#groups.find((group) => group.jail === jail.name)?.lengths;
       if (lengths === undefined) delete jail.lists;
       else jail.lists = lengths;
+      const allowed = this.#groups.find((group) => group.jail === '')?.lengths;
+      if (allowed === undefined) delete jail.allowLists;
+      else jail.allowLists = allowed;
     }
   }
 
   /** Brings them into the kernel, and looks after them from then on. */
   start(start: ListsStart): void {
     const { holds, listed, name } = start.backend;
+    this.#started = start;
     if (listed === undefined) {
-      if (holds) this.#problem = `lists are not in force: ${name} cannot hold them; set firewall.backend to "nftables"`;
-      return;
-    }
-    this.#started = { ...start, listed };
-    listed.emptied = (jail) => {
-      if (jail !== this.#shaping) this.compare();
-    };
+      // What is ignored is so all the same.
+      this.#groups = this.#groups.filter(({ jail }) => jail === '');
+      if (holds && this.#lists.some(({ use }) => use === 'ban'))
+        this.#problem = `lists are not in force: ${name} cannot hold them; set firewall.backend to "nftables"`;
+    } else
+      listed.emptied = (jail) => {
+        if (jail !== this.#shaping) this.compare();
+      };
     this.#timer = setInterval(() => this.look(), limits.listLookMs);
     this.#timer.unref();
     this.compare();
@@ -217,6 +275,8 @@ export class Lists {
       } catch (error) {
         if (this.#isStopped) return;
         this.#failed(group, error as Error);
+      } finally {
+        this.#passing = 0;
       }
     }
   }
@@ -231,35 +291,45 @@ export class Lists {
     group.notBefore = group.isDue ? performance.now() + group.backoff.next() : 0;
   }
 
-  /** Makes the kernel hold what the files say. */
-  async #bring(group: Group): Promise<void> {
-    const started = performance.now();
+  /** Reads the files, whole, and what is ignored of them for us. */
+  async #read(group: Group): Promise<{ plan: Plan; filled: Filled }> {
     const stamps = stampsOf(group.rows);
     group.stamps = stamps;
     const files = new Files(group.rows);
-    let plan: Plan;
-    let filled: Filled;
     try {
-      plan = await this.#inTurns(files.survey());
-      const needed = planBytes(plan.elements);
-      if (needed > this.bytesMax)
+      const plan = await this.#inTurns(files.survey());
+      if (planBytes(plan.elements) > this.#roomBytes(group))
         throw new FileProblem(group.rows[0]!.file, 0, 'there is no memory for so many entries', 'restart to make room');
-      filled = await this.#inTurns(files.fill(plan));
+      const filled = await this.#inTurns(files.fill(plan));
+      if (group.jail === '' && stamps !== this.#ignored?.stamps) {
+        const exact = exactly(plan);
+        this.#ignored = { ...(await this.#inTurns(files.fill(exact))), lengths: exact.lengths, stamps };
+        this.#started?.enforcer.allowAnew();
+      }
+      return { plan, filled };
     } finally {
       files.close();
     }
-    this.bytes = filled.entries[4].bytes + filled.entries[6].bytes;
+  }
+
+  /** Makes the kernel hold what the files say. */
+  async #bring(group: Group): Promise<void> {
+    const started = performance.now();
+    const { plan, filled } = await this.#read(group);
+    this.#passing = filled.entries[4].bytes + filled.entries[6].bytes + limits.listStaleBytes;
+    const before = sizeOf(group);
+    group.views = plan.lists.map(({ row, survey }) => ({ ...row, entries: survey.entries }));
+    if (this.#started!.backend.listed === undefined) return;
     const wide = { 4: union(group.lengths[4], plan.lengths[4]), 6: union(group.lengths[6], plan.lengths[6]) };
     await this.#shape(group, wide);
-    const changes = await this.#level(group, wide, filled.entries);
+    // Sets of lengths that are gone go whole.
+    const changes = await this.#level(group, plan.lengths, filled.entries);
     await this.#shape(group, plan.lengths);
-    this.bytes = 0;
-    group.views = plan.lists.map(({ row, survey }) => ({ ...row, entries: survey.entries }));
-    if (changes.added + changes.removed === 0) return;
+    if (changes.added + changes.removed === 0 && before === sizeOf(group)) return;
     this.#started!.log.info('list in force', {
       ...(group.jail === '' ? {} : { jail: group.jail }),
       files: group.rows.map(({ file }) => file).join(' '),
-      entries: plan.lists.reduce((sum, { survey }) => sum + survey.entries, 0),
+      entries: sizeOf(group),
       twice: filled.twice,
       ...changes,
       seconds: Math.round(performance.now() - started) / 1000,
@@ -298,40 +368,46 @@ export class Lists {
       for (const family of families) entries[family].unmarkAll();
       const stale = await this.#compare(sets, entries);
       for (const family of families) total.added += await this.#add(group.jail, family, entries[family]);
-      for (const { set, keys } of stale) {
-        for (let at = 0; at < keys.length; at += limits.listBatchMax) {
-          await this.#apply([{ set, adds: [], removes: keys.slice(at, at + limits.listBatchMax) }]);
-        }
-        total.removed += keys.length;
-      }
-      isWhole = stale.reduce((sum, { keys }) => sum + keys.length, 0) < limits.listStaleMax;
+      for (const part of stale.parts) total.removed += await this.#remove(part);
+      isWhole = stale.isWhole;
     }
     return total;
   }
 
-  /** Marks the entries that the kernel holds; returns what else it holds, as much as is kept. */
-  async #compare(
-    sets: readonly ListSet[],
-    entries: Record<4 | 6, Entries>,
-  ): Promise<{ set: ListSet; keys: Uint8Array[] }[]> {
-    const stale: { set: ListSet; keys: Uint8Array[] }[] = [];
-    let room = limits.listStaleMax;
+  /** Marks the entries that the kernel holds, and keeps the keys of what else it holds. */
+  async #compare(sets: readonly ListSet[], entries: Record<4 | 6, Entries>): Promise<Stale> {
+    const stale: Stale = { parts: [], isWhole: true };
+    const kept = new Uint8Array(limits.listStaleBytes);
+    let end = 0;
     for (const set of sets) {
       const wanted = entries[set.family];
-      const keys: Uint8Array[] = [];
-      await this.#started!.listed.each(set, (bytes, at) => {
+      const length = set.family === 4 ? 4 : 16;
+      const from = end;
+      await this.#started!.backend.listed!.each(set, (bytes, at) => {
         if (this.#isStopped) throw new Error('stopped');
         wanted.askBytes(bytes, at);
         const slot = wanted.find(set.prefix);
         if (slot >= 0) wanted.mark(slot);
-        else if (room > 0) {
-          keys.push(Uint8Array.from(bytes.subarray(at, at + (set.family === 4 ? 4 : 16))));
-          room--;
+        else if (end + length > kept.length) stale.isWhole = false;
+        else {
+          for (let index = 0; index < length; index++) kept[end + index] = bytes[at + index]!;
+          end += length;
         }
       });
-      if (keys.length > 0) stale.push({ set, keys });
+      if (end > from) stale.parts.push({ set, keys: kept.subarray(from, end) });
     }
     return stale;
+  }
+
+  async #remove({ set, keys }: Stale['parts'][number]): Promise<number> {
+    const length = set.family === 4 ? 4 : 16;
+    for (let at = 0; at < keys.length; await turn()) {
+      const removes: Uint8Array[] = [];
+      for (; removes.length < limits.listBatchMax && at < keys.length; at += length)
+        removes.push(keys.subarray(at, at + length));
+      await this.#apply([{ set, adds: [], removes }]);
+    }
+    return keys.length / length;
   }
 
   async #add(jail: string, family: 4 | 6, entries: Entries): Promise<number> {
@@ -352,10 +428,10 @@ export class Lists {
 
   async #apply(changes: Parameters<Listed['apply']>[0]): Promise<void> {
     if (this.#isStopped) throw new Error('stopped');
-    const { backend, enforcer, listed } = this.#started!;
+    const { backend, enforcer } = this.#started!;
     const pause = backend.pause?.();
     if (pause !== undefined) await pause;
-    await enforcer.inTurn(() => listed.apply(changes));
+    await enforcer.inTurn(() => backend.listed!.apply(changes));
   }
 
   /** Runs work in pieces, others having their turn in between. */
@@ -368,23 +444,75 @@ export class Lists {
     }
   }
 
+  /** The bans of lists as their files name them, in parts. */
+  async *bans(jail: string | undefined): AsyncGenerator<{ jail: string; address: string; file: string }[]> {
+    for (const { jail: name, rows } of this.#groups) {
+      if (name === '' || (jail !== undefined && jail !== name)) continue;
+      const files = openOrNot(rows);
+      const part: { jail: string; address: string; file: string }[] = [];
+      const reading = files?.read((use, index) =>
+        namesIn(use, (address) => part.push({ jail: name, address, file: rows[index]!.file })),
+      );
+      try {
+        for (let isOver = reading === undefined; !isOver; await turn()) {
+          isOver = reading!.next().done === true;
+          while (part.length >= limits.listRowsMax || (isOver && part.length > 0))
+            yield part.splice(0, limits.listRowsMax);
+        }
+      } finally {
+        files?.close();
+      }
+    }
+  }
+
   /** Where the files name the address, or a prefix round it; reads them through. */
   async find(address: Address): Promise<ListPlace[]> {
     const found: ListPlace[] = [];
     for (const { rows } of this.#groups) {
-      let files: Files | undefined;
+      const files = openOrNot(rows);
       try {
-        files = new Files(rows);
-        await this.#inTurns(files.read((use, index) => placesIn(address, use, rows[index]!, found)));
-      } catch (error) {
-        // What is wrong with a file is a problem by itself.
-        if (!(error instanceof FileProblem)) throw error;
+        if (files) await this.#inTurns(files.read((use, index) => placesIn(address, use, rows[index]!, found)));
       } finally {
         files?.close();
       }
     }
     return found;
   }
+}
+
+/** The files; nothing where something is wrong with them, which is a problem by itself. */
+function openOrNot(rows: readonly CoreList[]): Files | undefined {
+  try {
+    return new Files(rows);
+  } catch (error) {
+    if (error instanceof FileProblem) return undefined;
+    throw error;
+  }
+}
+
+/** Lines that count. */
+const sizeOf = ({ views }: Pick<Group, 'views'>): number => views.reduce((sum, { entries }) => sum + entries, 0);
+
+const nothing = (): void => {};
+
+/** Tells what lines name, as text. */
+function namesIn(use: CoreList['use'], tell: (address: string) => void): Visitor {
+  const visitor = sifted(
+    use,
+    {
+      four: (key, prefix) => tell(formatAddress({ family: 4, bytes: mapped(key), prefix })),
+      six: (bytes, prefix) => tell(formatAddress({ family: 6, bytes, prefix })),
+    },
+    nothing,
+  );
+  return { ...visitor, bad: nothing };
+}
+
+function mapped(key: number): Uint8Array {
+  const bytes = new Uint8Array(16);
+  bytes.fill(0xff, 10, 12);
+  bytes.set([key / 2 ** 24, key >>> 16, key >>> 8, key], 12);
+  return bytes;
 }
 
 /** What the files held when they were handed over. */
@@ -443,9 +571,7 @@ function placesIn(address: Address, use: CoreList['use'], row: CoreList, found: 
     place = { file: row.file, use, jail: row.jail, first: line, last: line, entry: formatAddress(network) };
     found.push(place);
   };
-  const nothing = (): void => {};
-  const [, , , , , , , , , , , , one = 0, two = 0, three = 0, four = 0] = address.bytes;
-  const number = ((one * 256 + two) * 256 + three) * 256 + four;
+  const number = Buffer.from(address.bytes).readUInt32BE(12);
   return {
     ...sifted(
       use,

@@ -8,6 +8,7 @@ import * as counters from '../engine/counters.ts';
 import type { Engine } from '../engine/host.ts';
 import type { Recorder } from '../history/recorder.ts';
 import { banLatencyBuckets } from '../limits.ts';
+import type { ListView } from '../lists/lists.ts';
 import type { Logger } from '../log.ts';
 import type { ProcessMemory } from '../memory/ceiling.ts';
 import { kernelBytes } from '../memory/kernel.ts';
@@ -41,6 +42,8 @@ export interface Observed {
   followed: () => readonly FileStatus[];
   routes: Pick<SourceRoutes, 'statusOf'>;
   recorder: Pick<Recorder, 'counters'>;
+  /** Files of addresses; absent where there are none. */
+  lists?: { views(): readonly ListView[] } | undefined;
   /** Absent where nothing is saved. */
   keeper: StateKeeper | undefined;
 }
@@ -200,6 +203,7 @@ function banFigures({ observed, count, jails, perJail }: Sources): Figure[] {
             [[name, 'pending'], pending],
           ];
     });
+  const listed = (): Row[] => observed.lists!.views().map(({ file, use, entries }): Row => [[file, use], entries]);
   const memory = async (): Promise<Row[]> => [[[], kernelBytes(await engine.countBans(Date.now() / 1000))]];
   const failed = () => [...kernel.failures].map(([error, times]): Row => [[backend.name, error], times]);
   const dropped = 'Packets of banned sources that the kernel dropped or rejected.';
@@ -228,6 +232,9 @@ function banFigures({ observed, count, jails, perJail }: Sources): Figure[] {
     one('bans_lifted_total', 'bans.lifted', 'Bans that ended early to make room.', () => kernel.lifted),
     one('bans_max', 'bans.max', 'Bans that the kernel may hold.', () => enforcer.bansMax),
     figure('kernel_bytes', [], 'memory.kernel_bytes', taken, memory),
+    ...(observed.lists === undefined
+      ? []
+      : [figure('list_entries', ['file', 'use'], 'lists.entries', 'Entries of files of addresses.', listed)]),
     one('unbans_total', 'unbans.total', 'Bans ended by an operator.', () => kernel.unbans),
     one('bans_unsupported_total', 'bans.unsupported', 'Bans the backend cannot hold.', () => kernel.unsupported),
     ...(backend.drops === undefined

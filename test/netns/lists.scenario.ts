@@ -3,6 +3,7 @@
  * lists.test.ts, one scenario per process.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Daemon } from '../../scripts/lab/daemon.ts';
@@ -11,6 +12,7 @@ import { until } from '../support/until.ts';
 import { attackerV4, attackerV6, hostV4, hostV6, network, nft, nftJson } from './topology.ts';
 
 const table = 'fail2zig';
+const program = join(import.meta.dirname, '../../bin/fail2zig-client');
 
 /** A daemon whose list lies under the scenario's private /run. */
 class Host {
@@ -48,7 +50,7 @@ class Host {
       return {};
     }
     const sets = found.flatMap((each) => ('set' in each ? [each.set as { name: string; elem?: unknown[] }] : []));
-    const ofLists = sets.filter(({ name }) => name.startsWith('list'));
+    const ofLists = sets.filter(({ name }) => /^(list|ignored)/.test(name));
     return Object.fromEntries(ofLists.map(({ name, elem = [] }) => [name, elem.map(String).sort()] as const).sort());
   }
 
@@ -94,7 +96,12 @@ export const scenarios: Record<string, Scenario> = {
     await prober.dropped(attackerV6[0], hostV6, 2222);
     await prober.answered(attackerV6[1], hostV6, 2222);
     assert.deepEqual((await host.daemon.status()).problems, []);
-    assert.equal((await host.daemon.bans()).size, 0, 'the table has none of it');
+    const { jails } = await host.daemon.status();
+    assert.deepEqual(
+      jails.map(({ bansActive }) => bansActive),
+      [0],
+      'bans in the table',
+    );
   },
 
   'follows a list that is replaced, written in place, removed and made anew': async () => {
@@ -146,6 +153,43 @@ export const scenarios: Record<string, Scenario> = {
     await host.holds(second);
     nft('flush', 'ruleset');
     await host.holds(second);
+  },
+
+  'lets pass what a list has ignored, and never bans it': async () => {
+    const prober = await network(2222, 8080);
+    const host = new Host();
+    const other = join(host.folder, 'ours.txt');
+    host.write('192.0.2.0/24');
+    writeFileSync(other, `${attackerV4[1]}\n`, { mode: 0o600 });
+    await host.start(`[[list]]\nfile = "${other}"\nuse = "ignore"\n`);
+    await host.holds({ 'ignored4-32': [attackerV4[1]], 'list4-24-lists': ['192.0.2.0'] });
+    await prober.dropped(attackerV4[0], hostV4, 2222);
+    await prober.answered(attackerV4[1], hostV4, 2222);
+    await assert.rejects(host.daemon.ban('lists', attackerV4[1], 60), /is ignored by a list/);
+    host.write();
+    await host.daemon.ban('lists', attackerV4[2], 60);
+    writeFileSync(other, `${attackerV4[1]}\n192.0.2.8/29\n`, { mode: 0o600 });
+    const active = async () => (await host.daemon.status()).jails[0]!.bansActive;
+    await until(async () => (await active()) === 0, { withinMs: 45_000, what: 'the end of its ban' });
+    await prober.answered(attackerV4[2], hostV4, 2222);
+    const { lists = [] } = await host.daemon.status();
+    assert.deepEqual(lists, [`${host.file}: 0 entries, banned in lists`, `${other}: 2 entries, ignored`]);
+  },
+
+  'tells which file and line names an address': async () => {
+    await network(2222);
+    const host = new Host();
+    host.write(...lines);
+    await host.start();
+    await host.holds(first);
+    const client = (...words: string[]): string =>
+      execFileSync(program, ['--socket', host.daemon.socket, ...words], { encoding: 'utf8' });
+    assert.match(client('why', '203.0.113.9'), /in a list: .*drop\.txt:4 to 5: 203\.0\.113\.9, banned in lists/);
+    assert.match(client('why', '198.51.100.77'), /in a list: .*drop\.txt:6: 198\.51\.100\.0\/24, banned in lists/);
+    assert.match(client('unban', attackerV4[0]), /stands in a list: .*drop\.txt:3: .*; take it out there/);
+    assert.match(client('list', 'lists'), /lists +198\.51\.100\.0\/24 .* never .* list drop\.txt/);
+    assert.match(client('status'), /lists +.*drop\.txt: 6 entries, banned in lists/);
+    assert.equal((await host.daemon.stats())['lists.entries'], 6);
   },
 
   'lets pass what a jail ignores, whatever a list says': async () => {

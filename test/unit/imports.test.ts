@@ -70,7 +70,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   /** The file of records. */
   history: [...ground],
   enforcer: [...ground, 'backends', 'state'],
-  observe: [...ground, 'memory'],
+  observe: [...ground, 'memory', 'lists'],
   operator: [...ground, 'lists', 'history', 'sources', 'backends', 'state', 'control', 'enforcer', 'memory', 'observe'],
   /** Another configuration in the place of the one that runs. */
   reload: [...ground, 'control', 'enforcer', 'lists', 'sources', 'state'],

@@ -154,7 +154,13 @@ describe('commands and their records', () => {
 
   test('an operator bans hosts of a link one by one, and no broadcast address', async () => {
     made.engine.setIgnored([[], []], [parseCidr('2001:db8:1:2::/64', 'refuse') as Address]);
-    const ignored = { isBroadcast: ({ bytes }: Address) => bytes[15] === 255, byHand: [], lists: [], ignore() {} };
+    const ignored = {
+      isBroadcast: ({ bytes }: Address) => bytes[15] === 255,
+      isListed: () => false,
+      byHand: [],
+      lists: [],
+      ignore() {},
+    };
     const drops = new DropTally(made.backend, made.log);
     const rooms = { drops, recorder, files: noFiles, routes: noRoutes, keeper: undefined, ignored };
     operator = new DaemonOperator({ ...made, ...rooms, figures: () => [], pageProblem: () => undefined });

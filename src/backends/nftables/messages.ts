@@ -36,8 +36,9 @@ export interface JailLayout {
    */
   denial: string | undefined;
   sets: { 4: SetLayout; 6: SetLayout };
-  /** Of what lists name, one for each prefix length. */
+  /** Of what lists name, one for each prefix length: to ban, and to let pass. */
   lists: SetLayout[];
+  allowLists: SetLayout[];
 }
 
 /**

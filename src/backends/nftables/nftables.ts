@@ -9,7 +9,7 @@
  * adds its element first, then deletes it.
  */
 import { constants } from 'node:os';
-import type { Backend, Drops, JailScaffold, Listed, ListSet } from '../../types.ts';
+import type { Backend, Drops, JailScaffold, Lengths, Listed, ListSet } from '../../types.ts';
 import { type Element, isLongEnough, keyBytes, keyText, type SetChanges } from '../elements.ts';
 import { isErrno, KernelError } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
@@ -169,24 +169,33 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
 
   #layout(jail: JailScaffold): JailLayout {
     const { table } = this.#options;
-    const { ipv4Prefix = 32, ipv6Prefix, lists = { 4: [], 6: [] } } = jail;
+    const { ipv4Prefix = 32, ipv6Prefix } = jail;
+    const allowLists = this.#listLayouts('', jail.allowLists);
     const comment = ipv4Prefix === 32 ? table : `${table} /${ipv4Prefix}`;
     return {
       jail: jail.name,
       chain: kernelName('jail-', jail.name),
-      denial: jail.action === 'reject' || jail.allow?.length ? kernelName('deny-', jail.name) : undefined,
+      denial:
+        jail.action === 'reject' || jail.allow?.length || allowLists.length
+          ? kernelName('deny-', jail.name)
+          : undefined,
       sets: {
         4: { name: kernelName('ban4-', jail.name), family: 4, prefix: ipv4Prefix, comment },
         6: { name: kernelName('ban6-', jail.name), family: 6, prefix: ipv6Prefix, comment: `${table} /${ipv6Prefix}` },
       },
-      lists: ([4, 6] as const).flatMap((family) =>
-        lists[family].map((prefix) => this.#listLayout({ jail: jail.name, family, prefix })),
-      ),
+      lists: this.#listLayouts(jail.name, jail.lists),
+      allowLists,
     };
   }
 
+  #listLayouts(jail: string, lengths: Lengths = { 4: [], 6: [] }): SetLayout[] {
+    return ([4, 6] as const).flatMap((family) =>
+      lengths[family].map((prefix) => this.#listLayout({ jail, family, prefix })),
+    );
+  }
+
   #listLayout({ jail, family, prefix }: ListSet): SetLayout {
-    const name = kernelName(`list${family}-${prefix}-`, jail);
+    const name = jail === '' ? `ignored${family}-${prefix}` : kernelName(`list${family}-${prefix}-`, jail);
     return { name, family, prefix, comment: `${this.#options.table} list /${prefix}` };
   }
 
@@ -300,7 +309,8 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
   async #scaffold(jails: JailScaffold[], layouts: JailLayout[], approach: 'adopt' | 'replace'): Promise<void> {
     const { setElementsMax = 0 } = this.#options;
     const ofBans = layouts.flatMap((layout) => [layout.sets[4], layout.sets[6]]);
-    const sets = [...ofBans, ...layouts.flatMap(({ lists }) => lists)];
+    const ofLists = layouts.flatMap(({ lists, allowLists }) => [...lists, ...allowLists]);
+    const sets = [...ofBans, ...new Map(ofLists.map((set) => [set.name, set])).values()];
     const byName = new Map(sets.map((set) => [set.name, set]));
     const survey = await this.#survey();
     const [stay, go] = [new Set<string>(), new Set<string>()];
@@ -333,7 +343,9 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     this.#addChains(batch, jails, layouts);
     await this.#commitLarge(batch);
     // Files know what those of lists are to hold.
-    for (const { jail, lists } of layouts) if (lists.some(({ name }) => !stay.has(name))) this.listed.emptied(jail);
+    const isNew = ({ name }: SetLayout): boolean => !stay.has(name);
+    for (const { jail, lists } of layouts) if (lists.some(isNew)) this.listed.emptied(jail);
+    if (layouts[0]?.allowLists.some(isNew)) this.listed.emptied('');
   }
 
   #addChains(batch: Batch, jails: JailScaffold[], layouts: JailLayout[]): void {
@@ -343,6 +355,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
       if (denial !== undefined) {
         batch.addChain(denial);
         for (const network of allow) rules.addAllowRule(batch, denial, network);
+        for (const set of layout.allowLists) rules.addAllowSetRule(batch, denial, set);
         rules.addDenialRules(batch, denial, action);
       }
       batch.addChain(chain);

@@ -179,6 +179,14 @@ export function addAllowRule(batch: Batch, chain: string, { family, prefix, byte
   addRule(batch, chain, `add allow rule to ${chain}`, ...source, isInside, decide(verdict.return));
 }
 
+/** The same of what a list has let pass: `[ip|ip6] saddr [& mask] @set return`. */
+export function addAllowSetRule(batch: Batch, chain: string, { name, family, prefix }: SetLayout): void {
+  const { lookup } = attribute;
+  const isListed = expression('lookup', [lookup.register, register.data], [lookup.set, name]);
+  const operation = `add allow rule for set ${name}`;
+  addRule(batch, chain, operation, ...loadSource(family, prefix), isListed, decide(verdict.return));
+}
+
 /** What becomes of packets that reach the end of a denial chain: `counter drop`, or an answer. */
 export function addDenialRules(batch: Batch, chain: string, action: BanAction): void {
   const rule = (...expressions: Field[]) => addRule(batch, chain, `add ${action} to ${chain}`, ...expressions);

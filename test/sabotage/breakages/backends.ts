@@ -78,8 +78,8 @@ export const backends: readonly Breakage[] = [
   },
   {
     name: 'a ban that rejects drops',
-    find: "    denial: jail.action === 'reject' || jail.allow?.length ?",
-    put: '    denial: jail.allow?.length ?',
+    find: "jail.action === 'reject' || jail.allow?.length ||",
+    put: 'jail.allow?.length ||',
     claims: ['LP-24'],
   },
   {

@@ -4,8 +4,8 @@ import type { Breakage } from '../breakage.ts';
 export const lists: readonly Breakage[] = [
   {
     name: 'what a list no longer names stays',
-    find: 'removes: keys.slice(at, at + limits.listBatchMax)',
-    put: 'removes: keys.slice(at, at)',
+    find: '        removes.push(keys.subarray(at, at + length));',
+    put: '        removes.push(...[]);',
     claims: ['X-lists'],
   },
   {
@@ -31,6 +31,24 @@ export const lists: readonly Breakage[] = [
     find: 'prefix < listPrefixMin[4] || key % 2 ** (32 - prefix) !== 0) return false;',
     put: 'prefix < listPrefixMin[4]) return false;',
     claims: ['X-lists'],
+  },
+  {
+    name: 'a decision does not ask lists of what is ignored',
+    find: ' || ignored?.isListed(ban.address)) {',
+    put: ') {',
+    claims: ['X-lists-ignored'],
+  },
+  {
+    name: 'standing bans of what a list ignores go on',
+    find: ' || engine.isShared(address) || never?.isListed(address)) {',
+    put: ' || engine.isShared(address)) {',
+    claims: ['X-lists-ignored'],
+  },
+  {
+    name: 'an operator bans what a list has ignored',
+    find: '    if (ignored?.isListed(address))\n      throw',
+    put: '    if (false)\n      throw',
+    claims: ['X-lists-ignored'],
   },
   {
     name: 'a list names multicast addresses to the kernel',
