@@ -135,16 +135,16 @@ export interface ListSet {
   prefix: number;
 }
 
-/** What lists name, in the kernel. Keys are in network order, 4 or 16 bytes. */
+/**
+ * What lists name, in the kernel. Keys are in network order, 4 or 16 bytes, one behind the other.
+ */
 export interface Listed {
   /** Told whose sets were made anew, and are empty. */
   emptied: (jail: string) => void;
   /** Visits the keys of a set: where each stands in `bytes`. Some may be missed or repeated. */
   each(set: ListSet, visit: (bytes: Uint8Array, at: number) => void): Promise<void>;
   /** One transaction; repeating it does no harm. */
-  apply(
-    changes: readonly { set: ListSet; adds: readonly Uint8Array[]; removes: readonly Uint8Array[] }[],
-  ): Promise<void>;
+  apply(changes: readonly { set: ListSet; adds: Uint8Array; removes: Uint8Array }[]): Promise<void>;
 }
 
 export type EvictionPolicy = (typeof evictionPolicies)[number];

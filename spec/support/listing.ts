@@ -46,6 +46,14 @@ export function covered(prefixes: Iterable<string>): string[] {
 
 export const coveredBy = (lines: readonly string[]): string[] => covered(lines.map(bitText));
 
+/** Keys that stand one behind the other, as text. */
+function keysOf({ family }: ListSet, keys: Uint8Array): string[] {
+  const length = family === 4 ? 4 : 16;
+  return Array.from({ length: keys.length / length }, (_, at) =>
+    Buffer.from(keys.subarray(at * length, (at + 1) * length)).toString('hex'),
+  );
+}
+
 /** The kernel's sets by name; a set that no jail asks for goes. */
 class Kernel implements Listed {
   readonly sets = new Map<string, Set<string>>();
@@ -81,8 +89,8 @@ class Kernel implements Listed {
     }
     for (const { set, adds, removes } of changes) {
       const held = this.#set(set);
-      for (const key of removes) held.delete(Buffer.from(key).toString('hex'));
-      for (const key of adds) held.add(Buffer.from(key).toString('hex'));
+      for (const key of keysOf(set, removes)) held.delete(key);
+      for (const key of keysOf(set, adds)) held.add(key);
     }
     this.changed();
   }

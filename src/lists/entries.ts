@@ -97,29 +97,28 @@ export class Entries {
    * The keys without a mark of the next slots from `from` on, `count` at most; each gets its mark.
    * Returns where to go on; -1 = nothing is left. @param slots how many are looked at
    */
-  takeUnmarked(from: number, slots: number, count: number, take: (key: Uint8Array, prefix: number) => void): number {
+  takeUnmarked(from: number, slots: number, count: number, take: (slot: number, prefix: number) => void): number {
     const end = Math.min(from + slots, this.#prefixes.length);
     let left = count;
     let slot = from;
     for (; slot < end && left > 0; slot++) {
       if (this.#prefixes[slot] === 0 || this.#marks[slot] !== 0) continue;
       this.#marks[slot] = 1;
-      take(this.#keyOf(slot), this.#prefixes[slot]!);
+      take(slot, this.#prefixes[slot]!);
       left--;
     }
     return slot < this.#prefixes.length ? slot : -1;
   }
 
-  #keyOf(slot: number): Uint8Array {
-    const bytes = new Uint8Array(this.#words * 4);
-    for (let word = 0; word < this.#words; word++) {
+  /** Writes the key of a slot into `bytes` at `at`, network order. */
+  copyKey(slot: number, bytes: Uint8Array, at: number): void {
+    for (let word = 0; word < this.#words; word++, at += 4) {
       const value = this.#keys[slot * this.#words + word]!;
-      bytes[word * 4] = value >>> 24;
-      bytes[word * 4 + 1] = value >>> 16;
-      bytes[word * 4 + 2] = value >>> 8;
-      bytes[word * 4 + 3] = value;
+      bytes[at] = value >>> 24;
+      bytes[at + 1] = value >>> 16;
+      bytes[at + 2] = value >>> 8;
+      bytes[at + 3] = value;
     }
-    return bytes;
   }
 
   #slotOf(prefix: number): number {

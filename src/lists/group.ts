@@ -109,8 +109,11 @@ export class Files {
     const entries = { 4: new Entries(4, elements[4]), 6: new Entries(6, elements[6]) };
     let twice = 0;
     const nothing = (): void => {};
+    const target = (family: 4 | 6): number[] =>
+      Array.from({ length: 129 }, (_, prefix) => lengthFor(lengths[family], prefix));
+    const targets = { 4: target(4), 6: target(6) };
     const add = (family: 4 | 6, prefix: number): void => {
-      if (!entries[family].add(prefix, lengthFor(lengths[family], prefix))) twice++;
+      if (!entries[family].add(prefix, targets[family][prefix]!)) twice++;
     };
     const visitor = {
       four: (key: number, prefix: number): void => {

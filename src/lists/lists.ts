@@ -78,6 +78,8 @@ interface Stale {
 }
 
 const families = [4, 6] as const;
+const keyLength = { 4: 4, 6: 16 } as const;
+const none = new Uint8Array(0);
 const union = (one: readonly number[], other: readonly number[]): number[] =>
   [...new Set([...one, ...other])].toSorted((left, right) => left - right);
 const same = (one: Lengths, other: Lengths): boolean => JSON.stringify(one) === JSON.stringify(other);
@@ -381,7 +383,7 @@ export class Lists {
     let end = 0;
     for (const set of sets) {
       const wanted = entries[set.family];
-      const length = set.family === 4 ? 4 : 16;
+      const length = keyLength[set.family];
       const from = end;
       await this.#started!.backend.listed!.each(set, (bytes, at) => {
         if (this.#isStopped) throw new Error('stopped');
@@ -400,28 +402,36 @@ export class Lists {
   }
 
   async #remove({ set, keys }: Stale['parts'][number]): Promise<number> {
-    const length = set.family === 4 ? 4 : 16;
-    for (let at = 0; at < keys.length; await turn()) {
-      const removes: Uint8Array[] = [];
-      for (; removes.length < limits.listBatchMax && at < keys.length; at += length)
-        removes.push(keys.subarray(at, at + length));
-      await this.#apply([{ set, adds: [], removes }]);
+    const length = keyLength[set.family];
+    const bytes = limits.listBatchMax * length;
+    for (let at = 0; at < keys.length; at += bytes, await turn()) {
+      const removes = keys.subarray(at, Math.min(keys.length, at + bytes));
+      await this.#apply([{ set, adds: none, removes }]);
     }
     return keys.length / length;
   }
 
   async #add(jail: string, family: 4 | 6, entries: Entries): Promise<number> {
+    const length = keyLength[family];
     let added = 0;
     for (let at = 0; at >= 0; await turn()) {
-      const byPrefix = new Map<number, Uint8Array[]>();
-      at = entries.takeUnmarked(at, limits.sweepEntries, limits.listBatchMax, (key, prefix) => {
-        const keys = byPrefix.get(prefix);
-        if (keys === undefined) byPrefix.set(prefix, [key]);
-        else keys.push(key);
+      const byPrefix = new Map<number, { keys: Uint8Array; end: number }>();
+      at = entries.takeUnmarked(at, limits.sweepEntries, limits.listBatchMax, (slot, prefix) => {
+        let part = byPrefix.get(prefix);
+        if (part === undefined) {
+          part = { keys: new Uint8Array(limits.listBatchMax * length), end: 0 };
+          byPrefix.set(prefix, part);
+        }
+        entries.copyKey(slot, part.keys, part.end);
+        part.end += length;
         added++;
       });
-      if (byPrefix.size === 0) continue;
-      await this.#apply([...byPrefix].map(([prefix, adds]) => ({ set: { jail, family, prefix }, adds, removes: [] })));
+      const changes = [...byPrefix].map(([prefix, { keys, end }]) => ({
+        set: { jail, family, prefix },
+        adds: keys.subarray(0, end),
+        removes: none,
+      }));
+      if (changes.length > 0) await this.#apply(changes);
     }
     return added;
   }

@@ -25,7 +25,8 @@ const example = 'write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32';
 export class ListReader {
   readonly #file: number;
   readonly #visitor: Visitor;
-  readonly #bytes = Buffer.allocUnsafe(listPieceBytes);
+  /** One more than is read: each line ends with a line feed, the last one too. */
+  readonly #bytes = Buffer.allocUnsafe(listPieceBytes + 1);
   /** Bytes of a line whose end was not read yet. */
   #kept = 0;
   #position = 0;
@@ -42,9 +43,10 @@ export class ListReader {
   /** Reads the next piece, a millisecond of work; false at the end. Throws the system's error. */
   step(): boolean {
     const bytes = this.#bytes;
-    const count = readSync(this.#file, bytes, this.#kept, bytes.length - this.#kept, this.#position);
+    const count = readSync(this.#file, bytes, this.#kept, listPieceBytes - this.#kept, this.#position);
     this.#position += count;
     const length = this.#kept + count;
+    bytes[length] = lineFeed;
     let from = 0;
     for (;;) {
       const to = bytes.indexOf(lineFeed, from);
@@ -75,12 +77,13 @@ export class ListReader {
   #read(from: number, to: number): void {
     const bytes = this.#bytes;
     while (from < to && (bytes[from] === blank || bytes[from] === tab)) from++;
+    if (this.#readFour(from, to)) return;
     let end = from;
-    for (let byte = bytes[end]!; end < to && byte !== hash && byte !== semicolon; byte = bytes[end]!) end++;
+    for (let byte = bytes[end]!; end < to && byte !== hash && byte !== semicolon; byte = bytes[++end]!);
     for (let last = bytes[end - 1]; end > from && (last === blank || last === tab || last === carriage); ) {
       last = bytes[--end - 1];
     }
-    if (end > from && !this.#readFour(from, end)) this.#readAny(from, end);
+    if (end > from) this.#readAny(from, end);
   }
 
   /** Dotted IPv4, most lines of most lists; false where it is anything else. */
@@ -92,19 +95,28 @@ export class ListReader {
       if (part > 0 && bytes[at++] !== dot) return false;
       const first = at;
       let value = 0;
-      for (; at < to && bytes[at]! >= zero && bytes[at]! <= nine; at++) value = value * 10 + bytes[at]! - zero;
+      for (let byte = bytes[at]!; byte >= zero && byte <= nine; byte = bytes[++at]!) value = value * 10 + byte - zero;
       if (at === first || value > 255 || (bytes[first] === zero && at > first + 1)) return false;
       key = key * 256 + value;
     }
     let prefix = 32;
-    if (at < to) {
-      if (bytes[at++] !== slash || at === to || bytes[at] === zero) return false;
-      prefix = 0;
-      for (; at < to && bytes[at]! >= zero && bytes[at]! <= nine; at++) prefix = prefix * 10 + bytes[at]! - zero;
-      if (at < to || prefix > 32 || prefix < listPrefixMin[4] || key % 2 ** (32 - prefix) !== 0) return false;
+    if (bytes[at] === slash) {
+      let byte = bytes[++at]!;
+      if (byte === zero) return false;
+      for (prefix = 0; byte >= zero && byte <= nine; byte = bytes[++at]!) prefix = prefix * 10 + byte - zero;
+      if (prefix > 32 || prefix < listPrefixMin[4] || key % 2 ** (32 - prefix) !== 0) return false;
     }
+    if (at < to && !this.#isOver(at, to)) return false;
     this.#visitor.four(key, prefix, this.#line);
     return true;
+  }
+
+  /** Whether nothing but blanks and a comment follows. */
+  #isOver(from: number, to: number): boolean {
+    const bytes = this.#bytes;
+    let at = from;
+    for (let byte = bytes[at]; byte === blank || byte === tab || byte === carriage; ) byte = bytes[++at];
+    return at >= to || bytes[at] === hash || bytes[at] === semicolon;
   }
 
   #readAny(from: number, to: number): void {

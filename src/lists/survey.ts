@@ -35,7 +35,10 @@ const privateFour: readonly (readonly [key: number, bits: number])[] = [
   [169 * top + 254 * 65_536, 16],
   [100 * top + 64 * 65_536, 10],
 ];
+const privateHeads = new Set(privateFour.map(([network]) => Math.floor(network / top)));
 const isPrivateFour = (key: number): boolean =>
+  // Most of a million addresses are settled by their first byte.
+  privateHeads.has(Math.floor(key / top)) &&
   privateFour.some(([network, bits]) => key >= network && key < network + 2 ** (32 - bits));
 const isPrivateSix = ([first = 0, second = 0]: Uint8Array): boolean =>
   (first & 0xfe) === 0xfc || (first === 0xfe && (second & 0xc0) === 0x80);

@@ -157,6 +157,16 @@ export class MessageWriter {
     this.#pad();
   }
 
+  /** `frame` once for each key of `keyBytes` bytes, which stands at its end. */
+  framed(frame: Uint8Array, keys: Uint8Array, keyBytes: number): void {
+    let at = this.#reserve((keys.length / keyBytes) * frame.length);
+    const bytes = this.#bytes;
+    for (let key = 0; key < keys.length; at += frame.length) {
+      bytes.set(frame, at);
+      for (let to = at + frame.length - keyBytes; to < at + frame.length; to++) bytes[to] = keys[key++]!;
+    }
+  }
+
   fields(fields: readonly Field[]): void {
     for (const [type, value] of fields) {
       if (typeof value === 'string') this.text(type, value);

@@ -171,6 +171,20 @@ export class Batch {
     }
   }
 
+  /**
+   * Adds or deletes what is permanent: its keys, one behind the other, at most
+   * `elementsPerMessage`.
+   */
+  changeKeys(verb: 'add' | 'delete', { name, family }: SetLayout, keys: Uint8Array): void {
+    if (keys.length === 0) return;
+    const [number, flags] = verb === 'add' ? [command.newElement, flagCreate] : [command.delElement, 0];
+    this.add(number, flags, `${verb} keys of set ${name}`, [[attribute.elements.set, name]], () => {
+      this.writer.begin(attribute.elements.list);
+      this.writer.framed(frames[family], keys, keyBytes[family]);
+      this.writer.end();
+    });
+  }
+
   /** Closes the transaction: without its end the kernel ACKs everything and applies nothing. */
   finish(): Uint8Array {
     this.#frame(batchEnd, 'batch end');
@@ -187,6 +201,19 @@ export class Batch {
     return { request, expected: this.expected.slice(-1), strays: [...this.strays, ...this.expected.slice(0, -1)] };
   }
 }
+
+/** An element without end, but for its key. */
+function frameOf(family: 4 | 6): Uint8Array {
+  const writer = new MessageWriter(64);
+  writer.begin(attribute.list.item);
+  writer.begin(attribute.element.key);
+  writer.raw(attribute.data.value, new Uint8Array(keyBytes[family]));
+  writer.end();
+  writer.end();
+  return writer.bytes();
+}
+
+const frames = { 4: frameOf(4), 6: frameOf(6) };
 
 function commentData(comment: string): Buffer {
   const text = Buffer.from(`${comment}\0`, 'latin1');

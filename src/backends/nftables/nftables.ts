@@ -55,12 +55,11 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     apply: (changes) =>
       this.#transact((batch) => {
         for (const { set, adds, removes } of changes) {
-          const { name } = this.#listLayout(set);
-          const gone = removes.map(permanent);
+          const layout = this.#listLayout(set);
           // See #encodeChanges.
-          batch.addElements(name, gone);
-          batch.deleteElements(name, gone);
-          batch.addElements(name, adds.map(permanent));
+          batch.changeKeys('add', layout, removes);
+          batch.changeKeys('delete', layout, removes);
+          batch.changeKeys('add', layout, adds);
         }
       }),
   };
@@ -477,6 +476,3 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     }
   }
 }
-
-/** An element without end. */
-const permanent = (key: Uint8Array): Element => ({ key, timeoutMs: 0 });

@@ -4,8 +4,8 @@ import type { Breakage } from '../breakage.ts';
 export const lists: readonly Breakage[] = [
   {
     name: 'what a list no longer names stays',
-    find: '        removes.push(keys.subarray(at, at + length));',
-    put: '        removes.push(...[]);',
+    find: 'const removes = keys.subarray(at, Math.min(keys.length, at + bytes));',
+    put: 'const removes = keys.subarray(0, 0 * bytes);',
     claims: ['X-lists'],
   },
   {
