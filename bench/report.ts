@@ -55,13 +55,8 @@ export function histogramOf(values: readonly number[], ranges = 24): [number, nu
   return counts.map((count, index) => [Number((((index + 1) / ranges) * end).toPrecision(4)), count]);
 }
 
-/** Writes a run where the documents can link to it; returns the path. */
-export function record(run: Run, now = new Date()): string {
-  // The kind of machine, not its name: runs are published.
-  const kind = `${cpus()[0]?.model ?? 'unknown'} ${cpus().length}cpu`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
-  const directory = join(import.meta.dirname, 'runs', `${now.toISOString().slice(0, 10)}-${kind}`);
-  mkdirSync(directory, { recursive: true });
-  const path = join(directory, `${run.benchmark}.json`);
+/** A run as it is kept: with the command that repeats it, build, machine, median and spread. */
+export function recordOf(run: Run, now: Date): object {
   const results = run.results.map(({ figures, ...rest }) => ({
     ...rest,
     figures: figures.filter(isKnown).map(({ name, unit, values }) => ({
@@ -76,9 +71,16 @@ export function record(run: Run, now = new Date()): string {
       n: values.length,
     })),
   }));
-  writeFileSync(
-    path,
-    `${JSON.stringify({ command: commandOf(run), ...run, at: now.toISOString(), build: buildHash(), machine: machine(), results }, null, 2)}\n`,
-  );
+  return { command: commandOf(run), ...run, at: now.toISOString(), build: buildHash(), machine: machine(), results };
+}
+
+/** Writes a run where the documents can link to it; returns the path. */
+export function record(run: Run, now = new Date()): string {
+  // The kind of machine, not its name: runs are published.
+  const kind = `${cpus()[0]?.model ?? 'unknown'} ${cpus().length}cpu`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
+  const directory = join(import.meta.dirname, 'runs', `${now.toISOString().slice(0, 10)}-${kind}`);
+  mkdirSync(directory, { recursive: true });
+  const path = join(directory, `${run.benchmark}.json`);
+  writeFileSync(path, `${JSON.stringify(recordOf(run, now), null, 2)}\n`);
   return path;
 }

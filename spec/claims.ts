@@ -383,6 +383,47 @@ const claimRows: readonly Row[] = [
     'elevation',
     'Where the kernel has Landlock, the core reads the logs of its jails and what its runtime needs, writes its own directories, and can run no other file.',
   ],
+  [
+    'X-shared',
+    'product',
+    'A ban is shared once: what was in doubt when the server failed is on disk and said, and bans that came from others are not sent.',
+  ],
+  [
+    'X-received',
+    'product',
+    'Decisions of others ban within their own ceiling, end only when they are said to, and never bring our own back.',
+  ],
+  [
+    'X-records',
+    'repudiation',
+    'The file of records outlives a full disk and a torn end, numbers go on, and only root and the group of the socket read it.',
+  ],
+  [
+    'X-followed',
+    'product',
+    'A log is followed under whatever name it goes on, once, and no pattern takes the room of the others.',
+  ],
+  [
+    'X-first-filter',
+    'elevation',
+    'Before the core starts, io_uring and the calls of other architectures are taken away from it.',
+  ],
+  [
+    'X-asked',
+    'product',
+    'A list or an unban means the jails that there were when it was asked for, whatever a reload does meanwhile.',
+  ],
+  ['X-service', 'product', 'The service manager hears that the daemon is ready, that it lives and that it stops.'],
+  ['X-alone', 'tampering', 'Two daemons never share a table, a state file or a socket.'],
+  [
+    'X-beside',
+    'product',
+    'Who changes the firewall beside the daemon is given way to, and no answer of the kernel is read past its end.',
+  ],
+  ['X-meant', 'failures', 'A setting means what it says, or is refused with its place and a remedy.'],
+  ['X-room', 'denial', 'The kernel is given at most firewall.bans_max bans, and what had to give way leaves it.'],
+  ['X-shown', 'product', 'What is counted is what is shown, and no value of it can be taken for another.'],
+  ['X-kept', 'tampering', 'What a state file gives back is what was saved: bans, failures and their times.'],
   ['X-future', 'denial', 'A line from the future, or older than findtime, counts for nobody and is counted as such.'],
   [
     'X-journal',

@@ -410,6 +410,7 @@ claim(
     return `${texts.length} spellings of 7 to 38 characters: 16 bytes and a family each`;
   },
   [
+    sabotaged('an address leaves with the four bytes of IPv4 only', /is no record of 16 bytes/),
     twin(
       'addresses that stay text',
       given<Leaves>(async (texts) =>

@@ -231,6 +231,9 @@ claim(
     );
     const idle = full.slice(1).filter(({ lines }, index) => lines === full[index]!.lines && lines < last.lines);
     assert.equal(idle.length, 0, 'samples between which no line was read, though some waited');
+    const fileBytes = samples.map(({ rssBytes, anonymousBytes }) => rssBytes - anonymousBytes);
+    const givenBack = fileBytes.filter((bytes, index) => index > 0 && bytes < fileBytes[index - 1]!).length;
+    assert.ok(givenBack > 0, `pages of files only come: ${fileBytes.map(mebibytes).join(', ')} MiB`);
     const failed = checks.filter(({ ok }) => !ok).map(({ name, found }) => `${name}: ${found}`);
     assert.deepEqual(failed, [], 'checks of the soak');
     return `${options.sources} sources, ${last.slots} slots, ${evictions} evictions, ${last.lines} lines: VmHWM ${mebibytes(last.peakBytes)} MiB of ${options.ceiling}, once the table was full ${range('rssBytes').map(mebibytes).join(' to ')} resident, ${range('anonymousBytes').map(mebibytes).join(' to ')} without files`;

@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { claim, type Supply, twin } from './claim.ts';
+import { recordOf } from '../bench/report.ts';
+import { claim, type Supply, sabotaged, twin } from './claim.ts';
 
 interface Figure {
   name: string;
@@ -28,6 +29,15 @@ interface Published {
 }
 
 const root = join(import.meta.dirname, '..');
+/** Stands for a run that would be recorded now. */
+const freshPath = 'a fresh run';
+
+function freshRun(): Run {
+  const figures = [{ name: 'cpu', unit: 'M lines/s', values: [1, 2, 3] }];
+  const results = [{ workload: 'sshd', counts: { lines: 3 }, figures, problems: [] }];
+  const run = { benchmark: 'parse', options: { lines: 3 }, loadBefore: 0, loadAfter: 0, results };
+  return JSON.parse(JSON.stringify(recordOf(run, new Date(0)))) as Run;
+}
 const machineFacts = ['cpu', 'cpus', 'memoryGiB', 'kernel', 'node'];
 
 function published(spoil: (made: Published) => Published = (made) => made): Supply<Published> {
@@ -40,7 +50,9 @@ function published(spoil: (made: Published) => Published = (made) => made): Supp
         .split('\n')
         .filter((line) => line.startsWith('|'))
         .slice(2);
-      return spoil({ rows, runOf: (path) => JSON.parse(readFileSync(join(root, path), 'utf8')) });
+      const runOf = (path: string): Run =>
+        path === freshPath ? freshRun() : JSON.parse(readFileSync(join(root, path), 'utf8'));
+      return spoil({ rows, runOf });
     },
   };
 }
@@ -55,6 +67,26 @@ const withFigures = (change: (figure: Figure) => Partial<Figure>): Supply<Publis
     results: run.results.map((result) => ({ ...result, figures: result.figures.map(change) as Figure[] })),
   }));
 
+/** Checks that a run says how its figures were measured; how many there are. */
+function figuresOf({ command, machine, results }: Run, path: string): number {
+  assert.match(command, /^npm run bench -- \w/, `the command of ${path}`);
+  for (const fact of machineFacts) assert.ok(machine[fact], `${fact} of the machine of ${path}`);
+  assert.ok(machine.commit ?? machine.version, `what ${path} measured`);
+  assert.ok(results.length > 0, `${path} holds no result`);
+  let count = 0;
+  for (const { workload, counts, problems, figures } of results) {
+    const name = `${path}, ${workload}`;
+    assert.deepEqual(problems, [], `complaints of ${name}`);
+    assert.ok(workload !== '' && Object.keys(counts).length > 0, `the workload of ${name}`);
+    for (const figure of figures) {
+      assert.ok(figure.unit !== '' && figure.n > 0, `unit and number of values of ${figure.name}, ${name}`);
+      assert.ok(Number.isFinite(figure.spread), `the spread of ${figure.name}, ${name}`);
+      count++;
+    }
+  }
+  return count;
+}
+
 claim(
   'LP-12',
   published(),
@@ -67,23 +99,9 @@ claim(
       paths.add(path);
     }
     let figures = 0;
-    for (const path of paths) {
-      const { command, machine, results } = runOf(path);
-      assert.match(command, /^npm run bench -- \w/, `the command of ${path}`);
-      for (const fact of machineFacts) assert.ok(machine[fact], `${fact} of the machine of ${path}`);
-      assert.ok(machine.commit ?? machine.version, `what ${path} measured`);
-      assert.ok(results.length > 0, `${path} holds no result`);
-      for (const result of results) {
-        const name = `${path}, ${result.workload}`;
-        assert.deepEqual(result.problems, [], `complaints of ${name}`);
-        assert.ok(result.workload !== '' && Object.keys(result.counts).length > 0, `the workload of ${name}`);
-        for (const figure of result.figures) {
-          assert.ok(figure.unit !== '' && figure.n > 0, `unit and number of values of ${figure.name}, ${name}`);
-          assert.ok(Number.isFinite(figure.spread), `the spread of ${figure.name}, ${name}`);
-          figures++;
-        }
-      }
-    }
+    for (const path of paths) figures += figuresOf(runOf(path), path);
+    // The same of what is recorded from now on.
+    figuresOf(runOf(freshPath), freshPath);
     return `${rows.length} published rows over ${paths.size} runs: ${figures} figures with command, workload, machine and spread, none of them from a run with a complaint`;
   },
   [
@@ -117,6 +135,7 @@ claim(
       withFigures(({ spread: _, ...figure }) => figure),
       /the spread of/,
     ),
+    sabotaged('a run is recorded without its spread', /the spread of cpu, a fresh run/),
   ],
 );
 

@@ -24,8 +24,9 @@ import {
   type Record as Verdicts,
   verdictsOfFail2ban,
 } from '../test/support/record.ts';
-import { claim, given, sabotaged, twin } from './claim.ts';
+import { claim, given, type Supply, sabotaged, twin } from './claim.ts';
 import { missing } from './environment.ts';
+import { breakage, brokenTree } from './support/scenarios.ts';
 
 const tree = 'test/corpus/fail2ban';
 
@@ -217,65 +218,123 @@ interface Told {
   checked: number | null;
 }
 
+interface Typed {
+  run: (folder: string) => Told;
+  remove?: () => void;
+}
+
 /** `fail2zig import` and `fail2zig check` as an operator types them. */
-function asTyped(change: (told: Told) => Told = (told) => told): (folder: string) => Told {
+function typedIn(program: string, change = (told: Told): Told => told): (folder: string) => Told {
   return (folder) => {
     const output = join(folder, 'fail2zig.toml');
-    const run = (...words: string[]) => spawnSync('bin/fail2zig', words, { encoding: 'utf8', timeout: 60_000 });
+    const run = (...words: string[]) => spawnSync(program, words, { encoding: 'utf8', timeout: 60_000 });
     const { status, stdout: out } = run('--import-config', folder, '--output', output);
     const file = existsSync(output) ? readFileSync(output, 'utf8') : undefined;
     return change({ status, out, file, checked: run('check', '--config', output).status });
   };
 }
 
+const asTyped = (change?: (told: Told) => Told): Supply<Typed> => given({ run: typedIn('bin/fail2zig', change) });
+
+/** The same of a program that is built with a breakage in it. */
+const brokenAsTyped = (name: string): Supply<Typed> => ({
+  make: async () => {
+    const { root, remove } = await brokenTree([breakage(name)]);
+    return { run: typedIn(join(root, 'bin/fail2zig')), remove };
+  },
+  dispose: ({ remove }) => remove?.(),
+});
+
+/** Compares the last line with the plan; returns the path that it names. */
+function assertCounts(out: string, imported: Imported): string | undefined {
+  const [, jails, warnings, path] =
+    /→ translated (\d+) jails(?: · \d+ not protected)? · (\d+) warnings · wrote (\S+)/.exec(out) ?? [];
+  assert.equal(Number(jails), compiled(imported).jails.length, 'jails in the last line');
+  assert.equal(Number(warnings), imported.notes.filter(({ weight }) => weight === 'warning').length, 'warnings in it');
+  return path;
+}
+
+function addOddJails(folder: string): void {
+  const unknown = '[odd]\nenabled = true\nfilter = nowhere\nlogpath = /var/log/odd.log\n';
+  const idle = '[idle]\nenabled = true\nport = ssh\nfilter = sshd\nlogpath = /var/log/auth.log\naction =\n';
+  writeFileSync(join(folder, 'jail.d/99-odd.conf'), unknown + idle);
+}
+
 claim(
   'LP-35',
-  given(asTyped()),
-  (run) => {
+  asTyped(),
+  ({ run }) => {
     const { status, out, file } = withTree(() => undefined, run);
     const imported = importTree(tree);
-    const [, jails, warnings, path] = /→ translated (\d+) jails · (\d+) warnings · wrote (\S+)/.exec(out) ?? [];
-    assert.equal(Number(jails), compiled(imported).jails.length, 'jails in the last line');
-    assert.equal(
-      Number(warnings),
-      imported.notes.filter(({ weight }) => weight === 'warning').length,
-      'warnings in it',
-    );
+    const path = assertCounts(out, imported);
     assert.ok(path?.endsWith('fail2zig.toml') && file !== undefined, 'the file that it names is written');
     assert.equal(status, 3, 'exit status with warnings');
-    return summaryLine(imported, '/etc/fail2zig.toml');
+    // Jails that cannot be carried over are told apart from those that are.
+    withTree(addOddJails, (folder) => {
+      const told = run(folder);
+      assertCounts(told.out, importTree(folder));
+      assert.match(told.out, / · 2 not protected · /, 'jails that are not protected are told');
+      assert.equal(told.status, 4, 'exit status with a jail that is not protected');
+    });
+    return `${summaryLine(imported, '/etc/fail2zig.toml')}; a jail without a filter and one without an action told as not protected`;
   },
   [
     twin(
       'a count of jails that is wrong',
-      given(asTyped((told) => ({ ...told, out: told.out.replace('3 jails', '2 jails') }))),
+      asTyped((told) => ({ ...told, out: told.out.replace('3 jails', '2 jails') })),
       /jails in the last line/,
     ),
     twin(
-      'a silent warning',
-      given(asTyped((told) => ({ ...told, out: told.out.replace('2 warnings', '0 warnings') }))),
+      'an import that counts no warning',
+      brokenAsTyped('no warning is counted in the last line of an import'),
       /warnings in it/,
     ),
-    twin('a file that is not written', given(asTyped((told) => ({ ...told, file: undefined }))), /is written/),
-    twin('an exit status that says all is well', given(asTyped((told) => ({ ...told, status: 0 }))), /exit status/),
+    twin(
+      'a silent warning',
+      asTyped((told) => ({ ...told, out: told.out.replace('2 warnings', '0 warnings') })),
+      /warnings in it/,
+    ),
+    twin(
+      'a file that is not written',
+      asTyped((told) => ({ ...told, file: undefined })),
+      /is written/,
+    ),
+    twin(
+      'an exit status that says all is well',
+      asTyped((told) => ({ ...told, status: 0 })),
+      /exit status/,
+    ),
   ],
-  { needs: ['built'] },
+  { needs: ['built'], timeoutMs: 240_000 },
 );
 
 claim(
   'LP-34',
-  given(asTyped()),
-  (run) => {
+  asTyped(),
+  ({ run }) => {
     const { file, checked } = withTree(() => undefined, run);
     assert.ok(file !== undefined, 'the first command writes a configuration');
     assert.equal(checked, 0, 'which a start takes as it is');
     return '`fail2zig --import-config /etc/fail2ban`, then a start: what the first writes passes `fail2zig check` untouched; stopping the old service is docs/migrating-from-fail2ban.md';
   },
   [
-    twin('one that writes nothing', given(asTyped((told) => ({ ...told, file: undefined }))), /writes a configuration/),
-    twin('one whose file is refused', given(asTyped((told) => ({ ...told, checked: 78 }))), /as it is/),
+    twin(
+      'an import that writes half of its file',
+      brokenAsTyped('an import writes half of its file'),
+      /which a start takes as it is/,
+    ),
+    twin(
+      'one that writes nothing',
+      asTyped((told) => ({ ...told, file: undefined })),
+      /writes a configuration/,
+    ),
+    twin(
+      'one whose file is refused',
+      asTyped((told) => ({ ...told, checked: 78 })),
+      /as it is/,
+    ),
   ],
-  { needs: ['built'] },
+  { needs: ['built'], timeoutMs: 240_000 },
 );
 
 /** The examiner that sees another line, or none. */
@@ -316,6 +375,7 @@ claim(
       given(seeing((line) => line.replace('for root', 'of root'))),
       /without a reason/,
     ),
+    sabotaged('lines of other programs are read', /without a reason/),
     twin(
       'an engine that reads another address',
       given(seeing((line) => line.replaceAll('192.0.2.7', 'x'))),

@@ -7,7 +7,7 @@
 import { cpSync, readdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { breakableFiles, fileOf, Inapplicable } from '../../test/sabotage/breakage.ts';
+import { breakable, breakableFiles, fileOf, Inapplicable } from '../../test/sabotage/breakage.ts';
 import { breakages } from '../../test/sabotage/breakages.ts';
 import { temporaryDirectory } from '../../test/support/control.ts';
 import type { Definition, Evidence } from '../claim.ts';
@@ -50,8 +50,8 @@ export function applyChanges(place: string, changes: readonly Change[]): void {
   }
 }
 
-/** What a specification imports; the rest of the tree is linked. */
-const copied = ['src', 'spec', 'test', 'scripts', 'bench', 'package.json', 'SECURITY.md'];
+/** What a specification imports or a breakage changes; the rest of the tree is linked. */
+const copied = [...breakable, 'test', 'package.json'];
 
 /** The wasm engine is built of other files: where the engine is broken, it runs as it is. */
 export const plainEngine: Change = {
@@ -60,16 +60,22 @@ export const plainEngine: Change = {
   put: 'await startPlain(options)',
 };
 
+/** A copy of the tree with the breakage in it; nothing is built anew. */
+export function copyWith(name: string): { path: string; remove: () => void } {
+  const { path: place, remove } = temporaryDirectory();
+  for (const entry of readdirSync(root)) {
+    if (copied.includes(entry)) cpSync(join(root, entry), join(place, entry), { recursive: true });
+    else symlinkSync(join(root, entry), join(place, entry));
+  }
+  const change = breakage(name);
+  applyChanges(place, change.path.startsWith('src/engine/') ? [change, plainEngine] : [change]);
+  return { path: place, remove };
+}
+
 /** Runs the body of a claim, with the real piece, over a copy of the tree with the breakage. */
 export async function provenOver(name: string, specification: string, id: string): Promise<Evidence> {
-  const { path: place, remove } = temporaryDirectory();
+  const { path: place, remove } = copyWith(name);
   try {
-    for (const entry of readdirSync(root)) {
-      if (copied.includes(entry)) cpSync(join(root, entry), join(place, entry), { recursive: true });
-      else symlinkSync(join(root, entry), join(place, entry));
-    }
-    const change = breakage(name);
-    applyChanges(place, change.path.startsWith('src/engine/') ? [change, plainEngine] : [change]);
     const load = <Module>(path: string) => import(pathToFileURL(join(place, path)).href) as Promise<Module>;
     const { collect } = await load<typeof import('../claim.ts')>('spec/claim.ts');
     const definitions: Definition[] = await collect(() => load(specification));

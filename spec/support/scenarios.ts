@@ -36,7 +36,7 @@ const built = ['dist', 'build'];
 const linked = ['node_modules', '.git'];
 
 /** A copy of the tree with the changes in it, built where the program is made of what changed. */
-async function brokenTree(changes: readonly Change[]): Promise<{ root: string; remove: () => void }> {
+export async function brokenTree(changes: readonly Change[]): Promise<{ root: string; remove: () => void }> {
   const { path: place, remove } = temporaryDirectory();
   const leftOut = ['build/tools', 'build/sabotage'].map((name) => join(root, name));
   const filter = (from: string): boolean => !leftOut.includes(from);

@@ -12,8 +12,10 @@ import { fleet } from './breakages/fleet.ts';
 import { history } from './breakages/history.ts';
 import { importing } from './breakages/import.ts';
 import { lists } from './breakages/lists.ts';
+import { memory } from './breakages/memory.ts';
 import { observe } from './breakages/observe.ts';
 import { parser } from './breakages/parser.ts';
+import { product } from './breakages/product.ts';
 import { promised } from './breakages/promised.ts';
 import { proof } from './breakages/proof.ts';
 import { release } from './breakages/release.ts';
@@ -34,9 +36,11 @@ export const breakages: readonly Breakage[] = [
   ...fleet,
   ...history,
   ...importing,
+  ...memory,
   ...observe,
   ...parser,
   ...promised,
+  ...product,
   ...reload,
   ...lists,
   ...release,

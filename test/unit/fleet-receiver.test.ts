@@ -71,8 +71,8 @@ function receiver(entriesMax = 1_000): Receiver {
   const server = new Server({
     config: { url: lapi.url },
     credentials: { apiKey: 'a-key', tls: {} },
-    answerMs: 500,
-    pieceMs: 500,
+    answerMs: 20_000,
+    pieceMs: 20_000,
   });
   const config = { jail: 'fleet', entriesMax, intervalSeconds: 1 };
   const log = { info: () => undefined, warn: () => undefined };
@@ -195,7 +195,7 @@ describe('the ceiling', () => {
     await fleet.turn();
     expect(daemon.bans.size).toBe(10);
     expect(figures.problems.has('ceiling')).toBe(false);
-  });
+  }, 120_000);
 
   test('a daemon that fails while a list is read ends the list, and nothing else', async () => {
     const fleet = receiver(10 * windowDecisions);

@@ -18,7 +18,8 @@ beforeAll(async () => {
   definitions = await collect(async () => {
     for (const file of files) await import(/* @vite-ignore */ pathToFileURL(resolve(file)).href);
   });
-});
+  // Every specification with all that it imports: long where other tests run beside it.
+}, 120_000);
 
 const proven = () => definitions.flatMap(({ ids }) => ids);
 

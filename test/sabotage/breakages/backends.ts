@@ -6,14 +6,14 @@ export const backends: readonly Breakage[] = [
     name: 'nobody who changes the firewall is given way to',
     find: 'if (this.#hasOthers()) this.#resting =',
     put: 'if (false) this.#resting =',
-    claims: [],
+    claims: ['X-beside'],
     tests: ['test/unit/pacer.test.ts'],
   },
   {
     name: 'a long list of sockets hides who is given way to',
     find: 'if (length === text.length) return true;',
     put: '',
-    claims: [],
+    claims: ['X-beside'],
     tests: ['test/unit/pacer.test.ts'],
   },
   {
@@ -134,7 +134,7 @@ export const backends: readonly Breakage[] = [
     name: 'a message that claims more bytes than came is read',
     find: 'if (size < headerBytes || size > length - at) {',
     put: 'if (size < headerBytes) {',
-    claims: [],
+    claims: ['X-beside'],
     tests: ['test/property/netlink.test.ts'],
   },
   {

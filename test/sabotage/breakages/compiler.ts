@@ -43,7 +43,7 @@ export const compiler: readonly Breakage[] = [
     name: 'sshd lines of an invalid user are searched from the left',
     find: 'const anyUser = userToLast();',
     put: 'const anyUser = userToFirst();',
-    claims: ['PE-02', 'WHY-13'],
+    claims: ['PE-02', 'WHY-13', 'LP-05'],
   },
   {
     name: 'a filter is left out of the program',

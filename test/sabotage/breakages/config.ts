@@ -36,7 +36,7 @@ export const config: readonly Breakage[] = [
     name: 'unknown keys of [[filter]] are passed over',
     find: 'const filter = z.strictObject({',
     put: 'const filter = z.object({',
-    claims: ['FM-5'],
+    claims: ['FM-5', 'LP-10'],
   },
   {
     name: 'unknown keys of [metrics] are passed over',
@@ -136,14 +136,14 @@ export const config: readonly Breakage[] = [
     name: 'a host name is taken for an address to ignore',
     find: "if (typeof address !== 'string') {\n    if (address.prefix > 0)",
     put: "if (typeof address === 'string') return accept(item);\n  if (typeof address !== 'string') {\n    if (address.prefix > 0)",
-    claims: [],
+    claims: ['X-meant'],
     tests: ['test/unit/config-problems.test.ts'],
   },
   {
     name: 'a zone west of UTC is read as one east of it',
     find: "offset: fixed[1] === '-' ? -seconds : seconds",
     put: "offset: fixed[1] === '' ? -seconds : seconds",
-    claims: [],
+    claims: ['X-meant'],
     tests: ['test/unit/log-clocks.test.ts'],
   },
   {

@@ -12,7 +12,7 @@ export const confinement: readonly Breakage[] = [
     name: 'io_uring is not taken away before the core starts',
     find: 'program.return(action.errno | ENOSYS);',
     put: 'program.return(action.allow);',
-    claims: [],
+    claims: ['X-first-filter'],
     tests: ['test/unit/confinement.test.ts'],
   },
   {
@@ -74,14 +74,14 @@ export const confinement: readonly Breakage[] = [
     name: 'calls of another architecture pass',
     find: "program.ifEqual(architectures[machine], 'known');\n  program.return(action.kill);",
     put: "program.ifEqual(architectures[machine], 'known');\n  program.return(action.allow);",
-    claims: [],
+    claims: ['X-first-filter'],
     tests: ['test/unit/confinement.test.ts'],
   },
   {
     name: 'calls of the x32 interface pass',
     find: "program.label('x32');\n  program.return(action.kill);",
     put: "program.label('x32');\n  program.return(action.allow);",
-    claims: [],
+    claims: ['X-first-filter'],
     tests: ['test/unit/confinement.test.ts'],
   },
 ];

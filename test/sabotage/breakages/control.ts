@@ -6,14 +6,14 @@ export const control: readonly Breakage[] = [
     name: 'a list over which a jail goes names the one in its place',
     find: '          jail: ban.name,\n          address: formatAddress(ban.address),\n          remainingSeconds',
     put: '          jail: this.#running.config.jails[ban.jail]!.name,\n          address: formatAddress(ban.address),\n          remainingSeconds',
-    claims: [],
+    claims: ['X-asked'],
     tests: ['test/unit/operator.test.ts'],
   },
   {
     name: 'an unban over which a jail goes lifts bans of the one in its place',
     find: 'const bans = found.filter((ban) => jails[ban.jail]!.name === ban.name);',
     put: 'const bans = found.filter((ban) => jails[ban.jail] !== undefined);',
-    claims: [],
+    claims: ['X-asked'],
     tests: ['test/unit/operator.test.ts'],
   },
   {
@@ -195,7 +195,7 @@ export const control: readonly Breakage[] = [
     name: 'the metrics page answers any method',
     find: "if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(405",
     put: "if (request.method === 'TRACK') return refuse(405",
-    claims: ['I-01'],
+    claims: ['I-01', 'LP-29'],
   },
   {
     name: 'the metrics page takes a request with a body',

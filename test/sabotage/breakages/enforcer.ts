@@ -162,14 +162,14 @@ export const enforcer: readonly Breakage[] = [
     name: 'a ban that was given up for a newcomer stays in the kernel',
     find: "this.#evicted.map(({ jail, address }) => ({ verb: 'unban', jail: jails[jail]!.name, address })),",
     put: '[],',
-    claims: [],
+    claims: ['X-room'],
     tests: ['test/unit/enforcer.test.ts'],
   },
   {
     name: 'more bans are sent to the kernel than firewall.bans_max',
     find: 'if (this.#held + bans <= this.bansMax) return;',
     put: 'if (bans > 0) return;',
-    claims: [],
+    claims: ['X-room'],
     tests: ['test/unit/enforcer.test.ts'],
   },
   {

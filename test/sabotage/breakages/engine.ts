@@ -18,7 +18,7 @@ export const engine: readonly Breakage[] = [
     name: 'IPv4 sources of another prefix are restored',
     find: "if (prefix !== this.#memory.prefixes[jail]![family]) return 'foreign';",
     put: "if (isSix && prefix !== this.#memory.prefixes[jail]![6]) return 'foreign';",
-    claims: [],
+    claims: ['X-kept'],
     tests: ['test/unit/saved-table.test.ts'],
   },
   {
@@ -210,7 +210,7 @@ export const engine: readonly Breakage[] = [
     name: 'the newest source makes room',
     find: 'const value = WORTH * worth + seen;',
     put: 'const value = WORTH * worth + (2147483648 - seen);',
-    claims: ['MM-18'],
+    claims: ['MM-18', 'MM-30', 'MM-31'],
   },
   {
     name: 'deny_new gives up the oldest',
@@ -264,7 +264,7 @@ export const engine: readonly Breakage[] = [
     name: 'a line at the limit is cut',
     find: 'const isLong = stop - p > layout.LINE_BYTES_MAX;',
     put: 'const isLong = stop - p >= layout.LINE_BYTES_MAX;',
-    claims: ['D-02b', 'PE-22', 'X-padding'],
+    claims: ['D-02b', 'PE-22', 'X-padding', 'LP-40'],
   },
   {
     name: 'a line that was cut is not counted',
@@ -330,7 +330,7 @@ export const engine: readonly Breakage[] = [
     name: 'an eviction looks through the whole table',
     find: 'for (let way = 0; way < 2 * layout.TABLE_WAYS; way++) {',
     put: 'let looked = 0;\n  for (let i = 0; i < layout.tableSets * layout.TABLE_WAYS; i++) looked += int(entryAt(i));\n  if (looked === 1) return 0;\n  for (let way = 0; way < 2 * layout.TABLE_WAYS; way++) {',
-    claims: ['MM-15'],
+    claims: ['MM-15', 'MM-16'],
   },
   {
     name: 'the user is not captured',

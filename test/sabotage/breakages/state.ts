@@ -6,7 +6,7 @@ export const state: readonly Breakage[] = [
     name: 'a save looks at half the marks of a set',
     find: 'return (int(layout.marksAt + first) | int(layout.marksAt + first + 4)) === 0;',
     put: 'return int(layout.marksAt + first) === 0;',
-    claims: [],
+    claims: ['X-kept'],
     tests: ['test/unit/saved-table.test.ts'],
   },
   {
@@ -103,14 +103,14 @@ export const state: readonly Breakage[] = [
     name: 'the state is not saved at the stop',
     find: '      await this.#save(readers);\n    };',
     put: '    };',
-    claims: [],
+    claims: ['X-kept'],
     tests: ['test/unit/state-keeper.test.ts'],
   },
   {
     name: 'a ban that was restored is counted as a new one',
     find: 'const ofBan = (meta & layout.META_MANUAL) | layout.META_RESTORED | layout.DECIDED;',
     put: 'const ofBan = (meta & layout.META_MANUAL) | layout.DECIDED;',
-    claims: [],
+    claims: ['X-kept'],
     tests: ['test/unit/saved-table.test.ts', 'test/unit/state-keeper.test.ts', 'test/unit/enforcer.test.ts'],
   },
 ];

@@ -1,0 +1,59 @@
+/** Breakages of the memory page: what the ceiling is made of, and what a line leaves behind. */
+import type { Breakage } from '../breakage.ts';
+
+export const memory: readonly Breakage[] = [
+  {
+    name: 'the table gets half of what the ceiling leaves',
+    find: 'const table = ceilingBytes - others;',
+    put: 'const table = (ceilingBytes - others) / 2;',
+    claims: ['MM-13', 'MM-02'],
+  },
+  {
+    name: 'a slot takes 64 bytes',
+    find: 'slot: entry + layout.MARK_BYTES, sets: 0',
+    put: 'slot: 64, sets: 0',
+    claims: ['MM-12', 'MM-05'],
+  },
+  {
+    name: 'a table takes twice the slots that its bytes hold',
+    find: 'Math.floor(room / (shape.slot * layout.TABLE_WAYS))',
+    put: 'Math.floor((2 * room) / (shape.slot * layout.TABLE_WAYS))',
+    claims: ['LP-23', 'MM-05'],
+  },
+  {
+    name: 'an engine asks for a second block of memory',
+    find: 'const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });',
+    put: 'new WebAssembly.Memory({ initial: 1, maximum: 1 });\n    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });',
+    claims: ['MM-05'],
+  },
+  {
+    name: 'each block of lines becomes a string first',
+    find: 'return this.core.feed(source, this.at.input, this.at.input + length, offset, Math.floor(now), final);',
+    put: "if (Buffer.from(this.buffer.subarray(0, length)).toString('latin1').split('\\n').length < 0) return 0;\n    return this.core.feed(source, this.at.input, this.at.input + length, offset, Math.floor(now), final);",
+    claims: ['MM-07', 'MM-08', 'MM-22'],
+  },
+  {
+    name: 'an address leaves with the four bytes of IPv4 only',
+    find: 'bytes: this.bytes.slice(p + layout.DECISION_ADDRESS, p + layout.DECISION_ADDRESS + 16),',
+    put: 'bytes: this.bytes.slice(p + layout.DECISION_ADDRESS + (family === 4 ? 12 : 0), p + layout.DECISION_ADDRESS + 16),',
+    claims: ['MM-24'],
+  },
+  {
+    name: 'a log is read into a buffer of its own and copied',
+    find: 'const count = this.#readOn(buffer, this.position, this.#hash, this.#length);\n    if (count < 0) return this.#cut();',
+    put: 'const own = new Uint8Array(buffer.length);\n    const count = this.#readOn(own, this.position, this.#hash, this.#length);\n    buffer.set(own.subarray(0, Math.max(0, count)));\n    if (count < 0) return this.#cut();',
+    claims: ['MM-23'],
+  },
+  {
+    name: 'file pages are released at start and never again',
+    find: 'this.#timer = setInterval(() => this.governor.look(), limits.governorMs);',
+    put: '',
+    claims: ['MM-26'],
+  },
+  {
+    name: "the engine's bytes are counted with the table's",
+    find: "{ part: 'engine', bytes: sizes.engine, bytesMax: sizes.engine },",
+    put: "{ part: 'engine', bytes: sizes.engine + sizes.table, bytesMax: sizes.engine },",
+    claims: ['MM-02'],
+  },
+];
