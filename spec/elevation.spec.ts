@@ -8,6 +8,7 @@ import { filters } from '../src/filters/index.ts';
 import { assertNone } from './assertions.ts';
 import { claim, type Supply, sabotaged, twin } from './claim.ts';
 import { controlGroup, controlSocket, requestAs, stranger } from './support/control-socket.ts';
+import { instantiatedBy } from './support/instantiated.ts';
 import { engineOf, epoch } from './support/tracker.ts';
 
 claim(
@@ -53,35 +54,6 @@ interface RawEngine {
    * (`whole`), or blanks.
    */
   beginning: (text: Uint8Array, length: number, whole: boolean, filter: string, mode: string) => string;
-}
-
-interface InstanceConstructor {
-  new (module: object, imports: Record<string, Record<string, unknown>>): { exports: Record<string, unknown> };
-}
-
-interface Instantiated {
-  exports: Record<string, unknown>;
-  size: number;
-}
-
-/** What was instantiated while `work` made engines. */
-async function instantiatedBy(work: () => Promise<void>): Promise<Instantiated[]> {
-  const global = globalThis as unknown as { WebAssembly: { Instance: InstanceConstructor } };
-  const Original = global.WebAssembly.Instance;
-  const made: Instantiated[] = [];
-  global.WebAssembly.Instance = class extends Original {
-    constructor(module: object, imports: Record<string, Record<string, unknown>>) {
-      super(module, imports);
-      const memory = imports.env?.memory as { buffer: ArrayBuffer };
-      made.push({ exports: this.exports, size: memory.buffer.byteLength });
-    }
-  };
-  try {
-    await work();
-  } finally {
-    global.WebAssembly.Instance = Original;
-  }
-  return made;
 }
 
 const blanks = Buffer.alloc(256, ' ');

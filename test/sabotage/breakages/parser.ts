@@ -39,9 +39,9 @@ export const parser: readonly Breakage[] = [
     claims: ['PE-09'],
   },
   {
-    name: 'a repetition behind a capture repeats it',
-    find: '  if (/^[0-9, ]+$/.test(name)) {\n    return {',
-    put: "  if (/^[0-9, ]+$/.test(name)) return { capture: 'number', after: close + 1 };\n  if (name === '') {\n    return {",
+    name: 'of several captures within braces the first counts',
+    find: 'captureNames.find((known) => known === name)',
+    put: "captureNames.find((known) => known === name.split('|')[0])",
     claims: ['PE-09'],
   },
   {
@@ -69,9 +69,9 @@ export const parser: readonly Breakage[] = [
     claims: ['PE-03'],
   },
   {
-    name: 'a run of letters is not held to the end of the line',
-    find: 'while (at < end && isLetter(byte(at))) at++;',
-    put: 'while (isLetter(byte(at))) at++;',
+    name: 'a run of blanks is not held to the end of the line',
+    find: 'while (at < end) {\n    const value = byte(at);\n    if (value !== ascii.SPACE &&',
+    put: 'while (at < end + 64) {\n    const value = byte(at);\n    if (value !== ascii.SPACE &&',
     claims: ['PE-19'],
   },
   {

@@ -75,9 +75,9 @@ export const promised: readonly Breakage[] = [
     claims: ['AU-5'],
   },
   {
-    name: 'the daemon remembers each ban for ever',
+    name: 'the daemon keeps the history of each ban beside the table',
     find: '    for (const ban of batch) {\n      engine.confirmBan',
-    put: '    ((globalThis as unknown as { bans?: TableBan[] }).bans ??= []).push(...batch);\n    for (const ban of batch) {\n      engine.confirmBan',
+    put: '    ((globalThis as { histories?: unknown[] }).histories ??= []).push(...batch.map((ban) => [ban, new Float64Array(256)]));\n    for (const ban of batch) {\n      engine.confirmBan',
     claims: ['WHY-04', 'D-01a'],
   },
   {
