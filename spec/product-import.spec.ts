@@ -165,10 +165,28 @@ interface Theirs {
   logpath: string[];
 }
 
+/** What comes of the own tree with one line more for its sshd jail. */
+function withLine(run: Import, line: string): Imported {
+  return withTree(
+    (folder) => {
+      const path = join(folder, 'jail.local');
+      writeFileSync(path, readFileSync(path, 'utf8').replace('[sshd]\n', `[sshd]\n${line}\n`));
+    },
+    (folder) => run(folder),
+  );
+}
+
 claim(
   'WHY-15',
   given<Import>(importTree),
   (run) => {
+    assert.match(withLine(run, 'ignoreself = false').text, /^ignoreself = false\b/m, 'ignoreself of a jail');
+    const refused = withLine(run, 'ignorecommand = /bin/true <ip>');
+    const isOff = refused.plan.jails.some(({ original, enabled }) => original === 'sshd' && !enabled);
+    const isTold = refused.notes.some(
+      ({ jail, weight, text }) => jail === 'sshd' && weight === 'lost' && /ignorecommand/.test(text),
+    );
+    assert.ok(isOff && isTold, 'a jail whose ignorecommand does not come over is left out and told');
     let compared = 0;
     let told = 0;
     for (const folder of [fail2banConfig, tree]) {

@@ -37,7 +37,6 @@ export const importing: readonly Breakage[] = [
     find: "if (command && command.text.trim() !== '') {",
     put: "if (command && command.text === 'none') {",
     claims: ['WHY-15'],
-    tests: ['test/unit/import-tree.test.ts'],
   },
   {
     name: 'the second log of a jail does not come over',
@@ -50,7 +49,6 @@ export const importing: readonly Breakage[] = [
     find: 'if (ignoreself && !isYes(ignoreself.text))',
     put: 'if (ignoreself && isYes(ignoreself.text))',
     claims: ['WHY-15'],
-    tests: ['test/unit/import-tree.test.ts'],
   },
   {
     name: 'maxretry comes over with one failure more',
