@@ -93,15 +93,15 @@ export const parser: readonly Breakage[] = [
     claims: ['E-01a', 'PE-21'],
   },
   {
-    name: 'the scalar build finds no byte at the very beginning',
-    find: 'for (let q = end - 1; q >= p; q--) if (byte(q) === wanted) return q;',
-    put: 'for (let q = end - 1; q > p; q--) if (byte(q) === wanted) return q;',
+    name: 'the scalar build takes no nine for a digit',
+    find: 'while (p < end && byte(p) >= 48 && byte(p) <= 57) p++;',
+    put: 'while (p < end && byte(p) >= 48 && byte(p) < 57) p++;',
     claims: ['PE-12'],
   },
   {
-    name: 'the build with vectors looks a byte too far',
+    name: 'the build with vectors finds a byte behind the end',
     find: 'function nearer(p: i32, end: i32): i32 {\n  return p < end ? p : end;',
-    put: 'function nearer(p: i32, end: i32): i32 {\n  return p <= end ? p : end;',
+    put: 'function nearer(p: i32, end: i32): i32 {\n  return p < end + 64 ? p : end;',
     claims: ['PE-12'],
   },
   {
