@@ -393,7 +393,6 @@ claim(
       given(seeing((line) => line.replace('for root', 'of root'))),
       /without a reason/,
     ),
-    sabotaged('lines of other programs are read', /without a reason/),
     twin(
       'an engine that reads another address',
       given(seeing((line) => line.replaceAll('192.0.2.7', 'x'))),
