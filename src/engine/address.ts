@@ -47,7 +47,7 @@ function octet(p: i32, count: i32): i32 {
  * digits are there, or too many for a quad.
  */
 // @inline
-function dotsIn(start: i32, length: i32): i32 {
+export function dotsIn(start: i32, length: i32): i32 {
   if (length > QUAD_MAX) return -1;
   const inside = (1 << length) - 1;
   const dots = byteBits(start, ascii.DOT) & inside;

@@ -7,6 +7,7 @@ import { addressBits, byte, findByte, findByteLast, int, lowestBit, skipDecimal,
 
 export { skipDigits, skipNonspace } from '#linear';
 
+import { dotsIn } from './address.ts';
 import * as ascii from './ascii.ts';
 import { captureAddress } from './capture.ts';
 
@@ -101,6 +102,18 @@ export function scanAddress(at: i32, end: i32): i32 {
   if (stop === at) return -1;
   captureAddress(at, stop);
   return stop;
+}
+
+/**
+ * Whether [at, stop) is all that `scanAddress` takes at `at`, where `stop` holds no byte of an
+ * address. Captures it then. False for names of hosts, which the general way is to look at.
+ */
+export function fillsAddress(at: i32, stop: i32, end: i32): bool {
+  if (dotsIn(at, stop - at) >= 0) {
+    captureAddress(at, stop);
+    return stop > at && byte(stop - 1) !== ascii.DOT;
+  }
+  return findByte(at, stop, ascii.COLON) < stop && scanAddress(at, end) === stop;
 }
 
 /** The same for `ip` with `port`: returns the position after the port, or -1. */

@@ -308,11 +308,16 @@ function seek(hash: i32): void {
 }
 
 /**
- * Which slots of the set that begins with slot `first` have the mark `wanted`, one bit each, lowest
- * first.
+ * Which slots of the two sets have the mark `wanted`: a bit for each of the first set, then for
+ * each of the second.
  */
-function marked(first: i32, wanted: i32): i32 {
-  return matchBits(layout.marksAt + first, wanted);
+function marked(wanted: i32): i32 {
+  return matchBits(layout.marksAt + firstSet, layout.marksAt + secondSet, wanted);
+}
+
+/** The slot that a bit of `marked` stands for: both sets at one look, since either is as likely. */
+function slotAt(bit: i32): i32 {
+  return bit < layout.TABLE_WAYS ? firstSet + bit : secondSet + bit - layout.TABLE_WAYS;
 }
 
 /** Reads the marks that a look-up by this hash looks at. */
@@ -326,10 +331,8 @@ export function touchMarks(hash: i32): i32 {
  */
 export function likelyEntry(hash: i32): i32 {
   seek(hash);
-  const first = marked(firstSet, mark);
-  if (first !== 0) return entryAt(firstSet + lowestBit(first));
-  const second = marked(secondSet, mark);
-  if (second !== 0) return entryAt(secondSet + lowestBit(second));
+  const found = marked(mark);
+  if (found !== 0) return entryAt(slotAt(lowestBit(found)));
   const slot = freeSlot();
   return entryAt(slot < 0 ? firstSet : slot);
 }
@@ -348,18 +351,8 @@ function find(jail: i32): i32 {
 // @inline
 function findHashed(hash: i32, tag: i32): i32 {
   seek(hash);
-  const entry = findIn(firstSet, tag);
-  return entry !== 0 ? entry : findIn(secondSet, tag);
-}
-
-/**
- * The entry of KEY with the jail and family of `tag` in the set that begins with slot `first`, or
- * 0.
- */
-// @inline
-function findIn(first: i32, tag: i32): i32 {
-  for (let found = marked(first, mark); found !== 0; found &= found - 1) {
-    const entry = entryAt(first + lowestBit(found));
+  for (let found = marked(mark); found !== 0; found &= found - 1) {
+    const entry = entryAt(slotAt(lowestBit(found)));
     if (isEntryOf(entry, tag)) return entry;
   }
   return 0;
@@ -434,10 +427,10 @@ function countEviction(entry: i32, worth: i32): void {
 /** A free slot, of the emptier set; -1 where both are full. */
 // @inline
 function freeSlot(): i32 {
-  const first = marked(firstSet, layout.FREE);
-  const second = marked(secondSet, layout.FREE);
-  if (ones(second) > ones(first)) return secondSet + lowestBit(second);
-  return first === 0 ? -1 : firstSet + lowestBit(first);
+  const free = marked(layout.FREE);
+  const second = free >> layout.TABLE_WAYS;
+  if (ones(free) < 2 * ones(second)) return secondSet + lowestBit(second);
+  return free === 0 ? -1 : firstSet + lowestBit(free);
 }
 
 /**
@@ -465,7 +458,7 @@ function makeRoom(jail: i32, time: f64): i32 {
   let victim = -1;
   let victimWorth = SPENT;
   for (let way = 0; way < 2 * layout.TABLE_WAYS; way++) {
-    const slot = way < layout.TABLE_WAYS ? firstSet + way : secondSet + way - layout.TABLE_WAYS;
+    const slot = slotAt(way);
     const entry = entryAt(slot);
     const seen = seconds(entry + layout.keyBytes + 4);
     let worth = OPEN;

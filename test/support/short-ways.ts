@@ -49,8 +49,13 @@ function isoDay(date: Date): string {
 
 const samples = filters.flatMap(({ patterns }) => patterns.flatMap(({ sample, counter }) => [sample, counter]));
 const users = ['root', 'x', 'a b', "x' from 192.0.2.9 port 1 ssh2", ''];
+/** Ends of a line beside the usual one. */
+const ends = [' ssh2', ' ssh2', ' ssh2', ' ssh1', ' xssh', ' ssh2 [preauth]', ' on 192.0.2.1 ssh2'];
 const messages: ((address: string) => string)[] = [
-  (address) => `Failed password for ${of(users)} from ${address} port ${below(70_000)} ssh2`,
+  (address) =>
+    `Failed password for ${of(users)} from ${address} port ${of([below(70_000), below(9e9), ''])}${of(ends)}`,
+  (address) =>
+    `Failed password for invalid user ${of(users)} ${of(['from', 'via'])} ${address} ${of(['port', 'sort'])} 1 ssh2`,
   (address) => `Failed password for invalid user ${of(users)} from ${address} port ${below(70_000)} ssh2`,
   (address) => `Invalid user ${of(users)} from ${address} port ${below(70_000)}`,
   (address) => `Received disconnect from ${address} port ${below(70_000)}:11: Bye Bye [preauth]`,
@@ -82,7 +87,9 @@ function* someLines(now: number): Generator<string, never> {
   for (let line = 0; ; line++) {
     const time = start + (spread < 60 ? line : below(spread) - Math.floor(spread / 2));
     const stamp = (below(20) === 0 ? other : form)(new Date(time * 1000));
-    const address = below(9) === 0 ? `2001:db8:${below(65_536).toString(16)}::7` : `198.51.${below(256)}.${below(256)}`;
+    const six = below(9) === 0 ? `2001:db8:${below(65_536).toString(16)}::7` : undefined;
+    const address =
+      (six ?? `198.51.${below(256)}.${below(256)}`) + of(below(9) === 0 ? ['.', ':', ':22', '%x y'] : ['']);
     if (below(8) === 0) tag = of(tags);
     const pid = of(['', `[${below(40)}]`, `[${below(40)}]`, `[${below(40)}]`]);
     if (below(8) === 0) yield probe(address, new Date(time * 1000));

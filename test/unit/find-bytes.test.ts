@@ -65,20 +65,21 @@ describe.each<Build>(['wasm', 'scalar', 'plain'])('%s build', (build) => {
     );
   });
 
-  test('bytes of a set, and how many', () => {
+  test('bytes of two sets, and how many', () => {
     const value = fc.constantFrom<number>(0, 1, 127, 128, 255);
     fc.assert(
       fc.property(
-        fc.array(value, { minLength: 8, maxLength: 8 }),
+        fc.array(value, { minLength: 16, maxLength: 16 }),
         value,
         fc.constantFrom(0, 8, 40),
-        (set, wanted, at) => {
+        (sets, wanted, at) => {
           // What stands around it is none of it.
           bytes.fill(wanted, textAt, textAt + 64);
-          bytes.set(set, textAt + at);
-          const found = set.reduce((bits, byte, index) => bits | (byte === wanted ? 1 << index : 0), 0);
-          expect(linear.matchBits(textAt + at, wanted)).toBe(found);
-          expect(linear.ones(found)).toBe(set.filter((byte) => byte === wanted).length);
+          bytes.set(sets.slice(0, 8), textAt + at);
+          bytes.set(sets.slice(8), textAt + 24);
+          const found = sets.reduce((bits, byte, index) => bits | (byte === wanted ? 1 << index : 0), 0);
+          expect(linear.matchBits(textAt + at, textAt + 24, wanted)).toBe(found);
+          expect(linear.ones(found)).toBe(sets.filter((byte) => byte === wanted).length);
         },
       ),
       { numRuns: 1_000 },

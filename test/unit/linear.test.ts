@@ -28,7 +28,8 @@ const accesses: [name: string, width: number, access: (p: number) => unknown][] 
   ['setSeconds', 4, (p) => linear.setSeconds(p, 7)],
   ['byteBits', 16, (p) => linear.byteBits(p, 7)],
   ['digitBits', 16, linear.digitBits],
-  ['matchBits', 8, (p) => linear.matchBits(p, 7)],
+  ['matchBits', 8, (p) => linear.matchBits(p, 0, 7)],
+  ['matchBits of the other', 8, (p) => linear.matchBits(0, p, 7)],
   ['findByte', 1, (p) => linear.findByte(p, p + 1, 7)],
   ['findByteLast', 1, (p) => linear.findByteLast(p, p + 1, 7)],
   ['copyBytes from', 3, (p) => linear.copyBytes(0, p, 3)],
@@ -47,7 +48,7 @@ test.each(accesses)('%s stays inside', (_name, width, access) => {
   expect(bytes).toEqual(before);
 });
 
-test.each(accesses.filter(([name, width]) => [2, 3, 16].includes(width) || name === 'matchBits'))(
+test.each(accesses.filter(([name, width]) => [2, 3, 16].includes(width) || name.startsWith('matchBits')))(
   '%s does not reach over the end',
   (_name, width, access) => {
     const before = bytes.slice();

@@ -116,7 +116,9 @@ function emitPattern(writer: Writer, pattern: Pattern): void {
   const { head, searched } = segmentsOf(tokens);
   const lines = [
     ...emitTokens(scope, head),
-    ...searched.flatMap((search) => emitSearch(scope, search.text, search.segment)),
+    ...searched.flatMap(({ text, segment }, index) =>
+      emitSearch(scope, text, segment, index === searched.length - 1 ? pattern.sample : undefined),
+    ),
   ];
   writer.functions.push(
     `/** ${comment(pattern.name)}: ${comment(describe(tokens))} */\n` +

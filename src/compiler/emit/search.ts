@@ -4,11 +4,13 @@ import { describe, quote } from '../describe.ts';
 import type { Token } from '../pattern.ts';
 import { type Pivot, pivotOf } from '../pivot.ts';
 import { commonPrefix, minimumLength, prefixesOf, type TextToken } from '../shape.ts';
+import { type UsualEnd, usualDigitsMax, usualEndOf } from '../usual.ts';
 import { run, sameBytes, wordAt } from './bytes.ts';
 import { emitPart, leftovers, type Scope } from './tokens.ts';
 import { captures, comment, indent, memory, scans, type Writer } from './writer.ts';
 
-export function emitSearch(scope: Scope, text: TextToken, segment: Token[]): string[] {
+/** `sample`: of the pattern, where the segment is its last. */
+export function emitSearch(scope: Scope, text: TextToken, segment: Token[], sample?: string): string[] {
   const { writer, fail } = scope;
   const number = scope.next();
   const [limit, place] = [`limit${number}`, `place${number}`];
@@ -29,10 +31,44 @@ export function emitSearch(scope: Scope, text: TextToken, segment: Token[]): str
   if (segment[0]?.kind === 'end') {
     return [...lines, ...(bounded ? [`if (${limit} !== end) ${fail}`] : []), ...capture('end'), 'at = end;'];
   }
+  const usual = sample === undefined || bounded || text.from === 'left' ? undefined : usualEndOf(segment, sample);
+  if (usual !== undefined) {
+    lines.push(`const near${number} = ${emitUsualEnd(writer, usual)}(at, end);`, `if (near${number} >= 0) {`);
+    lines.push(...[...capture(`near${number}`), 'return true;'].map((line) => `  ${line}`), '}');
+  }
   const part = emitPart(scope, segment);
   const next = `next${number}`;
   lines.push(...emitPlaces(scope, { text, segment, place, next, part, last }));
   return [...lines, ...capture(place), `at = ${next};`];
+}
+
+/** A function that finds the usual end of a message from its right end. */
+function emitUsualEnd(writer: Writer, { before, between, after }: UsualEnd): string {
+  const key = `${before}\0${between}\0${after}`;
+  const known = writer.usual.get(key);
+  if (known !== undefined) return known;
+  const name = `usualEnd${writer.usual.size + 1}`;
+  writer.usual.set(key, name);
+  const stop = after === '' ? 'end' : `end - ${after.length}`;
+  const tests = (text: string, at: string): string => sameBytes(writer, text, at);
+  const said = `${quote(before)} ip ${quote(between)} digit{1,${usualDigitsMax}}${after === '' ? '' : ` ${quote(after)}`}`;
+  const body = [
+    `if (end - at < ${before.length + between.length + after.length + 2}) return -1;`,
+    ...(after === '' ? [] : [`if (!(${tests(after, stop)})) return -1; // ${quote(after)}`]),
+    `const number = ${writer.use('digitsBefore', memory)}(at, ${stop});`,
+    `if (number >= ${stop} || number < end - ${after.length + usualDigitsMax}) return -1;`,
+    `const stop = number - ${between.length};`,
+    `if (!(${tests(between, 'stop')})) return -1; // ${quote(between)}`,
+    `const address = ${writer.use('findByteLast', memory)}(at, stop, ${before.charCodeAt(before.length - 1)}) + 1;`,
+    `const place = address - ${before.length};`,
+    `if (place < at || !(${tests(before, 'place')})) return -1; // ${quote(before)}`,
+    `return ${writer.use('fillsAddress', scans)}(address, stop, end) ? place : -1;`,
+  ];
+  writer.functions.push(
+    `/** Where the usual end of [at, end) begins, ${comment(said)}, or -1: it ends otherwise. */\n` +
+      `function ${name}(at: i32, end: i32): i32 {\n${indent(body.join('\n'))}\n}`,
+  );
+  return name;
 }
 
 interface Search {

@@ -7,6 +7,8 @@ export class Writer {
   readonly runs = new Map<string, string>();
   /** literal -> the function that finds its last occurrence */
   readonly lasts = new Map<string, string>();
+  /** usual end of a line -> the function that finds it */
+  readonly usual = new Map<string, string>();
   /** body of a part -> its name: patterns of one filter share what they say alike */
   readonly parts = new Map<string, string>();
 

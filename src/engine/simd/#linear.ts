@@ -187,8 +187,8 @@ export function digitBits(p: i32): i32 {
   return i8x16.bitmask(i8x16.lt_u(i8x16.sub(v128.load(p), i8x16.splat(48)), i8x16.splat(10)));
 }
 
-export function matchBits(p: i32, wanted: i32): i32 {
-  return i8x16.bitmask(i8x16.eq(v128.load64_zero(p), i8x16.splat(wanted as i8))) & 255;
+export function matchBits(p: i32, q: i32, wanted: i32): i32 {
+  return i8x16.bitmask(i8x16.eq(v128.load64_lane(q, v128.load64_zero(p), 1), i8x16.splat(wanted as i8)));
 }
 
 export function wordsAre(p: i32, wanted: i32): i32 {

@@ -3,6 +3,20 @@ import type { Breakage } from '../breakage.ts';
 
 export const compiler: readonly Breakage[] = [
   {
+    name: 'the usual end of a line holds words of the sample',
+    find: "if (stop > at && token.of.name !== 'digit') return -1;",
+    put: '',
+    claims: [],
+    tests: ['test/unit/compiler-usual.test.ts'],
+  },
+  {
+    name: 'a line may end as usual where what precedes the address stands once more',
+    find: 'if (!isOnly && `${between}0${after}`.includes(before)) return undefined;',
+    put: '',
+    claims: [],
+    tests: ['test/unit/compiler-usual.test.ts'],
+  },
+  {
     name: 'a pattern may capture two addresses',
     find: "[1, (token) => token.kind === 'ip', 'captured-twice', 'two addresses on one way through it'],",
     put: "[2, (token) => token.kind === 'ip', 'captured-twice', 'two addresses on one way through it'],",

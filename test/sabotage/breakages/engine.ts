@@ -3,6 +3,13 @@ import type { Breakage } from '../breakage.ts';
 
 export const engine: readonly Breakage[] = [
   {
+    name: 'at the usual end of a line an address may have a dot behind it',
+    find: 'return stop > at && byte(stop - 1) !== ascii.DOT;',
+    put: 'return stop > at;',
+    claims: [],
+    tests: ['test/property/short-ways.test.ts'],
+  },
+  {
     name: 'an IPv4 source is not cut to the prefix of its jail',
     find: 'int(layout.ADDRESS + 12) & maskOf(width - 96)',
     put: 'int(layout.ADDRESS + 12) & (maskOf(width - 96) | -1)',

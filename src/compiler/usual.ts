@@ -1,0 +1,101 @@
+/**
+ * The usual end of a line, as the samples have it: literal, address, literal, a number, literal.
+ * Where a message ends so, it is read from its right end, and what stands left of it is the text
+ * before. Whatever ends otherwise goes the general way, which says the same. Build time only.
+ */
+import { addressBytes, byteSet } from './bytes.ts';
+import type { Token } from './pattern.ts';
+import { capturesOf, listsIn } from './shape.ts';
+
+/** More digits go the general way. */
+export const usualDigitsMax = 5;
+
+export interface UsualEnd {
+  /** Before the address. */
+  before: string;
+  /** Between address and number. */
+  between: string;
+  /** Behind the number, at the end. */
+  after: string;
+}
+
+/**
+ * The usual end that matches of a segment have, which a text looked for from the right ends at;
+ * undefined where the sample has none, or the general way could take it otherwise.
+ */
+export function usualEndOf(segment: readonly Token[], sample: string): UsualEnd | undefined {
+  const [first, second, ...rest] = segment;
+  if (first?.kind !== 'literal' || second?.kind !== 'ip' || second.port === true) return undefined;
+  if (rest.at(-1)?.kind !== 'end' || capturesOf(rest).size > 0) return undefined;
+  const before = first.text;
+  const found = /^[0-9a-f.:]+(\D+)\d+(\D.*)?$/.exec(sample.slice(sample.lastIndexOf(before) + before.length));
+  const [between = '', after = ''] = found?.slice(1) ?? [];
+  // What stands around the address cannot be of one, nor can the address be of what is before it.
+  if (between === '' || [before[0], before.at(-1), between[0]].some(isOfAddress)) return undefined;
+  if (/[\d:]|[^ -~]/.test(before) || /[^ -~]/.test(between + after) || rest.some(knowsDigits)) return undefined;
+  // The segment stands nowhere further right: what follows its address does not, or what precedes it.
+  const isOnly = rest[0]?.kind === 'literal' && rest[0].text === between && !after.includes(between);
+  if (!isOnly && `${between}0${after}`.includes(before)) return undefined;
+  for (let digits = 1; digits <= usualDigitsMax; digits++) {
+    for (const digit of '0123456789') {
+      const text = between + digit.repeat(digits) + after;
+      if (taken(rest, text, 0) !== text.length) return undefined;
+    }
+  }
+  return { before, between, after };
+}
+
+function isOfAddress(character: string | undefined): boolean {
+  return character !== undefined && (addressBytes[character.charCodeAt(0)] === true || '[]'.includes(character));
+}
+
+/** Can a token tell the digits of a number from others? */
+function knowsDigits(token: Token): boolean {
+  if (token.kind === 'literal') return /^\d/.test(token.text);
+  if (token.kind === 'choice') return token.of.some((text) => /^\d/.test(text));
+  return listsIn(token).some((tokens) => tokens.some(knowsDigits));
+}
+
+/** Where the tokens end that begin at `at` of a text of ASCII, or -1. They never go back. */
+function taken(tokens: readonly Token[], text: string, at: number): number {
+  for (const token of tokens) {
+    at = takenByOne(token, text, at);
+    if (at < 0) return -1;
+  }
+  return at;
+}
+
+function takenByOne(token: Token, text: string, at: number): number {
+  switch (token.kind) {
+    case 'literal':
+      return text.startsWith(token.text, at) ? at + token.text.length : -1;
+    case 'choice': {
+      const word = token.of.find((each) => text.startsWith(each, at));
+      return word === undefined ? -1 : at + word.length;
+    }
+    case 'optional':
+      return Math.max(at, taken(token.tokens, text, at));
+    case 'either':
+      return token.of.map((tokens) => taken(tokens, text, at)).find((next) => next >= 0) ?? -1;
+    case 'repeat': {
+      for (let times = 0; times < token.max; times++) {
+        const next = taken(token.tokens, text, at);
+        if (next <= at) break;
+        at = next;
+      }
+      return at;
+    }
+    case 'span': {
+      const set = byteSet(token.of);
+      let stop = at;
+      while (stop < text.length && set[text.charCodeAt(stop)]) stop++;
+      // What else than a number a line has there is its own.
+      if (stop > at && token.of.name !== 'digit') return -1;
+      return stop - at >= token.min && stop - at <= token.max ? stop : -1;
+    }
+    case 'end':
+      return at === text.length ? at : -1;
+    default:
+      return -1;
+  }
+}

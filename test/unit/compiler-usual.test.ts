@@ -1,0 +1,79 @@
+/** The usual end of a line: read off a pattern and its sample, only where nothing else is meant. */
+import { describe, expect, test } from 'vitest';
+import type { Token } from '../../src/compiler/pattern.ts';
+import { usualEndOf } from '../../src/compiler/usual.ts';
+import { filters } from '../../src/filters/index.ts';
+
+const literal = (text: string): Token => ({ kind: 'literal', text });
+const ip: Token = { kind: 'ip' };
+const end: Token = { kind: 'end' };
+const number: Token = { kind: 'span', of: { name: 'digit' }, min: 1, max: 10 };
+const preauth: Token = { kind: 'optional', tokens: [literal(' [preauth]')] };
+const blanks: Token = { kind: 'span', of: { name: 'space' }, min: 0, max: 9 };
+const usual = [literal(' from '), ip, literal(' port '), number, preauth, blanks, end];
+
+describe('a usual end', () => {
+  test('is what stands around address and number in the sample', () => {
+    const plain = { before: ' from ', between: ' port ', after: '' };
+    expect(usualEndOf(usual, 'Failed for x from 192.0.2.7 port 22')).toEqual(plain);
+    expect(usualEndOf(usual, 'Failed for x from 2001:db8::7 port 22 [preauth]')).toEqual({
+      ...plain,
+      after: ' [preauth]',
+    });
+  });
+
+  test('is found among alternatives, choices and repetitions', () => {
+    const of: Token = { kind: 'either', of: [[literal(' port '), number], [literal(' [preauth]')]] };
+    const repeated: Token[] = [literal(' from '), ip, { kind: 'repeat', max: 2, tokens: [of] }, end];
+    expect(usualEndOf(repeated, 'x from 192.0.2.7 port 22 [preauth]')?.after).toBe(' [preauth]');
+    const chosen: Token[] = [...usual.slice(0, 4), { kind: 'choice', of: [' ssh2', ' ssh'] }, end];
+    expect(usualEndOf(chosen, 'x from 192.0.2.7 port 22 ssh2')?.after).toBe(' ssh2');
+  });
+
+  const none: [string, Token[], string?][] = [
+    ['the segment begins with another token', [ip, ...usual.slice(1)]],
+    ['no address follows', [literal(' from '), number, ...usual.slice(2)]],
+    ['the address takes its port', [literal(' from '), { kind: 'ip', port: true }, ...usual.slice(2)]],
+    ['the line goes on', usual.slice(0, -1)],
+    ['the rest captures', [...usual.slice(0, 4), { ...number, min: 0, capture: 'user' }, end]],
+    ['the sample has no number', usual, 'x from 192.0.2.7'],
+    ['the sample ends otherwise', usual, 'x from 192.0.2.7 port 22 ssh2'],
+    ['the number is too short for the token', [...usual.slice(0, 3), { ...number, min: 2 }, end]],
+    ['the number is too long for the token', [...usual.slice(0, 3), { ...number, max: 4 }, end]],
+    ['a literal knows its digits', [...usual.slice(0, 3), { kind: 'optional', tokens: [literal('0')] }, number, end]],
+    ['a choice knows its digits', [...usual.slice(0, 3), { kind: 'choice', of: ['22', 'x'] }, blanks, end]],
+    ['what precedes could be of the address', [literal(' from:'), ...usual.slice(1)], 'x from:192.0.2.7 port 22'],
+    ['what precedes could begin in the address', [literal('from '), ...usual.slice(1)]],
+    ['the address could be of what precedes', [literal(' 7 '), ...usual.slice(1)], 'x 7 192.0.2.7 port 22'],
+    ['a bracket precedes', [literal(' ['), ...usual.slice(1)], 'x [192.0.2.7 port 22'],
+    ['what follows could be of the address', [literal(' '), ip, literal('-p '), number, end], 'x 192.0.2.7-p 22'],
+    [
+      'what precedes stands behind the number as well',
+      [literal(' from '), ip, { kind: 'choice', of: [' port '] }, number, literal(' from '), end],
+      'x from 192.0.2.7 port 22 from ',
+    ],
+    [
+      'what follows the address stands behind the number as well',
+      [literal(' '), ip, literal(' port '), number, literal(' port '), end],
+      'x 192.0.2.7 port 22 port ',
+    ],
+    [
+      'a text of its own stands there',
+      [...usual.slice(0, 4), literal(' '), { kind: 'span', of: { name: 'alpha' }, min: 1, max: 9 }, end],
+      'x from 192.0.2.7 port 22 abc',
+    ],
+    ['a time stands there', [...usual.slice(0, 4), literal(' '), { kind: 'time' }, end], 'x from 192.0.2.7 port 2 1'],
+  ];
+  test.each(none)('is none where %s', (_, tokens, sample = 'x from 192.0.2.7 port 22') => {
+    expect(usualEndOf(tokens, sample)).toBeUndefined();
+  });
+});
+
+test('the frequent messages of sshd have one', () => {
+  const { patterns } = filters.find(({ name }) => name === 'sshd')!;
+  for (const name of ['failed', 'invalid-user', 'too-many-attempts']) {
+    const { tokens, sample } = patterns.find((pattern) => pattern.name === name)!;
+    const segment = tokens.slice(tokens.findLastIndex(({ kind }) => kind === 'text') + 1);
+    expect(usualEndOf(segment, sample), name).toMatchObject({ before: ' from ', between: ' port ' });
+  }
+});
