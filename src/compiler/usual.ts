@@ -28,21 +28,29 @@ export function usualEndOf(segment: readonly Token[], sample: string): UsualEnd 
   if (first?.kind !== 'literal' || second?.kind !== 'ip' || second.port === true) return undefined;
   if (rest.at(-1)?.kind !== 'end' || capturesOf(rest).size > 0) return undefined;
   const before = first.text;
-  const found = /^[0-9a-f.:]+(\D+)\d+(\D.*)?$/.exec(sample.slice(sample.lastIndexOf(before) + before.length));
-  const [between = '', after = ''] = found?.slice(1) ?? [];
   // What stands around the address cannot be of one, nor can the address be of what is before it.
-  if (between === '' || [before[0], before.at(-1), between[0]].some(isOfAddress)) return undefined;
-  if (/[\d:]|[^ -~]/.test(before) || /[^ -~]/.test(between + after) || rest.some(knowsDigits)) return undefined;
-  // The segment stands nowhere further right: what follows its address does not, or what precedes it.
+  if ([before[0], before.at(-1)].some(isOfAddress) || /[\d:]|[^ -~]/.test(before)) return undefined;
+  for (let at = sample.lastIndexOf(before); at >= 0; at = at === 0 ? -1 : sample.lastIndexOf(before, at - 1)) {
+    const found = /^[0-9a-f.:]+(\D+)\d+(\D.*)?$/.exec(sample.slice(at + before.length));
+    const [between = '', after = ''] = found?.slice(1) ?? [];
+    if (found !== null && isCertain(before, between, after, rest)) return { before, between, after };
+  }
+  return undefined;
+}
+
+/** Is a line that ends so taken there, and nowhere else? */
+function isCertain(before: string, between: string, after: string, rest: readonly Token[]): boolean {
+  if (isOfAddress(between[0]) || /[^ -~]/.test(between + after) || rest.some(knowsDigits)) return false;
+  // The segment stands nowhere further right: what follows its address does not, or what precedes.
   const isOnly = rest[0]?.kind === 'literal' && rest[0].text === between && !after.includes(between);
-  if (!isOnly && `${between}0${after}`.includes(before)) return undefined;
+  if (!isOnly && `${between}0${after}`.includes(before)) return false;
   for (let digits = 1; digits <= usualDigitsMax; digits++) {
     for (const digit of '0123456789') {
       const text = between + digit.repeat(digits) + after;
-      if (taken(rest, text, 0) !== text.length) return undefined;
+      if (taken(rest, text, 0) !== text.length) return false;
     }
   }
-  return { before, between, after };
+  return true;
 }
 
 function isOfAddress(character: string | undefined): boolean {

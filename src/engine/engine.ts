@@ -722,6 +722,7 @@ function takeHeaded(start: i32, limit: i32, group: i32, now: f64, source: i32, o
     counters.countFilter(filter, counters.FILTER_NO_PREFIX, 1);
     return eol + 1;
   }
+  if (!header.beginsPlainly()) return -1;
   if (connectionAtHand === joint.BY_PID) prepare();
   capture.clearCaptures();
   const found = match(filter, header.messageStart, end, int(p + layout.GROUP_MODE));

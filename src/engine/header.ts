@@ -289,7 +289,7 @@ export function readIdentifier(start: i32, end: i32): bool {
 export function readHead(start: i32, end: i32): bool {
   if (shaped) return structured ? readStructured(start, end) : readWrapped(start, end);
   const tag = skipPlace(start, end);
-  if (tag >= 0 && readHeaded(tag, end)) {
+  if (tag >= 0 && readHeaded(tag, end) && beginsPlainly()) {
     timeStart = start;
     timeEnd = start + formBytes;
     timeSeconds = placeSeconds;
@@ -417,8 +417,7 @@ export function skipPlace(start: i32, end: i32): i32 {
 
 /**
  * Reads the identifier at `tag` and the blank behind it, in the form that nearly all have. False
- * where the usual way has to; what the line stands for may be several or begin with what some
- * systems put there then.
+ * where the usual way has to.
  */
 // @inline
 export function readHeaded(tag: i32, end: i32): bool {
@@ -426,9 +425,18 @@ export function readHeaded(tag: i32, end: i32): bool {
   const stop = findByte(tag, end, ascii.SPACE);
   if (stop === end || byte(stop - 1) !== ascii.COLON || !readTag(tag, stop - 1)) return false;
   messageStart = stop + 1;
-  // A blank, "[ID ", "kern", "mess", "last"
+  // "last": of the line before, whoever writes it (repeat.ts).
+  return word(messageStart) !== 0x7473616c;
+}
+
+/**
+ * False where the line may stand for several, or something may stand before its message: the usual
+ * way has to look.
+ */
+// @inline
+export function beginsPlainly(): bool {
+  // A blank, "[ID ", "kern", "mess"
   const first = word(messageStart);
-  if (first === 0x7473616c) return false;
   return (first & 255) !== 32 && first !== 0x2044495b && first !== 0x6e72656b && first !== 0x7373656d;
 }
 

@@ -3,7 +3,7 @@
  * counters.
  */
 import * as limits from '../limits.ts';
-import { hasBitsBelow, maskAddress, widthOfPrefix } from '../text/address.ts';
+import { hasBitsBelow, maskByte, widthOfPrefix } from '../text/address.ts';
 import type { Address, Decision } from '../types.ts';
 import * as counters from './counters.ts';
 import * as layout from './layout.ts';
@@ -122,14 +122,12 @@ export class Records {
       const jail = int(layout.DECISION_JAIL);
       this.ints[(p + layout.DECISION_JAIL) >> 2] = takenDecision;
       this.#passTaken();
-      const address = {
-        family,
-        bytes: this.bytes.slice(p + layout.DECISION_ADDRESS, p + layout.DECISION_ADDRESS + 16),
-        prefix: int(layout.DECISION_PREFIX) - (family === 4 ? 96 : 0),
-      } as const;
+      const bits = int(layout.DECISION_PREFIX);
+      const bytes = this.bytes.slice(p + layout.DECISION_ADDRESS, p + layout.DECISION_ADDRESS + 16);
+      for (let at = bits >> 3; at < 16; at++) bytes[at] &= maskByte(bits, at);
       take({
         jail,
-        address: maskAddress(address),
+        address: { family, bytes, prefix: bits - (family === 4 ? 96 : 0) },
         time: this.floats[(p + layout.DECISION_TIME) >> 3]!,
         failures: int(layout.DECISION_FAILURES),
         seconds: int(layout.DECISION_SECONDS),

@@ -5,7 +5,6 @@
  */
 
 import { closeSync, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
-import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import type { LineSink } from '../engine/host.ts';
 import { native } from '../native.ts';
 import { printable } from '../text/printable.ts';
@@ -48,13 +47,16 @@ export function withInput<Result>(path: string, read: (descriptor: number) => Re
   }
 }
 
+/** Few files need it, and each start would load it. */
+const zlib = (): typeof import('node:zlib') => process.getBuiltinModule('node:zlib');
+
 /** What a compressed file begins with, and how it is read. */
 const packed: readonly { name: string; magic: string; unpack?: (bytes: Uint8Array) => Uint8Array }[] = [
-  { name: 'gzip', magic: '1f8b', unpack: (bytes) => gunzipSync(bytes, { maxOutputLength: unpackedBytesMax }) },
+  { name: 'gzip', magic: '1f8b', unpack: (bytes) => zlib().gunzipSync(bytes, { maxOutputLength: unpackedBytesMax }) },
   {
     name: 'zstd',
     magic: '28b52ffd',
-    unpack: (bytes) => zstdDecompressSync(bytes, { maxOutputLength: unpackedBytesMax }),
+    unpack: (bytes) => zlib().zstdDecompressSync(bytes, { maxOutputLength: unpackedBytesMax }),
   },
   { name: 'xz', magic: 'fd377a585a00' },
   { name: 'bzip2', magic: '425a68' },

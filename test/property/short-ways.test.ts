@@ -108,6 +108,7 @@ afterAll(() => rmSync(folder, { recursive: true }), 120_000);
 /** An engine with these changes; returns its folder. */
 function engineWith(name: string, changes: readonly Change[]): string {
   const place = join(folder, name.replaceAll(' ', '-'));
+  rmSync(place, { recursive: true, force: true });
   cpSync(join(root, 'src', 'engine'), join(place, 'src', 'engine'), { recursive: true });
   for (const other of readdirSync(join(root, 'src'))) {
     if (other !== 'engine') symlinkSync(join(root, 'src', other), join(place, 'src', other));

@@ -22,6 +22,12 @@ describe('a usual end', () => {
     });
   });
 
+  test('is found where what precedes the address stands in the sample again', () => {
+    const segment = [literal(' '), ...usual.slice(1)];
+    const found = { before: ' ', between: ' port ', after: ' [preauth]' };
+    expect(usualEndOf(segment, 'Disconnected from x 192.0.2.7 port 22 [preauth]')).toEqual(found);
+  });
+
   test('is found among alternatives, choices and repetitions', () => {
     const of: Token = { kind: 'either', of: [[literal(' port '), number], [literal(' [preauth]')]] };
     const repeated: Token[] = [literal(' from '), ip, { kind: 'repeat', max: 2, tokens: [of] }, end];
@@ -71,9 +77,9 @@ describe('a usual end', () => {
 
 test('the frequent messages of sshd have one', () => {
   const { patterns } = filters.find(({ name }) => name === 'sshd')!;
-  for (const name of ['failed', 'invalid-user', 'too-many-attempts']) {
+  for (const name of ['failed', 'invalid-user', 'too-many-attempts', 'closed-user']) {
     const { tokens, sample } = patterns.find((pattern) => pattern.name === name)!;
     const segment = tokens.slice(tokens.findLastIndex(({ kind }) => kind === 'text') + 1);
-    expect(usualEndOf(segment, sample), name).toMatchObject({ before: ' from ', between: ' port ' });
+    expect(usualEndOf(segment, sample), name).toMatchObject({ between: ' port ' });
   }
 });

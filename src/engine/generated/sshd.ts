@@ -1111,6 +1111,20 @@ function takeDisconnectingChangeAddressless(at: i32, end: i32): bool {
   return true;
 }
 
+/** Where the usual end of [at, end) begins, ' ' ip ' port ' digit{1,5} ': Too many authentication failures [preauth]', or -1: it ends otherwise. */
+function usualEnd4(at: i32, end: i32): i32 {
+  if (end - at < 53) return -1;
+  if (!(word(end - 44) === 0x6f54203a && word(end - 44 + 4) === 0x616d206f && word(end - 44 + 8) === 0x6120796e && word(end - 44 + 12) === 0x65687475 && word(end - 44 + 16) === 0x6369746e && word(end - 44 + 20) === 0x6f697461 && word(end - 44 + 24) === 0x6166206e && word(end - 44 + 28) === 0x72756c69 && word(end - 44 + 32) === 0x5b207365 && word(end - 44 + 36) === 0x61657270 && word(end - 44 + 40) === 0x5d687475)) return -1; // ': Too many authentication failures [preauth]'
+  const number = digitsBefore(at, end - 44);
+  if (number >= end - 44 || number < end - 49) return -1;
+  const stop = number - 6;
+  if (!(word(stop) === 0x726f7020 && word(stop + 2) === 0x2074726f)) return -1; // ' port '
+  const address = findByteLast(at, stop, 32) + 1;
+  const place = address - 1;
+  if (place < at || !(byte(place) === 32)) return -1; // ' '
+  return fillsAddress(address, stop, end) ? place : -1;
+}
+
 /** ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end */
 function part27(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
@@ -1141,6 +1155,11 @@ function takeDisconnectingTooMany(at: i32, end: i32): bool {
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else return false;
   // user up to the last ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end
+  const near2 = usualEnd4(at, end);
+  if (near2 >= 0) {
+    captureUser(at, near2);
+    return true;
+  }
   const pivot2 = findLast1(at, end); // the last ' port '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2 - 258);
@@ -1366,6 +1385,20 @@ function takeClosedPreauth(at: i32, end: i32): bool {
   return true;
 }
 
+/** Where the usual end of [at, end) begins, ' ' ip ' port ' digit{1,5} ' [preauth]', or -1: it ends otherwise. */
+function usualEnd5(at: i32, end: i32): i32 {
+  if (end - at < 19) return -1;
+  if (!(word(end - 10) === 0x72705b20 && word(end - 10 + 4) === 0x74756165 && word(end - 10 + 6) === 0x5d687475)) return -1; // ' [preauth]'
+  const number = digitsBefore(at, end - 10);
+  if (number >= end - 10 || number < end - 15) return -1;
+  const stop = number - 6;
+  if (!(word(stop) === 0x726f7020 && word(stop + 2) === 0x2074726f)) return -1; // ' port '
+  const address = findByteLast(at, stop, 32) + 1;
+  const place = address - 1;
+  if (place < at || !(byte(place) === 32)) return -1; // ' '
+  return fillsAddress(address, stop, end) ? place : -1;
+}
+
 /** ' ' ip ' port ' digit{1,10} ' [preauth]' end */
 function part33(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
@@ -1398,6 +1431,11 @@ function takeClosedPreauthUser(at: i32, end: i32): bool {
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else return false;
   // user up to the last ' ' ip ' port ' digit{1,10} ' [preauth]' end
+  const near2 = usualEnd5(at, end);
+  if (near2 >= 0) {
+    captureUser(at, near2);
+    return true;
+  }
   const pivot2 = findLast1(at, end); // the last ' port '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2 - 258);
@@ -1547,6 +1585,11 @@ function takeDisconnectedPreauthUser(at: i32, end: i32): bool {
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else return false;
   // user up to the last ' ' ip ' port ' digit{1,10} ' [preauth]' end
+  const near1 = usualEnd5(at, end);
+  if (near1 >= 0) {
+    captureUser(at, near1);
+    return true;
+  }
   const pivot1 = findLast1(at, end); // the last ' port '
   if (pivot1 < 0) return false;
   const lowestplace1 = larger(at, pivot1 - 258);
@@ -1588,6 +1631,19 @@ function takeClosed(at: i32, end: i32): bool {
   return true;
 }
 
+/** Where the usual end of [at, end) begins, ' ' ip ' port ' digit{1,5}, or -1: it ends otherwise. */
+function usualEnd6(at: i32, end: i32): i32 {
+  if (end - at < 9) return -1;
+  const number = digitsBefore(at, end);
+  if (number >= end || number < end - 5) return -1;
+  const stop = number - 6;
+  if (!(word(stop) === 0x726f7020 && word(stop + 2) === 0x2074726f)) return -1; // ' port '
+  const address = findByteLast(at, stop, 32) + 1;
+  const place = address - 1;
+  if (place < at || !(byte(place) === 32)) return -1; // ' '
+  return fillsAddress(address, stop, end) ? place : -1;
+}
+
 /** ' ' ip ' port ' digit{1,10} [' [preauth]'] end */
 function part37(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
@@ -1619,6 +1675,11 @@ function takeClosedUser(at: i32, end: i32): bool {
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else return false;
   // user up to the last ' ' ip ' port ' digit{1,10} [' [preauth]'] end
+  const near2 = usualEnd6(at, end);
+  if (near2 >= 0) {
+    captureUser(at, near2);
+    return true;
+  }
   const pivot2 = findLast1(at, end); // the last ' port '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2 - 258);
@@ -1726,7 +1787,7 @@ function takeNoIdentification(at: i32, end: i32): bool {
 }
 
 /** Where the usual end of [at, end) begins, '' from ' ip ' port ' digit{1,5}, or -1: it ends otherwise. */
-function usualEnd4(at: i32, end: i32): i32 {
+function usualEnd7(at: i32, end: i32): i32 {
   if (end - at < 15) return -1;
   const number = digitsBefore(at, end);
   if (number >= end || number < end - 5) return -1;
@@ -1774,7 +1835,7 @@ function takeBadIdentification(at: i32, end: i32): bool {
   if (!(end - at >= 37 && word(at) === 0x20646142 && word(at + 4) === 0x746f7270 && word(at + 8) === 0x6c6f636f && word(at + 12) === 0x72657620 && word(at + 16) === 0x6e6f6973 && word(at + 20) === 0x65646920 && word(at + 24) === 0x6669746e && word(at + 28) === 0x74616369 && word(at + 32) === 0x206e6f69 && word(at + 33) === 0x27206e6f)) return false; // 'Bad protocol version identification ''
   at += 37;
   // text up to the last '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end
-  const near2 = usualEnd4(at, end);
+  const near2 = usualEnd7(at, end);
   if (near2 >= 0) {
     return true;
   }
@@ -1861,6 +1922,20 @@ function takePacketCorrupt(at: i32, end: i32): bool {
   return true;
 }
 
+/** Where the usual end of [at, end) begins, ' ' ip ' port ' digit{1,5} ': message authentication code incorrect [preauth]', or -1: it ends otherwise. */
+function usualEnd8(at: i32, end: i32): i32 {
+  if (end - at < 58) return -1;
+  if (!(word(end - 49) === 0x656d203a && word(end - 49 + 4) === 0x67617373 && word(end - 49 + 8) === 0x75612065 && word(end - 49 + 12) === 0x6e656874 && word(end - 49 + 16) === 0x61636974 && word(end - 49 + 20) === 0x6e6f6974 && word(end - 49 + 24) === 0x646f6320 && word(end - 49 + 28) === 0x6e692065 && word(end - 49 + 32) === 0x72726f63 && word(end - 49 + 36) === 0x20746365 && word(end - 49 + 40) === 0x6572705b && word(end - 49 + 44) === 0x68747561 && word(end - 49 + 45) === 0x5d687475)) return -1; // ': message authentication code incorrect [preauth]'
+  const number = digitsBefore(at, end - 49);
+  if (number >= end - 49 || number < end - 54) return -1;
+  const stop = number - 6;
+  if (!(word(stop) === 0x726f7020 && word(stop + 2) === 0x2074726f)) return -1; // ' port '
+  const address = findByteLast(at, stop, 32) + 1;
+  const place = address - 1;
+  if (place < at || !(byte(place) === 32)) return -1; // ' '
+  return fillsAddress(address, stop, end) ? place : -1;
+}
+
 /** ' ' ip ' port ' digit{1,10} (': message authentication code incorrect' | ': Connection corrupted' | ': connection corrupted' | ': incomplete message' | ': invalid format' | ': invalid elliptic curve value' | ': unexpected bytes remain after decoding' | ': string is too large' | ': bignum is negative' | ': bignum is too large') ' [preauth]' end */
 function part39(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
@@ -1905,6 +1980,11 @@ function takePacketCorruptUser(at: i32, end: i32): bool {
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else return false;
   // user up to the last ' ' ip ' port ' digit{1,10} (': message authentication code incorrect' | ': Connection corrupted' | ': connection corrupted' | ': incomplete message' | ': invalid format' | ': invalid elliptic curve value' | ': unexpected bytes remain after decoding' | ': string is too large' | ': bignum is negative' | ': bignum is too large') ' [preauth]' end
+  const near2 = usualEnd8(at, end);
+  if (near2 >= 0) {
+    captureUser(at, near2);
+    return true;
+  }
   const pivot2 = findLast1(at, end); // the last ' port '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2 - 258);

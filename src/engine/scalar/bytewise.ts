@@ -98,7 +98,7 @@ export function digitBits(p: i32): i32 {
   return bits;
 }
 
-/** Which of the eight bytes at `p`, then of those at `q`, are `wanted`: a bit each, lowest first. */
+/** Which of the eight bytes at `p` and of those at `q` are `wanted`, one bit each, lowest first. */
 export function matchBits(p: i32, q: i32, wanted: i32): i32 {
   let bits = 0;
   for (let i = 0; i < 8; i++) {

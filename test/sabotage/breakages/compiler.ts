@@ -11,7 +11,7 @@ export const compiler: readonly Breakage[] = [
   },
   {
     name: 'a line may end as usual where what precedes the address stands once more',
-    find: 'if (!isOnly && `${between}0${after}`.includes(before)) return undefined;',
+    find: 'if (!isOnly && `${between}0${after}`.includes(before)) return false;',
     put: '',
     claims: [],
     tests: ['test/unit/compiler-usual.test.ts'],

@@ -347,8 +347,8 @@ export const engine: readonly Breakage[] = [
   },
   {
     name: 'the address leaves the engine without its prefix masked',
-    find: 'address: maskAddress(address),',
-    put: 'address,',
+    find: 'for (let at = bits >> 3; at < 16; at++) bytes[at] &= maskByte(bits, at);',
+    put: '',
     claims: ['LP-24'],
     tests: ['test/unit/decision-ring.test.ts', 'test/unit/engine.test.ts'],
   },
