@@ -2,7 +2,8 @@
  * From the line in the log to the ban in the kernel: the real daemon in a private network
  * namespace, the line written and the ban seen (nf_tables' own notification) by this process, on
  * one clock. Once quiet, once while the daemon parses a second, busy log and hostile scrapers hold
- * the metrics page.
+ * the metrics page. This process looks at the kernel all the time, and says how long it did not
+ * (driver-stall): what is slower than the daemon must be known.
  */
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -41,8 +42,9 @@ async function measure(context: Context, busy: boolean): Promise<void> {
   // The bans of the first run stay in the kernel, and the second daemon takes them over: other
   // sources.
   const first = busy ? 2 * bans : 0;
-  const storm = new Storm(path, new Set(Array.from({ length: first }, (_, source) => sourceBan(source))));
-  const watch = new BanWatch('fail2zig', 64, (ban, at) => storm.land(ban, at));
+  const held = new Set(Array.from({ length: first }, (_, source) => sourceBan(source)));
+  const watch = new BanWatch('fail2zig', 64, (ban, at) => storm.land(ban, at), true);
+  const storm = new Storm(path, held, () => watch.look());
   const settings = stormSettings(path).replace(`"${path}"`, `["${path}", "${noise}"]`);
   const daemon = await Daemon.start(directory, settings);
   const disturbance = busy
@@ -54,8 +56,10 @@ async function measure(context: Context, busy: boolean): Promise<void> {
     if (disturbance) await once(disturbance, 'message');
     const attempts = [...interleaved(first, bans + warmUpBans)];
     await storm.write(attempts.splice(0, warmUpBans * maxretry), perSecond);
+    await storm.settle();
     await pause(200);
     storm.latencies.length = 0;
+    storm.stallMs = 0;
     const cpu = daemon.cpuSeconds();
     await storm.write(attempts, perSecond);
     await storm.settle();
@@ -70,6 +74,7 @@ async function measure(context: Context, busy: boolean): Promise<void> {
         { name: 'p99.9', unit: 'ms', values: [quantile(latencies, 0.999)] },
         { name: 'worst', unit: 'ms', values: [quantile(latencies, 1)] },
         { name: 'daemon-cpu', unit: 's', values: [cpuSeconds] },
+        { name: 'driver-stall', unit: 'ms', values: [storm.stallMs] },
       ],
       problems: [...storm.problems(), ...(watch.lost ? ['notifications were lost'] : [])],
     });

@@ -24,18 +24,23 @@ export class Storm {
   /** performance.now() of the last line, and of the last ban that landed. */
   lastLineAt = 0;
   lastBanAt = 0;
+  /** Longest time between two looks at the kernel while lines were written, ms: not the daemon's. */
+  stallMs = 0;
   readonly #counts = new Map<string, number>();
   readonly #decidedAt = new Map<string, number>();
   readonly #path: string;
   readonly #held: ReadonlySet<string>;
+  readonly #look: (() => void) | undefined;
 
   /**
    * @param held bans that the kernel holds before: the daemon may refresh them when it takes them
    * over
+   * @param look reads what the kernel tells, without waiting; where it is given, nothing else does
    */
-  constructor(path: string, held: ReadonlySet<string> = new Set()) {
+  constructor(path: string, held: ReadonlySet<string> = new Set(), look?: () => void) {
     this.#path = path;
     this.#held = held;
+    this.#look = look;
     closeSync(openSync(path, 'a', 0o640));
   }
 
@@ -63,9 +68,7 @@ export class Storm {
     const gap = 1000 / perSecond;
     let due = performance.now();
     for (const attempt of attempts) {
-      // Timers count whole milliseconds; waiting in turns of the event loop lets the watch run in
-      // between.
-      while (performance.now() < due) await (due - performance.now() > 2 ? pause(1) : new Promise(setImmediate));
+      await this.#rest(due);
       due = Math.max(due + gap, performance.now() - 1000);
       const count = (this.#counts.get(attempt.ban) ?? 0) + 1;
       this.#counts.set(attempt.ban, count);
@@ -78,10 +81,35 @@ export class Storm {
     closeSync(descriptor);
   }
 
+  /** Waits until `due`; what the kernel tells is read meanwhile. */
+  async #rest(due: number): Promise<void> {
+    const look = this.#look;
+    if (look === undefined) {
+      // Timers count whole milliseconds; waiting in turns of the event loop lets the watch run in
+      // between.
+      while (performance.now() < due) await (due - performance.now() > 2 ? pause(1) : new Promise(setImmediate));
+      return;
+    }
+    // A turn for each line only: promises are garbage, and what its collection takes would be taken
+    // for the daemon's.
+    await new Promise(setImmediate);
+    let before = performance.now();
+    for (;;) {
+      look();
+      const now = performance.now();
+      this.stallMs = Math.max(this.stallMs, now - before);
+      if (now >= due) return;
+      before = now;
+    }
+  }
+
   /** Resolves when every decided ban has landed, or time is up. */
   async settle(): Promise<void> {
     const deadline = performance.now() + lastBanMs;
-    while (this.landed.size < this.decided && performance.now() < deadline) await pause(5);
+    while (this.landed.size < this.decided && performance.now() < deadline) {
+      await (this.#look === undefined ? pause(5) : new Promise(setImmediate));
+      this.#look?.();
+    }
   }
 
   /** Bans that must come. */

@@ -31,11 +31,17 @@ export class BanWatch {
   /** The socket's buffer was too small once: bans are missing from what was seen. */
   lost = false;
 
-  /** `landed` is called with `performance.now()` of the moment its notification was read. */
-  constructor(table: string, ipv6Prefix: number, landed: Landed) {
+  readonly #ipv6Prefix: number;
+
+  /**
+   * `landed` is called with `performance.now()` of the moment its notification was read. `asked`:
+   * only `look` reads them.
+   */
+  constructor(table: string, ipv6Prefix: number, landed: Landed, asked = false) {
     this.#table = table;
     this.#landed = landed;
-    this.#done = this.#run(ipv6Prefix);
+    this.#ipv6Prefix = ipv6Prefix;
+    this.#done = asked ? Promise.resolve() : this.#run();
   }
 
   async stop(): Promise<void> {
@@ -44,19 +50,21 @@ export class BanWatch {
     this.#transport.close();
   }
 
-  async #run(ipv6Prefix: number): Promise<void> {
-    while (!this.#stopped) {
-      if ((await this.#transport.wait(pollMs)) <= 0) continue;
-      for (;;) {
-        const length = this.#transport.receive(this.#bytes);
-        if (length === -constants.errno.ENOBUFS) this.lost = true;
-        if (length < 0) break;
-        this.#read(length, performance.now(), ipv6Prefix);
-      }
+  async #run(): Promise<void> {
+    while (!this.#stopped) if ((await this.#transport.wait(pollMs)) > 0) this.look();
+  }
+
+  /** Reads what the kernel has told until now, without waiting. */
+  look(): void {
+    for (;;) {
+      const length = this.#transport.receive(this.#bytes);
+      if (length === -constants.errno.ENOBUFS) this.lost = true;
+      if (length < 0) return;
+      this.#read(length, performance.now());
     }
   }
 
-  #read(length: number, at: number, ipv6Prefix: number): void {
+  #read(length: number, at: number): void {
     for (const { type, start, end } of decodeMessages(this.#bytes, length).messages) {
       if (type !== newElement) continue;
       const reader = new AttributeReader(this.#bytes, start + 4, end);
@@ -69,7 +77,7 @@ export class BanWatch {
       // Those of lists are no decision of anybody's.
       if (table !== this.#table || !name.startsWith('ban')) continue;
       const family = name.startsWith('ban4-') ? 4 : 6;
-      const set = { name, family, prefix: family === 4 ? 32 : ipv6Prefix } as const;
+      const set = { name, family, prefix: family === 4 ? 32 : this.#ipv6Prefix } as const;
       decodeElements(this.#bytes, start + 4, end, family === 4 ? 4 : 16, (key) => {
         const bytes = this.#bytes.subarray(key, key + (family === 4 ? 4 : 16));
         this.#landed(formatAddress(toAddress(set, bytes)), at);
