@@ -24,7 +24,7 @@ export class Storm {
   /** performance.now() of the last line, and of the last ban that landed. */
   lastLineAt = 0;
   lastBanAt = 0;
-  /** Longest time between two looks at the kernel while lines were written, ms: not the daemon's. */
+  /** Longest time between two looks at the kernel while lines were written, ms: the driver's. */
   stallMs = 0;
   readonly #counts = new Map<string, number>();
   readonly #decidedAt = new Map<string, number>();
