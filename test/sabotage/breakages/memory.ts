@@ -34,8 +34,8 @@ export const memory: readonly Breakage[] = [
   },
   {
     name: 'an address leaves with the four bytes of IPv4 only',
-    find: 'bytes: this.bytes.slice(p + layout.DECISION_ADDRESS, p + layout.DECISION_ADDRESS + 16),',
-    put: 'bytes: this.bytes.slice(p + layout.DECISION_ADDRESS + (family === 4 ? 12 : 0), p + layout.DECISION_ADDRESS + 16),',
+    find: 'const bytes = this.bytes.slice(p + layout.DECISION_ADDRESS, p + layout.DECISION_ADDRESS + 16);\n      for (let at = bits >> 3',
+    put: 'const bytes = this.bytes.slice(\n        p + layout.DECISION_ADDRESS + (family === 4 ? 12 : 0),\n        p + layout.DECISION_ADDRESS + 16,\n      );\n      for (let at = bits >> 3',
     claims: ['MM-24'],
   },
   {
