@@ -43,7 +43,7 @@ const ban = (address: string, more: Partial<Event> = {}): void =>
 async function start(options: { spoolBytes?: number } = {}): Promise<{ figures: Figures; spool: Spool }> {
   const config = { url: lapi.url };
   const credentials = { machine: 'web-1', password: 'p', tls: {} };
-  const server = new Server({ config, credentials, scenarios: ['fail2zig/sshd'], answerMs: 300 });
+  const server = new Server({ config, credentials, scenarios: ['fail2zig/sshd'], answerMs: 2_000 });
   const spool = await Spool.open(join(place, 'fleet'), options.spoolBytes ?? 1 << 20);
   const figures = new Figures();
   const sender = new Sender({
