@@ -185,11 +185,12 @@ export class Lists {
 
   /** Tells jails which sets they have. */
   dress(jails: readonly JailScaffold[]): void {
+    const lengthsOf = (name: string): Lengths | undefined => this.#groups.find(({ jail }) => jail === name)?.lengths;
+    const allowed = lengthsOf('');
     for (const jail of jails) {
-      const lengths = this.#groups.find((group) => group.jail === jail.name)?.lengths;
+      const lengths = lengthsOf(jail.name);
       if (lengths === undefined) delete jail.lists;
       else jail.lists = lengths;
-      const allowed = this.#groups.find((group) => group.jail === '')?.lengths;
       if (allowed === undefined) delete jail.allowLists;
       else jail.allowLists = allowed;
     }

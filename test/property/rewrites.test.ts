@@ -25,10 +25,10 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { fingerprintBytesMax, lingerMs, retiredTailsMax } from '../../src/limits.ts';
-import { FileSource } from '../../src/sources/file.ts';
+import type { FileSource } from '../../src/sources/file.ts';
 import { Tail } from '../../src/sources/tail.ts';
 import { CollectingSink } from '../support/collecting-sink.ts';
-import { LateEvents } from '../support/late-events.ts';
+import { type LateEvents, lateSource } from '../support/late-events.ts';
 
 /** With its end. */
 const lineBytes = 64;
@@ -38,7 +38,7 @@ class World {
   readonly log = join(this.home, 'app.log');
   readonly sink = new CollectingSink();
   readonly source: FileSource;
-  events!: LateEvents;
+  readonly events: LateEvents;
   written = 0;
   #seconds = 0;
   #file: number;
@@ -57,21 +57,9 @@ class World {
 
   constructor(pattern: string) {
     this.#file = openSync(this.log, 'a');
-    this.source = new FileSource({
-      patterns: [join(this.home, pattern)],
-      assign: (_path, _patterns, previous) => Math.max(0, previous),
-      release() {},
-      now: () => 0,
-      monotonic: () => this.#seconds * 1_000,
-      drain: () => this.sink.drain(),
-      event() {},
-      sink: this.sink,
-      events: (options) => {
-        this.events = new LateEvents(options);
-        return this.events;
-      },
-    });
-    this.source.start();
+    const made = lateSource(join(this.home, pattern), this.sink, () => this.#seconds);
+    this.source = made.source;
+    this.events = made.events;
   }
 
   write(count: number): void {

@@ -1,5 +1,7 @@
 /** Real events of the kernel that are heard when a test says so, as by a daemon that is starved. */
+import { FileSource } from '../../src/sources/file.ts';
 import { type Events, type EventsOptions, type Heard, Inotify, type Watch } from '../../src/sources/inotify.ts';
+import type { CollectingSink } from './collecting-sink.ts';
 
 /** The kernel's events, kept until the test wants them heard. */
 export class LateEvents implements Events {
@@ -57,4 +59,32 @@ export class LateEvents implements Events {
   #take(): void {
     while (this.#inotify.read());
   }
+}
+
+/**
+ * The real source of files over such events, started: what it reads goes to `sink`, and its clock
+ * says `seconds`.
+ */
+export function lateSource(
+  pattern: string,
+  sink: CollectingSink,
+  seconds: () => number,
+): { source: FileSource; events: LateEvents } {
+  let events: LateEvents | undefined;
+  const source = new FileSource({
+    patterns: [pattern],
+    assign: (_path, _patterns, previous) => Math.max(0, previous),
+    release() {},
+    now: () => 0,
+    monotonic: () => seconds() * 1_000,
+    drain: () => sink.drain(),
+    event() {},
+    sink,
+    events: (options) => {
+      events = new LateEvents(options);
+      return events;
+    },
+  });
+  source.start();
+  return { source, events: events! };
 }

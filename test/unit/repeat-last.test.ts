@@ -7,8 +7,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { JAIL_FAILURES } from '../../src/engine/counters.ts';
 import { type Build, Engine } from '../../src/engine/host.ts';
 import { LASTS_MAX } from '../../src/engine/layout.ts';
-import { filters } from '../../src/filters/index.ts';
 import type { Decision } from '../../src/types.ts';
+import { head, samples } from '../support/syslog-samples.ts';
 
 const now = Date.UTC(2026, 2, 4, 6) / 1000;
 
@@ -163,20 +163,6 @@ describe.each<Build>(['wasm', 'scalar', 'plain'])('%s build', (build) => {
     expect(log.write(0, failed.replace('[71]', ''), repeated(2))).toBe(3);
   });
 });
-
-/** Samples with a syslog head, as in repeat.test.ts. */
-const head = /^(?:[A-Z][a-z]{2} [ 0-9]\d [\d:]{8}|\d{4}-\d\d-\d\d[T ][^ ]+) [\w.-]+ [a-z][^ :[]*(?:\[\d+\])?: /;
-const samples = filters.flatMap(({ name, modes = [''], patterns, prefixes }) =>
-  patterns
-    .filter(({ sample, effect }) => prefixes.includes('syslog') && effect?.kind !== 'context' && head.test(sample))
-    .filter(({ effect }) => effect === undefined || !('tentative' in effect))
-    .map((pattern) => ({
-      filter: name,
-      pattern: pattern.name,
-      mode: pattern.modes?.[0] ?? modes[0]!,
-      sample: pattern.sample,
-    })),
-);
 
 describe('every pattern of every filter that reads syslog', () => {
   const logs = new Map<string, Logs>();

@@ -5,8 +5,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { JAIL_ALREADY, JAIL_FAILURES } from '../../src/engine/counters.ts';
 import { type Build, Engine } from '../../src/engine/host.ts';
-import { filters } from '../../src/filters/index.ts';
 import type { Decision } from '../../src/types.ts';
+import { head, samples } from '../support/syslog-samples.ts';
 
 const now = Date.UTC(2026, 2, 4, 6) / 1000;
 
@@ -105,23 +105,6 @@ describe.each<Build>(['wasm', 'scalar', 'plain'])('%s build', (build) => {
     expect(engine.jailCounter(0, JAIL_FAILURES)).toBe(3);
   });
 });
-
-/**
- * Samples with a syslog head: the head, then the message. A tentative failure counts only when the
- * service has had its say (attempts.test.ts).
- */
-const head = /^(?:[A-Z][a-z]{2} [ 0-9]\d [\d:]{8}|\d{4}-\d\d-\d\d[T ][^ ]+) [\w.-]+ [a-z][^ :[]*(?:\[\d+\])?: /;
-const samples = filters.flatMap(({ name, modes = [''], patterns, prefixes }) =>
-  patterns
-    .filter(({ sample, effect }) => prefixes.includes('syslog') && effect?.kind !== 'context' && head.test(sample))
-    .filter(({ effect }) => effect === undefined || !('tentative' in effect))
-    .map((pattern) => ({
-      filter: name,
-      pattern: pattern.name,
-      mode: pattern.modes?.[0] ?? modes[0]!,
-      sample: pattern.sample,
-    })),
-);
 
 describe('every pattern of every filter that reads syslog', () => {
   const engines = new Map<string, Engine>();

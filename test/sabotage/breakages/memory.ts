@@ -27,22 +27,10 @@ export const memory: readonly Breakage[] = [
     claims: ['MM-05'],
   },
   {
-    name: 'each block of lines becomes a string first',
-    find: 'return this.core.feed(source, this.at.input, this.at.input + length, offset, Math.floor(now), final);',
-    put: "if (Buffer.from(this.buffer.subarray(0, length)).toString('latin1').split('\\n').length < 0) return 0;\n    return this.core.feed(source, this.at.input, this.at.input + length, offset, Math.floor(now), final);",
-    claims: ['MM-07', 'MM-08', 'MM-22'],
-  },
-  {
     name: 'an address leaves with the four bytes of IPv4 only',
     find: 'const bytes = this.bytes.slice(p + layout.DECISION_ADDRESS, p + layout.DECISION_ADDRESS + 16);\n      for (let at = bits >> 3',
     put: 'const bytes = this.bytes.slice(\n        p + layout.DECISION_ADDRESS + (family === 4 ? 12 : 0),\n        p + layout.DECISION_ADDRESS + 16,\n      );\n      for (let at = bits >> 3',
     claims: ['MM-24'],
-  },
-  {
-    name: 'a log is read into a buffer of its own and copied',
-    find: 'const count = this.#readOn(buffer, this.position, this.#hash, this.#length);\n    if (count < 0) return this.#cut();',
-    put: 'const own = new Uint8Array(buffer.length);\n    const count = this.#readOn(own, this.position, this.#hash, this.#length);\n    buffer.set(own.subarray(0, Math.max(0, count)));\n    if (count < 0) return this.#cut();',
-    claims: ['MM-23'],
   },
   {
     name: 'file pages are released at start and never again',

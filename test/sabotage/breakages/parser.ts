@@ -60,13 +60,13 @@ export const parser: readonly Breakage[] = [
     name: 'a log is read into a buffer of its own first',
     find: 'const count = native.readAround(this.#descriptor, scratchOf[length]!, buffer, position);',
     put: 'const own = new Uint8Array(buffer.length);\n    const count = native.readAround(this.#descriptor, scratchOf[length]!, own, position);\n    buffer.set(own);',
-    claims: ['PE-16'],
+    claims: ['PE-16', 'MM-23'],
   },
   {
     name: 'each block that is read is text for a moment',
     find: '    return this.core.feed(source, this.at.input,',
     put: "    if (Buffer.from(this.buffer.subarray(0, length)).toString().includes('\\u0000'.repeat(9))) return 0;\n    return this.core.feed(source, this.at.input,",
-    claims: ['PE-03'],
+    claims: ['PE-03', 'MM-07', 'MM-08', 'MM-22'],
   },
   {
     name: 'a run of blanks is not held to the end of the line',
