@@ -421,7 +421,11 @@ const claimRows: readonly Row[] = [
     'Who changes the firewall beside the daemon is given way to, and no answer of the kernel is read past its end.',
   ],
   ['X-meant', 'failures', 'A setting means what it says, or is refused with its place and a remedy.'],
-  ['X-room', 'denial', 'The kernel is given at most firewall.bans_max bans, and what had to give way leaves it.'],
+  [
+    'X-room',
+    'denial',
+    'The kernel is given at most firewall.bans_max bans, what had to give way leaves it, and what it holds at a start is taken over as it is.',
+  ],
   ['X-shown', 'product', 'What is counted is what is shown, and no value of it can be taken for another.'],
   ['X-kept', 'tampering', 'What a state file gives back is what was saved: bans, failures and their times.'],
   ['X-future', 'denial', 'A line from the future, or older than findtime, counts for nobody and is counted as such.'],

@@ -300,6 +300,19 @@ test('stopping does not wait until all bans of an earlier run are read, and they
   expect(said()).not.toContain('cannot compare');
 });
 
+test('a ban for ever is taken over as one for ever, and that of a jail nobody knows by none', async () => {
+  const kernel = new FakeKernel();
+  const [forever, foreign] = [manual('10.0.0.1'), manual('10.0.0.2')];
+  kernel.held.set('10.0.0.1', { jail: 'sshd', address: forever, timeoutMs: 0 });
+  kernel.held.set('10.0.0.2', { jail: 'gone', address: foreign, timeoutMs: 60_000 });
+  const { enforcer, engine } = await enforce(kernel);
+  enforcer.start({ adopts: true });
+  await until(() => enforcer.counters.reconciles === 1, { what: 'the end of the comparison' });
+  expect(engine.banEnd(0, forever)).toBe(Number.POSITIVE_INFINITY);
+  expect(engine.banEnd(0, foreign)).toBeUndefined();
+  await enforcer.stop();
+});
+
 test('taking over goes on with the next comparison where the kernel could not be read', async () => {
   const kernel = new FakeKernel();
   const [address] = (await withEarlierBans(kernel, 1)) as [Address];

@@ -114,13 +114,15 @@ export const enforcer: readonly Breakage[] = [
     name: 'a ban for ever that the kernel holds is taken over as one that ends',
     find: 'backend.keepsEnds === false ? bantime : -1;',
     put: 'bantime;',
-    claims: ['FM-2'],
+    claims: ['X-room'],
+    tests: ['test/unit/enforcer.test.ts'],
   },
   {
     name: 'bans that the kernel holds under other names of jails are taken over by the first jail',
     find: 'if (index < 0) return;',
     put: 'if (index < 0) this.#adopt({ jail: 0, address, timeoutMs });\n      if (index < 0) return;',
-    claims: ['FM-2'],
+    claims: ['X-room'],
+    tests: ['test/unit/enforcer.test.ts'],
   },
   {
     name: 'an unban of the operator does not reach the kernel',
