@@ -20,6 +20,7 @@ import { lists } from './lists.ts';
 import { parse } from './parse.ts';
 import { pathological } from './pathological.ts';
 import { peersBenchmark } from './peers.ts';
+import { records } from './records.ts';
 import { record, resultText } from './report.ts';
 import { share } from './share.ts';
 import { startUp } from './start-up.ts';
@@ -33,6 +34,7 @@ const benchmarks: Benchmark[] = [
   disturbed,
   lists,
   share,
+  records,
   files,
   ban,
   attack,

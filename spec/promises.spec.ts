@@ -184,6 +184,8 @@ claim(
   async ({ ask }) => {
     const whole = await ask(frameOf(version.padEnd(frameBytesMax)));
     assert.equal(whole.response?.ok, true, 'a frame of 64 KiB');
+    const none = await ask(frameOf('{"verb":"version"}'));
+    assert.equal(none.response?.ok, true, 'a request without arguments');
     for (const [what, frame, code] of badFrames) {
       const { response, closed } = await ask(frame);
       assert.ok(response?.ok === false, `${what} is taken`);

@@ -164,7 +164,8 @@ export class ControlServer {
     // The arguments have been checked when this returns.
     const hands = verb.takes && this.#heldHands(socket);
     const answer = answerTo(operator, verb, given, hands ? { ...by, hands } : by);
-    const texts = textsOf(given as object);
+    // A request may come without any.
+    const texts = textsOf(given ?? {});
     // Without arguments it changes nothing; a reload says itself whether it did.
     if (verb.changes && texts.length > 0) recorder?.command([verb.name, ...texts].join(' '), who);
     return answer;

@@ -24,7 +24,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { call } from '../../src/client/call.ts';
 import { descriptorOf } from '../../src/control/authorise.ts';
-import { encodeFrame } from '../../src/control/protocol.ts';
+import { encodeFrame, type Request } from '../../src/control/protocol.ts';
 import { type ControlOptions, ControlServer } from '../../src/control/server.ts';
 import {
   controlConnectionsMax,
@@ -308,6 +308,16 @@ describe('conversation', () => {
     const by = { uid: process.getuid?.(), pid: process.pid };
     expect(recorder.told).toEqual([['ban jail=sshd addresses=192.0.2.1 192.0.2.2 seconds=60', by]]);
     expect(operator.calls[0]?.by).toMatchObject({ pid: process.pid });
+  });
+
+  test.each([undefined, null])('a request with %j for arguments is one with none', async (args) => {
+    const { log } = await listening({ recorder: rememberingRecorder() });
+    const peer = rawPeer(path);
+    peer.socket.write(encodeFrame({ verb: 'stats', args } as object as Request));
+    await until(() => peer.responses.length > 0, { what: 'an answer' });
+    expect(peer.responses[0]).toMatchObject({ ok: true });
+    expect(log.said).toEqual([]);
+    peer.socket.destroy();
   });
 });
 

@@ -150,6 +150,12 @@ export const control: readonly Breakage[] = [
     claims: ['X-frames'],
   },
   {
+    name: 'a request without arguments ends in an error of ours',
+    find: 'const texts = textsOf(given ?? {});',
+    put: 'const texts = textsOf(given as object);',
+    claims: ['X-frames'],
+  },
+  {
     name: 'bytes that are no UTF-8 are taken for text',
     find: "const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });",
     put: "const decoder = new TextDecoder('utf-8');",
