@@ -131,6 +131,17 @@ export interface Outcome {
   exitCode: number | null;
   /** Warnings and errors the daemon wrote. */
   complaints: string[];
+  /** What `unlistedCalls` found. */
+  unlisted: string[];
+}
+
+/**
+ * Numbers of the system calls of a process that the kernel wrote down because its filter has no
+ * place for them, each once: what `confinement.seccomp = "log"` is there to find. Input: dmesg(1).
+ */
+export function unlistedCalls(messages: string, pid: number): string[] {
+  const found = messages.matchAll(/ type=1326 .* pid=(\d+) .* syscall=(\d+) /g);
+  return [...new Set([...found].filter(([, of]) => Number(of) === pid).map(([, , call]) => call!))];
 }
 
 /**
@@ -149,7 +160,7 @@ export function lossesAllowed(gap: number, attackers: number, slots: number): nu
 }
 
 export function check(outcome: Outcome): Check[] {
-  const { samples, sources, ceilingBytes, slotsMin, held, stats, exitCode, complaints } = outcome;
+  const { samples, sources, ceilingBytes, slotsMin, held, stats, exitCode, complaints, unlisted } = outcome;
   const last = samples.at(-1)!;
   const bound = ceilingBytes * 1.1;
   const worst = Math.max(...samples.map(({ rssBytes }) => rssBytes));
@@ -186,6 +197,7 @@ export function check(outcome: Outcome): Check[] {
       found: `${stats['state.saves']} saves, ${stats['state.failures']} failed; ${stats['state.bytes']} bytes at the end`,
     },
     { name: 'stopped when asked', ok: exitCode === 0, found: `exit status ${exitCode}` },
+    { name: 'system calls', ok: unlisted.length === 0, found: unlisted.join(' ') || 'none outside the table' },
     { name: 'no complaints', ok: complaints.length === 0, found: complaints.slice(0, 3).join(' | ') || 'none' },
   );
   return checks;

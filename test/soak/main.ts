@@ -27,6 +27,8 @@ const usage = `npm run soak -- [options]
   --real-time     spread evenly over the seconds instead
   --ceiling TEXT  memory.ceiling of the daemon (64MB)
   --policy NAME   memory.eviction_policy of the daemon (evict_oldest)
+  --seccomp MODE  confinement.seccomp of the daemon: enforce, or log, which lets what the table of system calls
+                  lacks pass, and finds it (enforce)
   --out FOLDER    where soak-N.json and soak-N.svg go (reports)
   --record        keeps what was found in test/evidence
 
@@ -49,6 +51,7 @@ const { values, misuse } = readCommandLine('soak', usage, {
   ceiling: { type: 'string', default: '64MB' },
   policy: { type: 'string', default: 'evict_oldest' },
   out: { type: 'string', default: join(import.meta.dirname, '..', '..', 'reports') },
+  seccomp: { type: 'string', default: 'enforce' },
   'real-time': { type: 'boolean', default: false },
   inside: { type: 'boolean', default: false },
 });
@@ -125,6 +128,7 @@ async function run(): Promise<number> {
     ceiling: values.ceiling,
     ceilingBytes,
     policy: values.policy,
+    seccomp: values.seccomp,
     slotsMin: values.ceiling === '64MB' ? slotsMinDefault : 1,
     progress: (sample, written) => {
       const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
@@ -165,6 +169,7 @@ async function run(): Promise<number> {
     linesPerSecond: Math.round(linesPerSecond),
     lines: last.lines,
     ceiling: values.ceiling,
+    seccomp: values.seccomp,
     'VmHWM MiB': Math.round((last.peakBytes / 2 ** 20) * 10) / 10,
     slots: last.slots,
     evictions: last.evictions,

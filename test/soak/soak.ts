@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { until } from '../support/until.ts';
 import { elementOf, gapOf, gaps, judgedGap, maxretry, stepsUntil } from './attack.ts';
-import type { Outcome } from './checks.ts';
+import { type Outcome, unlistedCalls } from './checks.ts';
 import { type Sample, takeSample } from './sample.ts';
 import { type Progress, writeAttack } from './writer.ts';
 
@@ -27,6 +27,8 @@ export interface SoakOptions {
   /** memory.eviction_policy. */
   policy: string;
   slotsMin: number;
+  /** confinement.seccomp. */
+  seccomp: string;
   /** Told of each sample. */
   progress?: (sample: Sample, written: Progress) => void;
 }
@@ -51,6 +53,8 @@ port = ${port}
 path = "${join(dirname(path), 'state', 'state')}"
 [log]
 level = "info"
+[confinement]
+seccomp = "${options.seccomp}"
 [jails.sshd]
 filter = "sshd"
 logpath = ["${path}"]
@@ -182,7 +186,10 @@ export async function soak(options: SoakOptions): Promise<Outcome> {
     const stats = statsOfClient();
     const exitCode = await daemon.stop();
     const { sources, ceilingBytes, slotsMin } = options;
-    return { samples, sources, ceilingBytes, slotsMin, held, stats, exitCode, complaints: daemon.complaints };
+    const unlisted = unlistedCalls(execFileSync('dmesg', { encoding: 'utf8', maxBuffer: 2 ** 26 }), daemon.pid);
+    // That it only writes down is what was asked for.
+    const complaints = daemon.complaints.filter((line) => !line.includes('confinement.seccomp is \\"log\\"'));
+    return { samples, sources, ceilingBytes, slotsMin, held, stats, exitCode, complaints, unlisted };
   } catch (error) {
     throw new Error(`${(error as Error).message}\nthe daemon's last words:\n${daemon.lines.slice(-20).join('\n')}`, {
       cause: error,

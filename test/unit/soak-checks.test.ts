@@ -15,7 +15,16 @@ import {
   maxretry,
   stepsUntil,
 } from '../soak/attack.ts';
-import { check, checkFlat, lossChance, lossesAllowed, type Outcome, slope, survival } from '../soak/checks.ts';
+import {
+  check,
+  checkFlat,
+  lossChance,
+  lossesAllowed,
+  type Outcome,
+  slope,
+  survival,
+  unlistedCalls,
+} from '../soak/checks.ts';
 import { plot } from '../soak/plot.ts';
 import { parsePage, type Sample } from '../soak/sample.ts';
 
@@ -98,6 +107,7 @@ describe('the judge', () => {
     stats: { 'state.saves': 3, 'state.failures': 0, 'state.bytes': 4_096 },
     exitCode: 0,
     complaints: [],
+    unlisted: [],
   };
   const failed = (change: Partial<Outcome>): string[] =>
     check({ ...good, ...change })
@@ -119,6 +129,7 @@ describe('the judge', () => {
     ['state on disk', { stats: {} }],
     ['stopped when asked', { exitCode: 1 }],
     ['stopped when asked', { exitCode: null }],
+    ['system calls', { unlisted: ['59'] }],
     ['no complaints', { complaints: ['2026-11-21T08:00:00.000Z error ban failed'] }],
   ])('finds fault: %s', (name, change) => {
     expect(failed(change)).toEqual([name]);
@@ -129,6 +140,13 @@ describe('the judge', () => {
     expect(failed({ samples, sources: 1_000_000, held: new Map(gaps.map((gap) => [gap, 20_000])) })).toEqual([
       'evictions',
     ]);
+  });
+
+  test('of what the kernel wrote down, calls of this process count, each once', () => {
+    const wrote = (pid: number, call: number): string =>
+      `[ 1.5] audit: type=1326 audit(1796057845.230:32): auid=1 uid=0 gid=0 ses=1 pid=${pid} comm="node" exe="/usr/bin/node" sig=0 arch=c000003e syscall=${call} compat=0 ip=0x7f code=0x7ffc0000`;
+    const messages = [wrote(7, 59), wrote(77, 41), '[ 2.5] pid=7 syscall=1 ', wrote(7, 59), wrote(7, 435)];
+    expect(unlistedCalls(messages.join('\n'), 7)).toEqual(['59', '435']);
   });
 
   test('flat is told from growing, and a short run is not judged', () => {
