@@ -181,7 +181,11 @@ async function run(): Promise<number> {
         .map(({ name }) => name)
         .join(', ') || 'none',
   });
-  for (const { name, ok, found } of checks) console.log(`${ok ? 'ok  ' : 'FAIL'} ${name}: ${found}`);
+  for (const { name, ok, found } of checks) {
+    const row = `${ok ? 'ok  ' : 'FAIL'} ${name}: ${found}`;
+    console.log(row);
+    note(row);
+  }
   console.log(
     `     a source is remembered over ${remembered} new ones: ${report.survival.seconds} s at ${sourcesPerSecond.toFixed(0)} new sources a second`,
   );
