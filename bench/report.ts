@@ -74,11 +74,16 @@ export function recordOf(run: Run, now: Date): object {
   return { command: commandOf(run), ...run, at: now.toISOString(), build: buildHash(), machine: machine(), results };
 }
 
-/** Writes a run where the documents can link to it; returns the path. */
-export function record(run: Run, now = new Date()): string {
+/** Where the runs of a day on this kind of machine are kept. */
+export function runsFolder(now: Date): string {
   // The kind of machine, not its name: runs are published.
   const kind = `${cpus()[0]?.model ?? 'unknown'} ${cpus().length}cpu`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
-  const directory = join(import.meta.dirname, 'runs', `${now.toISOString().slice(0, 10)}-${kind}`);
+  return join(import.meta.dirname, 'runs', `${now.toISOString().slice(0, 10)}-${kind}`);
+}
+
+/** Writes a run where the documents can link to it; returns the path. */
+export function record(run: Run, now = new Date()): string {
+  const directory = runsFolder(now);
   mkdirSync(directory, { recursive: true });
   const path = join(directory, `${run.benchmark}.json`);
   writeFileSync(path, `${JSON.stringify(recordOf(run, now), null, 2)}\n`);

@@ -47,6 +47,9 @@ export function buildHash(): string {
   return hash.digest('hex').slice(0, 16);
 }
 
+/** Whether this program runs under `--record`. */
+export const isRecorded = (): boolean => process.env[figuresVariable] !== undefined;
+
 /** Adds figures, or a row in words, to the record of this run; without `--record` nothing. */
 export function note(noted: Figures | string): void {
   const path = process.env[figuresVariable];

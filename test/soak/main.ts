@@ -5,9 +5,10 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { runsFolder } from '../../bench/report.ts';
 import { readCommandLine } from '../../scripts/lab/command-line.ts';
 import { machine } from '../../scripts/lab/machine.ts';
-import { note } from '../../scripts/long/record.ts';
+import { buildHash, isRecorded, note } from '../../scripts/long/record.ts';
 import { ceilingBytesMax, ceilingBytesMin } from '../../src/config/limits.ts';
 import { parseSize } from '../../src/config/size.ts';
 import { judgedGap, linesPerSource, sourcesMax, stepsUntil } from './attack.ts';
@@ -112,6 +113,20 @@ function panels(samples: readonly Sample[], ceilingBytes: number): Panel[] {
   ];
 }
 
+/** Where the page of the claims finds it: with one sample a minute, a picture needs no more. */
+function keep(report: { options: { sources: number }; samples: readonly Sample[] }): void {
+  const { options, samples } = report;
+  const folder = join(runsFolder(new Date()), 'soak');
+  mkdirSync(folder, { recursive: true });
+  const kept = {
+    ...report,
+    build: buildHash(),
+    sampled: samples.length,
+    samples: samples.filter((_, index) => index % 60 === 0 || index === samples.length - 1),
+  };
+  writeFileSync(join(folder, `${options.sources}.json`), `${JSON.stringify(kept)}\n`);
+}
+
 async function run(): Promise<number> {
   const sources = whole('sources', sourcesMax);
   const seconds = whole('seconds', 7 * 86_400);
@@ -161,12 +176,14 @@ async function run(): Promise<number> {
   mkdirSync(values.out, { recursive: true });
   const name = join(values.out, `soak-${sources}`);
   writeFileSync(`${name}.json`, `${JSON.stringify(report)}\n`);
+  if (isRecorded()) keep(report);
   const title = `${sources} sources, ${linesPerSecond.toFixed(0)} lines/s, memory.ceiling ${values.ceiling}`;
   writeFileSync(`${name}.svg`, plot(title, panels(samples, ceilingBytes)));
   note({
     sources,
     attackSeconds: seconds,
     linesPerSecond: Math.round(linesPerSecond),
+    samples: samples.length,
     lines: last.lines,
     ceiling: values.ceiling,
     seccomp: values.seccomp,
