@@ -20,7 +20,7 @@ import {
   saveTable,
   type TableMemory,
 } from './saved-table.ts';
-import { type Core, type EngineJail, type EngineOptions, type Started, startPlain, startWasm } from './start.ts';
+import { type EngineJail, type EngineOptions, type Started, startPlain, startWasm } from './start.ts';
 import { zoneChanges } from './zones.ts';
 
 export type { BanCount, Denial, TableBan } from './records.ts';
@@ -68,7 +68,6 @@ type EngineKind<Kind extends Engine> = new (started: Started, options: EngineOpt
 export class Engine extends Records implements LineSink, EntrySink {
   readonly buffer: Uint8Array<ArrayBuffer>;
   readonly evictionPolicy: EvictionPolicy;
-  protected readonly core: Core;
   /** By filter number. */
   protected filters: readonly Pick<FilterNames, 'name' | 'modes' | 'patterns' | 'ignore'>[] = [];
   /** Zones other than local time, and how the engine calls a jail's format and zone. */
@@ -82,9 +81,9 @@ export class Engine extends Records implements LineSink, EntrySink {
   /** The count of running bans under way. */
   #counting: Promise<BanCount[]> | undefined;
 
-  constructor({ core, memory, shape }: Started, options: EngineOptions) {
-    super(memory, shape);
-    this.core = core;
+  constructor(started: Started, options: EngineOptions) {
+    super(started);
+    const { core, memory } = started;
     this.buffer = new Uint8Array(memory, this.at.input, limits.inputBytes);
     this.ints.set(options.seed ?? randomSeed(), layout.SEED >> 2);
     core.setLive(options.live ?? true);

@@ -7,7 +7,7 @@ import { hasBitsBelow, maskByte, widthOfPrefix } from '../text/address.ts';
 import type { Address, Decision } from '../types.ts';
 import * as counters from './counters.ts';
 import * as layout from './layout.ts';
-import type { TableShape } from './start.ts';
+import type { Core, Started, TableShape } from './start.ts';
 
 /** Running bans of a jail. */
 export interface BanCount {
@@ -62,6 +62,7 @@ export interface Prefixes {
 export const secondsMax = 4_294_967_295;
 
 export class Records {
+  protected readonly core: Core;
   /** Entries the table has room for. */
   readonly slots: number;
   readonly entryBytes: number;
@@ -85,7 +86,8 @@ export class Records {
   /** Bits that are one source, of each jail. */
   protected readonly prefixes: Prefixes[] = [];
 
-  constructor(memory: ArrayBuffer, shape: TableShape) {
+  constructor({ core, memory, shape }: Started) {
+    this.core = core;
     this.bytes = new Uint8Array(memory);
     this.ints = new Int32Array(memory);
     this.floats = new Float64Array(memory);
@@ -184,11 +186,10 @@ export class Records {
     const entry = this.entryBytes;
     const { key } = this.shape;
     const last = Math.min(this.slots, first + count);
-    for (let index = first; index < last; index++) {
+    const next = (from: number): number => this.core.nextBan(from, last);
+    for (let index = next(first); index < last; index = next(index + 1)) {
       const p = this.at.table + index * entry;
       const meta = this.ints[(p + key) >> 2]!;
-      const state = meta & layout.META_STATE;
-      if (state < layout.DECIDED) continue;
       const end = this.ints[(p + key + 8) >> 2]! >>> 0;
       if (ended !== undefined && (end < ended.from || end >= ended.until)) continue;
       const jail = layout.jailIn(meta);
@@ -208,7 +209,7 @@ export class Records {
         jail,
         address: this.#source(jail, four, bytes, row > 0 ? 128 : 0),
         end: end === secondsMax ? Number.POSITIVE_INFINITY : end,
-        confirmed: state === layout.BANNED,
+        confirmed: (meta & layout.META_STATE) === layout.BANNED,
         restored: (meta & layout.META_RESTORED) !== 0,
         manual: (meta & layout.META_MANUAL) !== 0,
         bans: (meta >> layout.META_BANS_SHIFT) & layout.META_BANS,

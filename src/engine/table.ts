@@ -856,6 +856,15 @@ export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64):
   return 0;
 }
 
+/** The first entry from `first` to before `last` that is a ban; `last` where there is none. */
+export function nextBan(first: i32, last: i32): i32 {
+  let meta = entryAt(first) + layout.keyBytes;
+  for (let index = first; index < last; index++, meta += layout.entryBytes) {
+    if ((int(meta) & layout.META_STATE) >= layout.DECIDED) return index;
+  }
+  return last;
+}
+
 /** Which entry of the table is that of (jail, KEY), counted from 0; -1 where there is none. */
 export function indexOf(jail: i32): i32 {
   const entry = find(jail);
