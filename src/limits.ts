@@ -600,8 +600,8 @@ export const decisionBatchMax = 256;
  * Table entries looked at in one slice of a sweep: a slice holds no more bans than one transaction.
  */
 export const sweepEntries = 1024;
-/** Entries that a list of bans visits between two turns of the event loop: a millisecond. */
-export const sweepTurnEntries = 64 * 1024;
+/** Entries without a ban that a slice passes over before it begins: less than 0.1 ms. */
+export const passedEntriesMax = 64 * sweepEntries;
 /**
  * Entries that a count of running bans visits between two turns of the event loop: a tenth of a
  * millisecond.

@@ -192,13 +192,12 @@ export class DaemonOperator implements Operator {
     const bans: (TableBan & { name: string })[] = [];
     for (let at = 0; at >= 0; ) {
       const now = Date.now() / 1000;
-      const slice = at;
-      at = engine.eachBan(at, limits.sweepEntries, (ban) => {
+      at = engine.eachBan(engine.passOver(at), limits.sweepEntries, (ban) => {
         const { name } = config.jails[ban.jail]!;
         if (ban.end > now && (jail === undefined || name === jail)) bans.push({ ...ban, name });
       });
       while (bans.length >= limits.listPartRowsMax) yield bans.splice(0, limits.listPartRowsMax);
-      if (slice % limits.sweepTurnEntries === 0) await turn();
+      await turn();
     }
     if (bans.length > 0) yield bans;
   }

@@ -49,7 +49,7 @@ export class Comparison {
   missing(first: number): { bans: TableBan[]; next: number } {
     const bans: TableBan[] = [];
     const now = this.#now() / 1000;
-    const next = this.#engine.eachBan(first, sweepEntries, (ban) => {
+    const next = this.#engine.eachBan(this.#engine.passOver(first), sweepEntries, (ban) => {
       const isHeld = (this.#held[ban.index >> 3]! & (1 << (ban.index & 7))) !== 0;
       if (ban.confirmed && !isHeld && ban.end > now) bans.push(ban);
     });

@@ -358,7 +358,8 @@ export class Enforcer {
    */
   #decidedIn(first: number): { batch: TableBan[]; next: number } {
     const batch: TableBan[] = [];
-    const next = this.#settings.engine.eachBan(first, sweepEntries, (ban) => {
+    const { engine } = this.#settings;
+    const next = engine.eachBan(engine.passOver(first), sweepEntries, (ban) => {
       if (!ban.confirmed) batch.push(ban);
     });
     return { batch: this.#delivery.sendable(batch), next };

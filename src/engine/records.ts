@@ -172,6 +172,11 @@ export class Records {
     return this.at.ring + (decision & (limits.decisionsMax - 1)) * layout.DECISION_BYTES;
   }
 
+  /** Where a walk goes on that passes over entries without a ban, a bounded number of them. */
+  passOver(first: number): number {
+    return this.core.nextBan(first, Math.min(this.slots, first + limits.passedEntriesMax));
+  }
+
   /**
    * Visits the bans among the `count` table entries from `first` on: one bounded slice of a walk
    * over the whole table. Returns where the next slice starts, or -1 at the end. `ended`: only bans
