@@ -427,6 +427,25 @@ const claimRows: readonly Row[] = [
     'The kernel is given at most firewall.bans_max bans, what had to give way leaves it, and what it holds at a start is taken over as it is.',
   ],
   ['X-shown', 'product', 'What is counted is what is shown, and no value of it can be taken for another.'],
+  [
+    'X-compiled',
+    'denial',
+    'What the compiler emits decides as the pattern says, on its short ways too; a pattern that may take attacker text for the address is refused.',
+  ],
+  [
+    'X-repeated',
+    'denial',
+    'A repeat that syslog tells of counts for who failed in the line before it on the same host, and is shown as a repeat.',
+  ],
+  ['X-headed', 'denial', 'The head of a line is read in every form that syslog daemons and services write.'],
+  ['X-entries', 'product', 'Each entry of the journal is read once and whole, for every jail that it fits.'],
+  ['X-pages', 'memory', 'File pages are released piece by piece, each in its turn, and a fault brings back little.'],
+  [
+    'X-proof',
+    'product',
+    'HELD means that a body passed and each twin failed for its reason; a run that was cut short or ended badly is shown as that.',
+  ],
+  ['X-installs', 'tampering', 'Set-up installs no package where it is told not to, and says what is missing.'],
   ['X-kept', 'tampering', 'What a state file gives back is what was saved: bans, failures and their times.'],
   ['X-future', 'denial', 'A line from the future, or older than findtime, counts for nobody and is counted as such.'],
   [

@@ -6,14 +6,14 @@ export const compiler: readonly Breakage[] = [
     name: 'the usual end of a line holds words of the sample',
     find: "if (stop > at && token.of.name !== 'digit') return -1;",
     put: '',
-    claims: [],
+    claims: ['X-compiled'],
     tests: ['test/unit/compiler-usual.test.ts'],
   },
   {
     name: 'a line may end as usual where what precedes the address stands once more',
     find: 'if (!isOnly && `${between}0${after}`.includes(before)) return false;',
     put: '',
-    claims: [],
+    claims: ['X-compiled'],
     tests: ['test/unit/compiler-usual.test.ts'],
   },
   {
@@ -38,7 +38,7 @@ export const compiler: readonly Breakage[] = [
     name: 'attacker text may reach the address',
     find: 'checkOutOfReach(path, index, firm);',
     put: '',
-    claims: [],
+    claims: ['X-compiled'],
     tests: ['test/unit/compiler-check.test.ts'],
   },
   {

@@ -6,7 +6,7 @@ export const daemon: readonly Breakage[] = [
     name: 'the same piece of the file pages is released again and again',
     find: 'this.#pieces[this.#next++ %',
     put: 'this.#pieces[this.#next %',
-    claims: [],
+    claims: ['X-pages'],
     tests: ['test/unit/memory.test.ts'],
   },
   {
@@ -164,7 +164,7 @@ export const daemon: readonly Breakage[] = [
     name: 'FAIL2ZIG_PACKAGES=no installs packages all the same',
     find: "process.argv.includes('--tools') && process.env.FAIL2ZIG_PACKAGES !== 'no'",
     put: "process.argv.includes('--tools')",
-    claims: [],
+    claims: ['X-installs'],
     tests: ['test/unit/setup.test.ts'],
   },
   {

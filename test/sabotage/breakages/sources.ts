@@ -31,7 +31,7 @@ export const sources: readonly Breakage[] = [
     name: 'a log that was read and closed is new under another name',
     find: 'tail.seekTo(known.tail.position, known.tail.fingerprint());',
     put: '',
-    claims: [],
+    claims: ['X-followed'],
     tests: ['test/property/renames.test.ts'],
   },
   {
@@ -70,7 +70,7 @@ export const sources: readonly Breakage[] = [
     name: 'a file that took the name of another before it was opened is read twice',
     find: 'if (this.#readers.has(tail.id)) {',
     put: 'if (tail.id === path) {',
-    claims: [],
+    claims: ['X-followed'],
     tests: ['test/unit/file-source.test.ts'],
   },
   {
@@ -190,7 +190,7 @@ export const sources: readonly Breakage[] = [
     name: 'what journald copies from /run to /var is read again',
     find: 'if (!this.#isCopy(open))',
     put: 'if (!this.#isCopy(open) || open.root > 0)',
-    claims: [],
+    claims: ['X-entries'],
     tests: ['test/unit/journal-source.test.ts'],
   },
   {
@@ -227,14 +227,14 @@ export const sources: readonly Breakage[] = [
     name: 'of an entry with two messages the first alone is read',
     find: 'for (const offset of messages.slice(0, journalMessagesMax)) {',
     put: 'for (const offset of messages.slice(0, 1)) {',
-    claims: ['LP-18'],
+    claims: ['LP-18', 'X-entries'],
     tests: ['test/unit/journal-source.test.ts', 'test/unit/journal-entries.test.ts'],
   },
   {
     name: 'an entry of the journal is fed to the first jail that it fits',
     find: 'for (const match of fitting) {',
     put: 'for (const match of fitting.slice(0, 1)) {',
-    claims: ['LP-18'],
+    claims: ['LP-18', 'X-entries'],
     tests: ['test/unit/journal-source.test.ts'],
   },
   {
