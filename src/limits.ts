@@ -360,10 +360,10 @@ export const xdpPrefixesMax = 8;
  */
 export const xdpScopesMax = 32;
 /**
- * IPv6 extension headers before the ports that the program reads through: RFC 8200 knows no use for
- * more.
+ * Bytes of IPv6 extension headers before the ports that the program reads through, 27 instructions
+ * for each eight: no service that a jail guards is spoken to behind more.
  */
-export const xdpExtensionHeadersMax = 7;
+export const xdpExtensionBytesMax = 256;
 /** Bans read from the kernel between two turns of the event loop: a millisecond. */
 export const xdpSliceElements = 1024;
 /** Bans that the dry run remembers, so that they can be listed: some 1 MB of objects. */

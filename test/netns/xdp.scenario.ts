@@ -18,7 +18,7 @@ import {
 import { Links } from '../../src/backends/xdp/link.ts';
 import { XdpBackend } from '../../src/backends/xdp/xdp.ts';
 import { portRangesMax } from '../../src/config/limits.ts';
-import { xdpExtensionHeadersMax, xdpPrefixesMax, xdpScopesMax } from '../../src/limits.ts';
+import { xdpExtensionBytesMax, xdpPrefixesMax, xdpScopesMax } from '../../src/limits.ts';
 import { native } from '../../src/native.ts';
 import { formatAddress } from '../../src/text/address.ts';
 import type { JailScaffold } from '../../src/types.ts';
@@ -193,14 +193,13 @@ function portFrames(): PortFrame[] {
   add('first fragment', drop, { family: 4, protocol: 6, port: 22, fragmentOffset: 0x2000 });
   const kinds: [number, number][] = [
     [0, 8],
-    [0, 2048],
+    [0, xdpExtensionBytesMax],
     [43, 24],
     [60, 16],
     [135, 8],
     [139, 40],
     [140, 8],
     [51, 24],
-    [51, 12],
     [44, 8],
   ];
   for (const kind of kinds) {
@@ -209,10 +208,13 @@ function portFrames(): PortFrame[] {
     add(`header ${kind}, ICMPv6`, pass, { family: 6, protocol: 58, port: 22, headers: [kind] });
     add(`header ${kind}, then nothing`, drop, { family: 6, protocol: 6, port: 80, headers: [kind], transportBytes: 0 });
   }
-  const most = Array.from({ length: xdpExtensionHeadersMax }, (): [number, number] => [60, 8]);
+  const most = Array.from({ length: xdpExtensionBytesMax / 8 }, (): [number, number] => [60, 8]);
   add('as many headers as are read', drop, { family: 6, protocol: 6, port: 22, headers: most });
   add('as many headers as are read, port 80', pass, { family: 6, protocol: 6, port: 80, headers: most });
-  add('more headers than are read', drop, { family: 6, protocol: 6, port: 80, headers: [...most, [60, 8]] });
+  const unread: [number, number][][] = [[...most, [60, 8]], [[0, xdpExtensionBytesMax + 8]], [[0, 2048]], [[51, 12]]];
+  for (const headers of unread) {
+    for (const protocol of [6, 58]) add(`unread ${headers.at(-1)}`, drop, { family: 6, protocol, port: 80, headers });
+  }
   add('later fragment', pass, { family: 6, protocol: 6, port: 22, headers: [[44, 8]], fragmentOffset: 1 });
   add('later fragment behind a header', pass, {
     family: 6,

@@ -9,12 +9,15 @@
  *   value: a slot for each scope (see below) that says until when the source is dropped there
  *
  * A scope is what jails with the same ports and the same allowed networks share. Where a scope has
- * ports, the destination port is looked for behind IPv4 options and up to `xdpExtensionHeadersMax`
+ * ports, the destination port is looked for behind IPv4 options and up to `xdpExtensionBytesMax` of
  * IPv6 extension headers; `ports` says which scopes it is in. A later fragment has no ports and
  * passes there: without its first one it becomes no packet. A banned source cannot hide its ports
  * behind more headers or a cut one: then it is dropped wherever it is banned.
+ *
+ * Pointers into the packet move by constants only: Linux 6.1 lets them move by a register
+ * only where CAP_PERFMON is, which the daemon has not.
  */
-import { xdpExtensionHeadersMax } from '../../limits.ts';
+import { xdpExtensionBytesMax } from '../../limits.ts';
 import { maskByte } from '../../text/address.ts';
 import type { JailScaffold } from '../../types.ts';
 import { discoveryTypes } from '../elements.ts';
@@ -34,7 +37,8 @@ const context = { data: 0, end: 4 } as const;
 const transport = { tcp: 6, udp: 17, icmp6: 58 } as const;
 /** Headers between an IPv6 header and its transport, by how they say their length. */
 const extension = { plain: [0, 43, 60, 135, 139, 140], fragment: 44, authentication: 51 } as const;
-const extensionBytesMin = 8;
+/** Each is a multiple of these long; one that is not is never found to end. */
+const extensionStepBytes = 8;
 /** The bits that a later fragment has set, as a little-endian load reads them. */
 const laterFragment = { 4: 0xff1f, 6: 0xf8ff } as const;
 
@@ -225,51 +229,55 @@ function storeKey6(code: Assembler, prefix: number): void {
 
 function findDestination4(code: Assembler): void {
   code
-    .load('byte', 2, 6, 0)
-    .mask(2, 0x0f)
-    .shiftLeft(2, 2)
-    .jumpIf(2, 'less', ipv4.header, 'hidden 4')
+    .load('byte', 5, 6, 0)
+    .mask(5, 0x0f)
     .load('half', 4, 6, ipv4.fragment)
     .jumpIf(4, 'anyBit', laterFragment[4], 'none 4')
     .load('byte', 3, 6, ipv4.protocol)
-    .addRegister(2, 6);
+    .move(2, 6)
+    .add(2, ipv4.header);
+  for (let words = ipv4.header / 4; words <= 0x0f; words++) code.jumpIf(5, 'equal', words, 'transport 4').add(2, 4);
+  code.jump('hidden 4').label('transport 4');
   findPort(code, 4);
 }
 
+/** Eight bytes a step, whatever a header says of its length: see above. */
 function findDestination6(code: Assembler): void {
-  code.load('byte', 3, 6, ipv6.nextHeader).move(2, 6).add(2, ipv6.header);
-  // r2: the header to read, r3: its number, r4: its length.
-  for (let header = 0; header < xdpExtensionHeadersMax; header++) {
-    const name = `extension ${header}`;
+  // r2: what to read, r3: the number of the header there, r4: what is left of the one before it.
+  code.load('byte', 3, 6, ipv6.nextHeader).move(2, 6).add(2, ipv6.header).set(4, 0);
+  for (let step = 0; step <= xdpExtensionBytesMax / extensionStepBytes; step++) {
     code
+      .jumpIf(4, 'notEqual', 0, `within ${step}`)
       .jumpIf(3, 'equal', transport.tcp, 'transport 6')
-      .jumpIf(3, 'equal', transport.udp, 'transport 6')
-      .move(1, 2)
-      .add(1, extensionBytesMin)
-      .jumpIfRegister(1, 'greater', 7, `cut ${name}`)
-      .load('byte', 4, 2, 1)
-      .shiftLeft(4, 3);
-    for (const number of extension.plain) code.jumpIf(3, 'equal', number, name);
+      .jumpIf(3, 'equal', transport.udp, 'transport 6');
+    for (const number of [...extension.plain, extension.fragment, extension.authentication]) {
+      code.jumpIf(3, 'equal', number, `extension ${step}`);
+    }
     code
+      .jump('none 6')
+      .label(`extension ${step}`)
+      .move(1, 2)
+      .add(1, extensionStepBytes)
+      .jumpIfRegister(1, 'greater', 7, 'hidden 6')
+      .jumpIf(3, 'equal', extension.fragment, `fragment ${step}`)
+      .load('byte', 4, 2, 1)
+      .shiftLeft(4, 3)
+      .jumpIf(3, 'notEqual', extension.authentication, `number ${step}`)
       .shiftRight(4, 1)
-      .jumpIf(3, 'equal', extension.authentication, name)
-      .jumpIf(3, 'notEqual', extension.fragment, 'none 6')
+      .jump(`number ${step}`)
+      .label(`fragment ${step}`)
       .load('half', 4, 2, 2)
       .jumpIf(4, 'anyBit', laterFragment[6], 'none 6')
       .set(4, 0)
-      .jump(name)
-      // What is cut short is hidden where it is an extension header, and has no ports where it is
-      // anything else.
-      .label(`cut ${name}`);
-    for (const number of [...extension.plain, extension.authentication, extension.fragment]) {
-      code.jumpIf(3, 'equal', number, 'hidden 6');
-    }
-    code.jump('none 6').label(name).load('byte', 3, 2, 0).addRegister(2, 4).add(2, extensionBytesMin);
+      .label(`number ${step}`)
+      .load('byte', 3, 2, 0)
+      .jump(`next ${step}`)
+      .label(`within ${step}`)
+      .add(4, -extensionStepBytes)
+      .label(`next ${step}`)
+      .add(2, extensionStepBytes);
   }
-  for (const number of [...extension.plain, extension.authentication, extension.fragment]) {
-    code.jumpIf(3, 'equal', number, 'hidden 6');
-  }
-  code.label('transport 6');
+  code.jump('hidden 6').label('transport 6');
   findPort(code, 6);
 }
 

@@ -222,4 +222,18 @@ export const backends: readonly Breakage[] = [
     claims: [],
     tests: ['test/netns/calls.test.ts'],
   },
+  {
+    name: 'a pointer into the packet moves by what the packet says, which Linux 6.1 refuses without CAP_PERFMON',
+    find: "  for (let words = ipv4.header / 4; words <= 0x0f; words++) code.jumpIf(5, 'equal', words, 'transport 4').add(2, 4);\n  code.jump('hidden 4').label('transport 4');",
+    put: "  code.jumpIf(5, 'less', ipv4.header / 4, 'hidden 4').shiftLeft(5, 2).add(2, -ipv4.header).addRegister(2, 5);",
+    claims: [],
+    tests: ['test/unit/xdp-program.test.ts'],
+  },
+  {
+    name: 'what stands behind more IPv6 extension headers than the XDP program reads passes',
+    find: "code.jump('hidden 6').label('transport 6');",
+    put: "code.jump('none 6').label('transport 6');",
+    claims: [],
+    tests: ['test/netns/xdp.test.ts'],
+  },
 ];
