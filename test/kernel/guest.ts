@@ -19,11 +19,13 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { release } from 'node:os';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { responses } from '../../src/client/call.ts';
 import type { ListPart, Status } from '../../src/control/answers.ts';
+import { xdpPrefixesMax, xdpScopesMax } from '../../src/limits.ts';
 import type { Row } from './rows.ts';
 
 /** An emulated processor is fifty times slower than a real one; only a failure waits so long. */
@@ -129,14 +131,16 @@ class Daemon {
   }
 }
 
-/** A line of sshd about a failure, on the disk before this returns. */
-function failure(address: string, times = 1): void {
+/** A line of sshd, on the disk before this returns. */
+function logged(message: string, pid = 7): void {
   const fd = openSync(log, 'a');
-  const at = new Date().toISOString().replace(/\.\d+Z/, 'Z');
-  for (let n = 0; n < times; n++)
-    writeSync(fd, `${at} host sshd[${n + 7}]: Failed password for root from ${address} port ${n + 4000} ssh2\n`);
+  writeSync(fd, `${new Date().toISOString().replace(/\.\d+Z/, 'Z')} host sshd[${pid}]: ${message}\n`);
   fsyncSync(fd);
   closeSync(fd);
+}
+
+function failure(address: string, times = 1): void {
+  for (let n = 0; n < times; n++) logged(`Failed password for root from ${address} port ${n + 4000} ssh2`, n + 7);
 }
 
 const answers = (from: string): boolean =>
@@ -190,6 +194,12 @@ const damage: Readonly<Record<string, string>> = {
   iptables: 'iptables-legacy -F && iptables-legacy -X',
   ipset: 'iptables-legacy -F && iptables-legacy -X && ipset flush',
 };
+
+function remove(): void {
+  const words = ['/opt/fail2zig/dist/main.cjs', 'remove'];
+  const { status, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' });
+  assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+}
 
 async function backendChecks(backend: string): Promise<void> {
   rmSync(log, { force: true });
@@ -259,10 +269,7 @@ async function backendChecks(backend: string): Promise<void> {
   });
   await running().stop();
   await check(`${backend}: remove leaves nothing`, async () => {
-    const { status, stderr } = spawnSync(process.execPath, ['/opt/fail2zig/dist/main.cjs', 'remove'], {
-      encoding: 'utf8',
-    });
-    assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+    remove();
     await passes(neighbour);
     return undefined;
   });
@@ -270,13 +277,51 @@ async function backendChecks(backend: string): Promise<void> {
   rmSync(`${home}/state.history`, { force: true });
 }
 
+/** Whether a TCP connection from an address of the peer comes about. */
+const connects = (from: string, port: number): boolean => {
+  const code = `const s = require('net').connect({ host: '${here}', port: ${port}, localAddress: '${from}' });
+    s.on('connect', () => process.exit(0)).on('error', () => process.exit(1)); setTimeout(process.exit, 20_000, 1)`;
+  return spawnSync(ip, ['netns', 'exec', 'peer', process.execPath, '-e', code]).status === 0;
+};
+
 /** Ports are looked for at places that the packet says: more to ask of the verifier. */
 async function xdpWithPorts(): Promise<void> {
-  await check('xdp: a jail with ports starts', async () => {
-    const daemon = await Daemon.start(`${settings('xdp')}port = "ssh"\n`);
+  const guarded = `${settings('xdp')}port = "ssh"\n`;
+  await check('xdp: a jail with ports drops those, of its sources only', async () => {
+    rmSync(log, { force: true });
+    writeFileSync(log, '');
+    const servers = [22, 80].map((port) => createServer().listen(port, here));
+    const daemon = await Daemon.start(guarded);
+    assert.ok(connects(attacker, 22) && connects(attacker, 80), 'connections before');
+    failure(attacker, 3);
+    await until('the end of connections to port 22', () => !connects(attacker, 22));
+    assert.ok(connects(attacker, 80), 'another port');
+    assert.ok(answers(attacker), 'a packet without ports');
+    assert.ok(connects(neighbour, 22), 'another source');
+    await daemon.unban(attacker);
+    await until('connections to port 22', () => connects(attacker, 22));
+    const { backend, confined = [] } = await daemon.status();
+    await daemon.stop();
+    remove();
+    for (const server of servers) server.close();
+    return `${backend}; ${confined[0]}`;
+  });
+  await check('xdp: as many lists of ports and lengths of prefixes as the program knows', async () => {
+    const jails = Array.from(
+      { length: xdpScopesMax },
+      (_, at) => `[jails.jail${at}]
+filter = "sshd"
+logpath = "${log}"
+port = "${1000 + at}"
+ipv6_prefix = ${64 - (at % xdpPrefixesMax)}
+ignoreip = ["2001:db8:9::/48"]
+`,
+    );
+    const daemon = await Daemon.start(`${guarded.split('[jails.sshd]')[0]}${jails.join('')}`);
     const { backend } = await daemon.status();
     await daemon.stop();
-    return backend;
+    remove();
+    return `${backend}; ${jails.length} jails`;
   });
 }
 
@@ -316,7 +361,7 @@ async function saved(): Promise<void> {
   const moments = new Set<number>();
   await until('two saves of what happened', () => {
     // What is read is a reason to save again.
-    appendFileSync(log, `${new Date().toISOString()} host sshd[7]: Server listening on :: port 22.\n`);
+    logged('Server listening on :: port 22.');
     const moment = existsSync(`${home}/state`) ? readFileSync(`${home}/state`).readDoubleLE(stateTimeAt) : 0;
     if (moment > happened) moments.add(moment);
     return moments.size > 1;
@@ -348,7 +393,9 @@ async function afterTheReboot(): Promise<void> {
     return `${kernel} s of 50000 left`;
   });
   await check('state: failures before the crash count, each once', async () => {
-    assert.ok(answers(neighbour), 'two failures are none too many');
+    const held = [...((await daemon?.bans()) ?? []).keys()];
+    assert.deepEqual(held, [attacker], `two failures are none too many; ${daemon?.said.join(' | ')}`);
+    assert.ok(answers(neighbour), 'its packets pass');
     failure(neighbour, 1);
     await dropped(neighbour);
     return undefined;
@@ -368,7 +415,7 @@ async function main(boot: string, only: string[]): Promise<void> {
     await kernelIs();
     for (const backend of ['nftables', 'iptables', 'ipset', 'xdp'])
       if (only.length === 0 || only.includes(backend)) await backendChecks(backend);
-    if (only.length === 0 || only.includes('xdp')) await xdpWithPorts();
+    if (only.length === 0 || only.some((name) => name.startsWith('xdp'))) await xdpWithPorts();
     if (only.length === 0 || only.includes('journal')) await journalChecks();
     await beforeTheReboot();
   } else await afterTheReboot();

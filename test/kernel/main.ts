@@ -1,9 +1,9 @@
 /**
  * `npm run test:kernel`: boots Debian's own kernel in qemu with our build as its root, twice on one
- * disk, and tries there what the other tests try on this machine's kernel. KVM where /dev/kvm is,
- * emulation otherwise. Prints a table; exit status 1 where a row failed or the guest did not come
- * to its end. `-- nftables,journal` tries some only; `-- --record` keeps the table in
- * test/evidence.
+ * disk, and tries there what the other tests try on this machine's kernel. KVM where /dev/kvm is and
+ * boots it, emulation otherwise. Prints a table; exit status 1 where a row failed or the guest did
+ * not come to its end. `-- nftables,journal` tries some only (`xdp-ports`: of xdp, only jails with
+ * ports); `-- --record` keeps the table in test/evidence.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
@@ -23,6 +23,8 @@ import { type Row, table } from './rows.ts';
 const root = join(import.meta.dirname, '..', '..');
 /** A boot ends far inside this, also emulated on a busy machine, ms. */
 const bootMsMax = 5_400_000;
+/** KVM inside another guest may stop at an instruction: what it has not booted by then is emulated. */
+const kvmMsMax = 60_000;
 const memoryMegabytes = 1_024;
 const diskBytes = 64 * 1024 * 1024;
 
@@ -104,11 +106,11 @@ async function boot(
   kernel: Kernel,
   scratch: string,
   only: string,
-): Promise<{ rows: Row[]; done: boolean }> {
-  const accelerator = existsSync('/dev/kvm') ? 'kvm' : 'tcg,thread=multi';
+  byKvm: boolean,
+): Promise<{ rows: Row[]; began: boolean; done: boolean }> {
   const arguments_ = [
     ...firmware.flatMap((path) => ['-L', path]),
-    ...['-accel', accelerator, ...(existsSync('/dev/kvm') ? ['-cpu', 'host'] : ['-cpu', 'max'])],
+    ...(byKvm ? ['-accel', 'kvm', '-cpu', 'host'] : ['-accel', 'tcg,thread=multi', '-cpu', 'max']),
     ...[
       '-smp',
       '2',
@@ -127,10 +129,16 @@ async function boot(
   ];
   const child = spawn(programs.qemu, arguments_, { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
   const timer = setTimeout(() => child.kill('SIGKILL'), bootMsMax);
+  const early = setTimeout(() => child.kill('SIGKILL'), byKvm ? kvmMsMax : bootMsMax);
   const rows: Row[] = [];
+  let began = false;
   let done = false;
   for await (const line of createInterface({ input: child.stdout })) {
     const [, row] = /ROW (\{.*\})/.exec(line) ?? [];
+    if (line.includes('GUEST')) {
+      began = true;
+      clearTimeout(early);
+    }
     if (row !== undefined) {
       const parsed = JSON.parse(row) as Row;
       rows.push(parsed);
@@ -138,8 +146,9 @@ async function boot(
     } else if (line.includes('DONE')) done = true;
     else if (line.trim() !== '') console.error(line);
   }
+  clearTimeout(early);
   clearTimeout(timer);
-  return { rows, done };
+  return { rows, began, done };
 }
 
 async function main(only: string): Promise<number> {
@@ -153,10 +162,18 @@ async function main(only: string): Promise<number> {
     // With a journal: a power cut must not cost files.
     execFileSync('mke2fs', ['-q', '-t', 'ext4', join(scratch, 'disk')], { env: { PATH: searched } });
     const boots = [];
-    for (const number of [1, 2]) boots.push(await boot(number, kernel, scratch, only));
+    let byKvm = existsSync('/dev/kvm');
+    for (const number of [1, 2]) {
+      let booted = await boot(number, kernel, scratch, only, byKvm);
+      if (byKvm && !booted.began) {
+        byKvm = false;
+        booted = await boot(number, kernel, scratch, only, byKvm);
+      }
+      boots.push(booted);
+    }
     const rows = boots.flatMap((each) => each.rows);
     const ok = boots.every(({ done }) => done) && rows.every((row) => row.ok);
-    const by = existsSync('/dev/kvm') ? 'KVM' : 'emulation (TCG)';
+    const by = byKvm ? 'KVM' : 'emulation (TCG)';
     console.log(`\nLinux ${kernel.release} by ${by}\n${table(rows)}\n${ok ? 'all of it holds' : 'something failed'}`);
     note({ kernel: kernel.release, by, rows: rows.length, failed: rows.filter((row) => !row.ok).length });
     for (const line of table(rows).split('\n')) note(line);
