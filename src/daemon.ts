@@ -98,7 +98,9 @@ function takeLocks({ firewall, state }: CoreConfig, log: Logger): number[] {
 
 /** The backend, installed; every backend that failed before it is said. */
 async function openBackend(config: CoreConfig, jails: Jail[], log: Logger): Promise<Backend> {
-  const { backend, attempts } = await chooseBackend(config.firewall, jails, (action) => {
+  const { firewall, state } = config;
+  const record = state.enabled ? `${state.path}.xdp` : undefined;
+  const { backend, attempts } = await chooseBackend({ ...firewall, record }, jails, (action) => {
     if (action.verb === 'ban') log.info('would ban', { jail: action.ban.jail, address: describe(action.ban.address) });
   }).catch((error) => {
     throw error instanceof NoBackendError ? new StartError(exitUnavailable, error.message) : error;

@@ -7,7 +7,11 @@
 import { bansMaxLargest, changesPerTransactionMax } from '../limits.ts';
 import type { Backend, BackendName, Change, CoreConfig, JailScaffold } from '../types.ts';
 
-type Firewall = Omit<CoreConfig['firewall'], 'keepBans' | 'bansMax'> & { bansMax?: number };
+type Firewall = Omit<CoreConfig['firewall'], 'keepBans' | 'bansMax'> & {
+  bansMax?: number;
+  /** Where a backend may keep what it must know after a restart. */
+  record?: string;
+};
 export type RealBackendName = Exclude<BackendName, 'auto'>;
 
 export interface BackendRow {
@@ -57,7 +61,8 @@ export const backendRows: readonly BackendRow[] = [
     auto: never,
     load: async (firewall) => {
       const { XdpBackend } = await import('./xdp/xdp.ts');
-      return new XdpBackend({ interfaces: firewall.interfaces, bansMax: elementsMax(firewall) });
+      const { interfaces, record } = firewall;
+      return new XdpBackend({ interfaces, bansMax: elementsMax(firewall), record });
     },
   },
   {

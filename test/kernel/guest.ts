@@ -302,11 +302,10 @@ async function xdpWithPorts(): Promise<void> {
     await until('connections to port 22', () => connects(attacker, 22));
     const { backend, confined = [] } = await daemon.status();
     await daemon.stop();
-    remove();
     for (const server of servers) server.close();
     return `${backend}; ${confined[0]}`;
   });
-  await check('xdp: as many lists of ports and lengths of prefixes as the program knows', async () => {
+  await check('xdp: as many lists of ports and lengths of prefixes as it knows, over the program before', async () => {
     const jails = Array.from(
       { length: xdpScopesMax },
       (_, at) => `[jails.jail${at}]

@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { appendFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { Daemon } from '../../scripts/lab/daemon.ts';
 import { UnsupportedChange } from '../../src/backends/elements.ts';
 import { KernelError } from '../../src/backends/kernel-error.ts';
 import {
@@ -551,6 +553,45 @@ export const scenarios: Record<string, Scenario> = {
     await another.remove();
     another.close();
     assert.notEqual(programOf('front0'), undefined, "another's program is gone");
+  },
+
+  'a confined daemon starts again over the program that it attached, after a stop and after a kill': async () => {
+    const prober = await network(2222);
+    const home = mkdtempSync('/run/xdp-');
+    const log = `${home}/auth.log`;
+    writeFileSync(log, '');
+    const settings = `[firewall]\nbackend = "xdp"\ninterfaces = ["front0", "lo"]\n[metrics]\nenabled = false\n[state]\npath = "${home}/state/state"\n[jails.sshd]\nlogpath = "${log}"\nport = "2222"\nmaxretry = 1\n`;
+    let daemon = await Daemon.start(home, settings);
+    const [banned, free] = attackerV4;
+    const isDropped = () =>
+      until(
+        () =>
+          prober.dropped(banned, hostV4, 2222).then(
+            () => true,
+            () => false,
+          ),
+        { what: 'the ban' },
+      );
+    appendFileSync(
+      log,
+      `${new Date().toISOString()} host sshd[7]: Failed password for root from ${banned} port 4 ssh2\n`,
+    );
+    await isDropped();
+    for (const end of [() => daemon.stop(), () => daemon.kill()]) {
+      const before = programOf('front0')!.id;
+      await end();
+      await prober.dropped(banned, hostV4, 2222);
+      daemon = await Daemon.start(home, settings);
+      assert.notEqual(programOf('front0')!.id, before);
+      await isDropped();
+      await prober.answered(free, hostV4, 2222);
+    }
+    await daemon.stop();
+    // What the record does not name is somebody else's.
+    for (const record of ['0 1\n', `x${readFileSync(`${home}/state/state.xdp`, 'latin1')}`]) {
+      writeFileSync(`${home}/state/state.xdp`, record);
+      assert.match((await refused(Daemon.start(home, settings))).message, /EBUSY/);
+    }
   },
 
   'repairs what others did': async () => {

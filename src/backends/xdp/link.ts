@@ -63,11 +63,11 @@ export class Links {
 
   /**
    * Attaches a program, in the driver where it can. With `previous` (a descriptor) it takes that
-   * one's place at once, else there must be none.
+   * one's place at once, or that of whichever is there (below 0); else there must be none.
    * @throws KernelError, EBUSY where another program is attached
    */
   async attach(name: string, program: number, previous?: number): Promise<XdpMode> {
-    const how = previous === undefined ? xdpFlag.onlyIfNone : xdpFlag.replace;
+    const how = previous === undefined ? xdpFlag.onlyIfNone : previous < 0 ? 0 : xdpFlag.replace;
     try {
       await this.#set(name, program, xdpFlag.native | how, previous);
       return 'native';
@@ -92,7 +92,7 @@ export class Links {
     writer.begin(attribute.xdp);
     writer.raw(xdpAttribute.descriptor, number(program));
     writer.raw(xdpAttribute.flags, number(flags));
-    if (previous !== undefined) writer.raw(xdpAttribute.expectedDescriptor, number(previous));
+    if (previous !== undefined && previous >= 0) writer.raw(xdpAttribute.expectedDescriptor, number(previous));
     writer.end();
     writer.endMessage();
     const operation = `${program < 0 ? 'detach program from' : 'attach program to'} interface ${name}`;

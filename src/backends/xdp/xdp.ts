@@ -9,10 +9,12 @@
  * when; `drop4` and `drop6` say the same by scope, for the jail that bans it longest
  * (xdp-program.ts). Ends that are over are removed when bans are listed, and where a map is full
  * (E2BIG). A program of ours that is found attached is replaced in one step, once the maps of its
- * successor are filled from its bans (CAP_SYS_ADMIN); until then it goes on. Each change is a map
- * update of a microsecond; there are no transactions: after an error what came before holds.
+ * successor are filled from its bans; until then it goes on. Without CAP_SYS_ADMIN the kernel shows
+ * a daemon no program that it has not loaded itself: of one that an earlier run attached only the id
+ * is known, from `record`, and its bans come from the state. Each change is a map update of a
+ * microsecond; there are no transactions: after an error what came before holds.
  */
-import { closeSync, readFileSync } from 'node:fs';
+import { closeSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setImmediate as turn } from 'node:timers/promises';
 import { bansMaxLargest, jailNameMax, xdpPrefixesMax, xdpScopesMax, xdpSliceElements } from '../../limits.ts';
@@ -45,6 +47,9 @@ const endBytes = 8;
 const bansMapName = 'f2z_bans';
 const counterBytes = 8;
 const nanosecondsPerMillisecond = 1_000_000n;
+/** The program of an interface, where it has none of ours; and one of ours that may not be opened. */
+const noProgram = -1;
+const hiddenProgram = -2;
 /** Whether this host passes on packets that are not its own. */
 const forwardingFiles = ['/proc/sys/net/ipv4/ip_forward', '/proc/sys/net/ipv6/conf/all/forwarding'];
 
@@ -84,6 +89,8 @@ export interface XdpOptions {
   interfaces: readonly string[];
   /** Elements of each map. */
   bansMax?: number;
+  /** A file in a directory of ours alone that says which program is ours; none = it is not kept. */
+  record?: string;
 }
 
 interface Attached {
@@ -96,6 +103,7 @@ export class XdpBackend implements Backend {
   readonly holds = true;
   readonly #interfaces: readonly string[];
   readonly #bansMax: number;
+  readonly #record: string | undefined;
   readonly #links = new Links();
   #bans: BpfMap | undefined;
   #maps: Maps | undefined;
@@ -104,9 +112,10 @@ export class XdpBackend implements Backend {
   #attached: Attached[] = [];
   #plan: Plan = { jails: new Map(), prefixes: [], scopes: [] };
 
-  constructor({ interfaces, bansMax = bansMaxLargest }: XdpOptions) {
+  constructor({ interfaces, bansMax = bansMaxLargest, record }: XdpOptions) {
     this.#interfaces = interfaces;
     this.#bansMax = bansMax;
+    this.#record = record;
   }
 
   get notes(): string[] {
@@ -131,10 +140,10 @@ export class XdpBackend implements Backend {
     try {
       for (const name of this.#interfaces) {
         const program = await this.#ownProgram(name);
-        if (program >= 0) present.set(name, program);
+        if (program !== noProgram) present.set(name, program);
       }
       this.#bans ??=
-        adoptBans([...present.values()]) ??
+        adoptBans([...present.values()].filter((program) => program !== hiddenProgram)) ??
         BpfMap.create(bansMapName, mapType.hash, banKeyBytes, endBytes, this.#bansMax);
       const isSame = this.#maps !== undefined && textOf(plan) === textOf(this.#plan);
       const before = { plan: this.#plan, maps: this.#maps };
@@ -151,7 +160,7 @@ export class XdpBackend implements Backend {
       }
       if (!isSame) closeMaps(before.maps);
     } finally {
-      for (const descriptor of present.values()) if (descriptor !== own) closeSync(descriptor);
+      for (const program of present.values()) if (program !== own && program !== hiddenProgram) closeSync(program);
     }
     await this.#dropOtherJails();
   }
@@ -250,13 +259,10 @@ export class XdpBackend implements Backend {
 
   // --- Program and maps --------------------------------------------------------------------------
 
-  /**
-   * A descriptor of the program of ours that an interface has, -1 = none, or none that we may look
-   * at.
-   */
+  /** A descriptor of the program of ours that an interface has, or what is said of it above. */
   async #ownProgram(name: string): Promise<number> {
     const id = await this.#links.programId(name);
-    if (id === 0) return -1;
+    if (id === 0) return noProgram;
     // A confined daemon may ask for nobody's program, and has its own open.
     if (id === this.#programId) return this.#program;
     try {
@@ -264,10 +270,29 @@ export class XdpBackend implements Backend {
       if (programInfo(descriptor).name === programName) return descriptor;
       closeSync(descriptor);
     } catch (error) {
-      // Without CAP_SYS_ADMIN the kernel shows us nobody's program; attaching then says EBUSY.
       if (!(error instanceof BpfError) || error.errno !== EPERM) throw error;
+      if (this.#recorded() === recordOf(id)) return hiddenProgram;
     }
-    return -1;
+    // Attaching then says EBUSY.
+    return noProgram;
+  }
+
+  #recorded(): string {
+    try {
+      return readFileSync(this.#record ?? '', 'latin1');
+    } catch {
+      return '';
+    }
+  }
+
+  /** What cannot be written is not taken over by the next run, which says so. */
+  #writeRecord(): void {
+    if (this.#record === undefined) return;
+    try {
+      writeFileSync(this.#record, recordOf(this.#programId), { mode: 0o600 });
+    } catch {
+      // It stays attached, and drops what it did.
+    }
   }
 
   /** Fills maps that no program reads yet from the bans of an earlier one. */
@@ -306,6 +331,7 @@ export class XdpBackend implements Backend {
     if (this.#program >= 0) closeSync(this.#program);
     this.#program = program;
     this.#programId = programInfo(program).id;
+    this.#writeRecord();
   }
 
   /** On every interface, or on none that had none. */
@@ -472,6 +498,10 @@ function planOf(jails: JailScaffold[]): Plan {
   }
   return plan;
 }
+
+/** Numbers of programs begin anew with each boot. */
+const recordOf = (program: number): string =>
+  `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()} ${program}\n`;
 
 const networkText = ({ bytes, prefix }: Address) => `${Buffer.from(bytes).toString('hex')}/${prefix}`;
 

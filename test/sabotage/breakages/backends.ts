@@ -236,4 +236,18 @@ export const backends: readonly Breakage[] = [
     claims: [],
     tests: ['test/netns/xdp.test.ts'],
   },
+  {
+    name: 'a confined daemon does not know the XDP program that it attached before its restart',
+    find: 'if (this.#recorded() === recordOf(id)) return hiddenProgram;',
+    put: '',
+    claims: [],
+    tests: ['test/netns/xdp.test.ts'],
+  },
+  {
+    name: 'a confined daemon takes the XDP program of anybody for its own',
+    find: 'if (this.#recorded() === recordOf(id)) return hiddenProgram;',
+    put: 'return hiddenProgram;',
+    claims: [],
+    tests: ['test/netns/xdp.test.ts'],
+  },
 ];
