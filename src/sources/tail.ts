@@ -54,11 +54,17 @@ const scratch = new Uint8Array(fingerprintBytesMax);
 /** It again, at each length that is read into it. */
 const scratchOf = Array.from({ length: fingerprintBytesMax + 1 }, (_, length) => scratch.subarray(0, length));
 
-/** FNV-1a over bytes[start, end), folded to 30 bits so that it stays a small integer. */
-function hashBytes(bytes: Uint8Array, start: number, end: number): number {
-  let hash = 0x811c9dc5 | 0;
+/** FNV-1a over bytes[start, end), behind what `hash` is of. */
+function mix(bytes: Uint8Array, start: number, end: number, hash = 0x811c9dc5 | 0): number {
   for (let index = start; index < end; index++) hash = Math.imul(hash ^ bytes[index]!, 0x01000193);
-  return (hash ^ (hash >>> 30)) & 0x3fffffff;
+  return hash;
+}
+
+/** Folded to 30 bits, so that it stays a small integer. */
+const fold = (hash: number): number => (hash ^ (hash >>> 30)) & 0x3fffffff;
+
+function hashBytes(bytes: Uint8Array, start: number, end: number): number {
+  return fold(mix(bytes, start, end));
 }
 
 export class Tail {
@@ -211,7 +217,14 @@ export class Tail {
     if (newlineAt < 0 && count <= lineBytesMax && !full && !last) return this.#unfinished(buffer, count, start + count);
     const consumed = sink.feed(source, count, start, now, last);
     if (consumed > 0) {
+      // `scratch` holds what stands before: a short line that was read alone is no mark to go by. Half of
+      // the text may go from its beginning.
+      const wanted = Math.min(fingerprintBytesMax, (start + consumed) >> 1);
+      const kept = Math.min(this.#length, Math.max(0, wanted - consumed));
+      const before = mix(scratch, this.#length - kept, this.#length);
       this.#move(start + consumed, buffer, consumed);
+      this.#hash = fold(mix(buffer, consumed - this.#length, consumed, before));
+      this.#length += kept;
       const isCut = !last || consumed - 1 - newlineAt > lineBytesMax || (this.#midLine && newlineAt < 0);
       this.#midLine = buffer[consumed - 1] !== newline && isCut;
     }

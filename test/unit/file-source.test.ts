@@ -515,6 +515,17 @@ describe('a file that is written anew', () => {
     expect(bench.sink.texts()).toEqual([...lines, ...others]);
   });
 
+  test('with other lines and one that was the last to be read, and was read alone, is read from its start', () => {
+    const { log, bench } = followed();
+    appendFileSync(log, 'refused\n');
+    bench.source.drain();
+    const others = lines.map((line) => `other ${line}`).with(20, 'refused');
+    writeFileSync(`${log}.new`, `${others.join('\n')}\n`);
+    renameSync(`${log}.new`, log);
+    bench.source.drain();
+    expect(bench.sink.texts()).toEqual([...lines, 'refused', ...others]);
+  });
+
   test('after more than one buffer of other lines, the last line that was read is found again', () => {
     const log = join(home, 'auth.log');
     const many = Array.from({ length: 20_000 }, (_, index) => `line ${index} of many`);

@@ -244,4 +244,11 @@ export const sources: readonly Breakage[] = [
     claims: ['LP-18'],
     tests: ['test/unit/journal-source.test.ts'],
   },
+  {
+    name: 'a file that another replaces is found again by the last line alone',
+    find: 'const kept = Math.min(this.#length, Math.max(0, wanted - consumed));',
+    put: 'const kept = Math.min(0, wanted);',
+    claims: [],
+    tests: ['test/unit/file-source.test.ts'],
+  },
 ];
