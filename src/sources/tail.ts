@@ -217,8 +217,8 @@ export class Tail {
     if (newlineAt < 0 && count <= lineBytesMax && !full && !last) return this.#unfinished(buffer, count, start + count);
     const consumed = sink.feed(source, count, start, now, last);
     if (consumed > 0) {
-      // `scratch` holds what stands before: a short line that was read alone is no mark to go by. Half of
-      // the text may go from its beginning.
+      // `scratch` holds what stands before: a short line that was read alone is no mark to go by.
+      // Half of the text may go from its beginning.
       const wanted = Math.min(fingerprintBytesMax, (start + consumed) >> 1);
       const kept = Math.min(this.#length, Math.max(0, wanted - consumed));
       const before = mix(scratch, this.#length - kept, this.#length);

@@ -1,9 +1,9 @@
 /**
  * `npm run test:kernel`: boots Debian's own kernel in qemu with our build as its root, twice on one
- * disk, and tries there what the other tests try on this machine's kernel. KVM where /dev/kvm is and
- * boots it, emulation otherwise. Prints a table; exit status 1 where a row failed or the guest did
- * not come to its end. `-- nftables,journal` tries some only (`xdp-ports`: of xdp, only jails with
- * ports); `-- --record` keeps the table in test/evidence.
+ * disk, and tries there what the other tests try on this machine's kernel. KVM where /dev/kvm is
+ * and boots it, emulation otherwise. Prints a table; exit status 1 where a row failed or the guest
+ * did not come to its end. `-- nftables,journal` tries some only (`xdp-ports`: of xdp, only jails
+ * with ports); `-- --record` keeps the table in test/evidence.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ import { type Row, table } from './rows.ts';
 const root = join(import.meta.dirname, '..', '..');
 /** A boot ends far inside this, also emulated on a busy machine, ms. */
 const bootMsMax = 5_400_000;
-/** KVM inside another guest may stop at an instruction: what it has not booted by then is emulated. */
+/** KVM in a guest may stop at an instruction: what it has not booted by then is emulated, ms. */
 const kvmMsMax = 60_000;
 const memoryMegabytes = 1_024;
 const diskBytes = 64 * 1024 * 1024;

@@ -1,7 +1,7 @@
 /**
  * What older verifiers ask of the program where CAP_PERFMON is not: Linux 6.1 refuses half a stack
- * slot that is written after a value was kept in the whole of it, and a pointer into the packet that
- * moves by a register. `npm run test:kernel` loads it on that kernel.
+ * slot that is written after a value was kept in the whole of it, and a pointer into the packet
+ * that moves by a register. `npm run test:kernel` loads it on that kernel.
  */
 import { expect, test } from 'vitest';
 import { xdpProgram } from '../../src/backends/xdp/program.ts';
@@ -35,7 +35,7 @@ const maps: [ports: number | undefined, allow: number | undefined][] = [
 
 test.each(maps)('pointers into the packet move by constants only (ports %s, allow %s)', (ports, allow) => {
   const program = xdpProgram({ drop4: 3, drop6: 4, counters: 5, ports, allow, bans: 6 }, [128, 64, 56], 2);
-  // Of an address two words become one in r3, of a port and its protocol a destination in r8: numbers.
+  // Numbers: of an address two words become one in r3, of port and protocol a destination in r8.
   expect(movedByRegister(program)).toEqual(ports === undefined ? [3] : [3, 8]);
 });
 

@@ -10,8 +10,8 @@
  * (xdp-program.ts). Ends that are over are removed when bans are listed, and where a map is full
  * (E2BIG). A program of ours that is found attached is replaced in one step, once the maps of its
  * successor are filled from its bans; until then it goes on. Without CAP_SYS_ADMIN the kernel shows
- * a daemon no program that it has not loaded itself: of one that an earlier run attached only the id
- * is known, from `record`, and its bans come from the state. Each change is a map update of a
+ * a daemon no program that it has not loaded itself: of one that an earlier run attached only the
+ * id is known, from `record`, and its bans come from the state. Each change is a map update of a
  * microsecond; there are no transactions: after an error what came before holds.
  */
 import { closeSync, readFileSync, writeFileSync } from 'node:fs';
@@ -47,7 +47,7 @@ const endBytes = 8;
 const bansMapName = 'f2z_bans';
 const counterBytes = 8;
 const nanosecondsPerMillisecond = 1_000_000n;
-/** The program of an interface, where it has none of ours; and one of ours that may not be opened. */
+/** An interface has none of ours; it has one of ours that may not be opened. */
 const noProgram = -1;
 const hiddenProgram = -2;
 /** Whether this host passes on packets that are not its own. */
@@ -89,7 +89,7 @@ export interface XdpOptions {
   interfaces: readonly string[];
   /** Elements of each map. */
   bansMax?: number;
-  /** A file in a directory of ours alone that says which program is ours; none = it is not kept. */
+  /** A file that says which program is ours, in a directory of ours alone. */
   record?: string;
 }
 
