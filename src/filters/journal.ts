@@ -109,7 +109,7 @@ const rows: readonly Row[] = [
   ['slapd', 'slapd', 'slapd'],
   ['gssftpd', '', 'ftpd'],
   ['wuftpd', '', 'wu-ftpd wu-ftpd(pam_unix)'],
-  ['xrdp', 'xrdp xrdp-sesman', 'xrdp-sesman'],
+  ['xrdp', 'xrdp xrdp-sesman', 'xrdp-sesman xrdp-sesexec'],
   ['screensharingd', '', 'screensharingd'],
   ['monit', 'monit', 'monit'],
   ['lighttpd-auth', 'lighttpd', 'lighttpd'],

@@ -400,11 +400,10 @@ const counterStrike: Filter = {
 /** What the server says of it: no colon, so no second address. */
 const ejabberdReason: Token = { kind: 'span', of: { name: 'alpha', bytes: " '-" }, min: 1, max: 255 };
 const ejabberdHead: Token[] = [
-  choice('[info] <', '[warning] <'),
-  until('>'),
-  literal('>'),
-  until(' '),
-  literal(' ('),
+  choice('[info] ', '[warning] '),
+  // Its console leaves the place out.
+  optional(literal('<'), until('>'), literal('>'), until(' '), literal(' ')),
+  literal('('),
   until(' '),
   literal(' Failed '),
   optional(literal('c2s '), word, literal(' ')),
@@ -618,13 +617,16 @@ const xrdp: Filter = {
   name: 'xrdp',
   about: 'xrdp: failed logins',
   prefixes: ['bare', 'syslog'],
-  tags: ['xrdp-sesman'],
+  tags: ['xrdp-sesman', 'xrdp-sesexec'],
   patterns: [
     {
       name: 'login-failed',
       tokens: [
-        optional(literal('['), run('0123456789-:'), literal('] ')),
-        literal('[INFO ] AUTHFAIL: user='),
+        // The time: since 0.10 with the zone. In syslog there is none.
+        optional(literal('['), run('0123456789-:T.+'), literal('] ')),
+        literal('[INFO ] '),
+        optional(literal('[pid:'), digits, literal(' tid:'), run('0123456789-'), literal('] ')),
+        literal('AUTHFAIL: user='),
         userToLast(),
         literal(' ip='),
         ip,
@@ -914,7 +916,12 @@ const mssql: Filter = {
   ],
 };
 
-const authC = choice('(http_auth.c.', '(mod_auth.c.');
+/** The place in its sources; some builds name it with its folders. */
+const authC: Token[] = [
+  literal('('),
+  repeat(8, until('/() \t'), literal('/')),
+  choice('http_auth.c.', 'mod_auth.c.'),
+];
 const lighttpd: Filter = {
   name: 'lighttpd-auth',
   about: 'lighttpd: wrong user or password for basic and digest authentication',
@@ -924,7 +931,7 @@ const lighttpd: Filter = {
     {
       name: 'password-wrong',
       tokens: [
-        authC,
+        ...authC,
         digits,
         literal(") password doesn't match for "),
         textToFirst(),
@@ -940,7 +947,7 @@ const lighttpd: Filter = {
     {
       name: 'digest-refused',
       tokens: [
-        authC,
+        ...authC,
         digits,
         choice(') digest: auth failed', ') get_password failed'),
         textToLast(),

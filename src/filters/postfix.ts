@@ -63,10 +63,21 @@ const anyMechanism = some('nonspace', 100);
 
 const logins: Pattern[] = [
   {
+    // Nobody looked at the password: postfix calls it temporary, or cannot read the answer.
     name: 'sasl-server-lost',
     modes: auth,
     effect: { kind: 'context' },
-    tokens: [...saslFailed(anyMechanism), literal(' Connection lost to authentication server')],
+    tokens: [
+      ...saslFailed(anyMechanism),
+      choice(
+        ' Connection lost to authentication server',
+        ' Authentication backend error',
+        ' generic failure',
+        ' no memory available',
+        ' transient failure',
+        ' remote authentication server unavailable',
+      ),
+    ],
     sample: `${host} postfix/smtpd[901]: warning: unknown[192.0.2.7]: SASL LOGIN authentication failed: Connection lost to authentication server`,
     counter: `${host} postfix/smtpd[901]: warning: unknown[192.0.2.7]: SASL LOGIN authentication failed: VXNlcm5hbWU6`,
   },

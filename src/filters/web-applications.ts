@@ -288,6 +288,27 @@ const tine20: Filter = {
   ],
 };
 
+/** Before and behind what Horde says: 3 to 5 in syslog and in files of their own. */
+const hordeHead = (...names: string[]): Token[] => [
+  optional(choice('ERR: ', 'INFO: ')),
+  optional(literal('HORDE ')),
+  optional(literal('[error] ')),
+  literal('['),
+  choice(...names),
+  literal('] FAILED LOGIN for '),
+];
+/** A header that the client may have sent. */
+const hordeForwarded = optional(optional(literal(' ')), literal('(forwarded for ['), until('[]', 0), literal('])'));
+const hordeTail: Token[] = [
+  literal(' ['),
+  optional(literal('pid '), digits, literal(' ')),
+  literal('on line '),
+  digits,
+  literal(' of '),
+  until(' \t]'),
+  literal(']'),
+  ...lineEnd,
+];
 const horde: Filter = {
   name: 'horde',
   about: 'Horde: failed logins',
@@ -297,32 +318,59 @@ const horde: Filter = {
     {
       name: 'login-failed',
       tokens: [
-        optional(literal('HORDE ')),
-        optional(literal('[error] ')),
-        literal('['),
-        choice('horde', 'imp'),
-        literal('] FAILED LOGIN for '),
+        ...hordeHead('horde', 'imp'),
         userToLast(),
         literal(' ['),
         ip,
         literal(']'),
-        // A header that the client may have sent.
-        optional(literal('(forwarded for ['), until('[]', 0), literal('])')),
+        hordeForwarded,
         literal(' to '),
         either([literal('Horde')], [literal('{'), until('{}'), literal('}')]),
-        literal(' ['),
-        optional(literal('pid '), digits, literal(' ')),
-        literal('on line '),
-        digits,
-        literal(' of '),
-        until(' \t]'),
-        literal(']'),
-        ...lineEnd,
+        ...hordeTail,
       ],
       sample:
         'Mar  4 05:06:07 HORDE [error] [horde] FAILED LOGIN for alice [192.0.2.7] to Horde [on line 116 of "/srv/horde/login.php"]',
       counter:
         'Mar  4 05:06:07 HORDE [notice] [horde] Login success for alice [192.0.2.7] to Horde [on line 116 of "/srv/horde/login.php"]',
+    },
+    {
+      // IMP since 6.2.
+      name: 'mail-login-failed',
+      tokens: [
+        ...hordeHead('imp'),
+        userToLast(),
+        literal(' ('),
+        ip,
+        literal(')'),
+        hordeForwarded,
+        literal(' to {'),
+        until('{}'),
+        literal('}'),
+        ...hordeTail,
+      ],
+      sample:
+        'Mar  4 05:06:07 host HORDE: [imp] FAILED LOGIN for alice (192.0.2.7) to {imap://localhost/} [pid 811 on line 157 of "/srv/horde/imp/lib/Auth.php"]',
+      counter:
+        'Mar  4 05:06:07 host HORDE: [imp] Login success for alice (192.0.2.7) to {imap://localhost/} [pid 811 on line 157 of "/srv/horde/imp/lib/Auth.php"]',
+    },
+    {
+      // Since 5.
+      name: 'login-to-failed',
+      tokens: [
+        ...hordeHead('horde'),
+        userToLast(),
+        literal(' to '),
+        until(' ()'),
+        literal(' ('),
+        ip,
+        literal(')'),
+        hordeForwarded,
+        ...hordeTail,
+      ],
+      sample:
+        'Mar  4 05:06:07 host HORDE: [horde] FAILED LOGIN for alice to horde (192.0.2.7) [pid 811 on line 198 of "/srv/horde/login.php"]',
+      counter:
+        'Mar  4 05:06:07 host HORDE: [horde] Login success for alice to horde (192.0.2.7) [pid 811 on line 198 of "/srv/horde/login.php"]',
     },
   ],
 };

@@ -3,8 +3,25 @@ import { byte, findByte, findPairLast, findWordLast, holdsWord, word } from '#li
 import { captureUser, forgetAddress, forgetUser } from '../capture.ts';
 import { larger, scanAddress, skipDigits, skipNonspace, skipSpace, smaller } from '../scan.ts';
 
-/** 'c2s ' nonspace{1,139264} ' ' */
+/** '<' not-'>'{1,139264} '>' not-' '{1,139264} ' ' */
 function part1(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
+  at += 1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 62);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
+  at = stop1;
+  if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
+  at += 1;
+  const stop2 = findByte(at, smaller(end, at + 139265), 32);
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
+  at = stop2;
+  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
+  at += 1;
+  return at;
+}
+
+/** 'c2s ' nonspace{1,139264} ' ' */
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x20733263)) return -1; // 'c2s '
   at += 4;
   const stop1 = skipNonspace(at, smaller(end, at + 139265));
@@ -26,7 +43,7 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** ' from ' ['IP '] ip ': ' alpha+' '-'{1,255} end */
-function part2(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   if (end - at >= 3 && byte(at) === 73 && byte(at + 1) === 80 && byte(at + 2) === 32) at += 3; // 'IP '
@@ -51,51 +68,45 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** login-failed: ('[info] <' | '[warning] <') not-'>'{1,139264} '>' not-' '{1,139264} ' (' not-' '{1,139264} ' Failed ' ['c2s ' nonspace{1,139264} ' '] 'authentication for ' user… ' from ' ['IP '] ip ': ' alpha+' '-'{1,255} end */
+/** login-failed: ('[info] ' | '[warning] ') ['<' not-'>'{1,139264} '>' not-' '{1,139264} ' '] '(' not-' '{1,139264} ' Failed ' ['c2s ' nonspace{1,139264} ' '] 'authentication for ' user… ' from ' ['IP '] ip ': ' alpha+' '-'{1,255} end */
 function takeLoginFailed(at: i32, end: i32): bool {
-  if (end - at < 51) return false;
-  if (end - at >= 8 && word(at) === 0x666e695b && word(at + 4) === 0x3c205d6f) at += 8; // '[info] <'
-  else if (end - at >= 11 && word(at) === 0x7261775b && word(at + 4) === 0x676e696e && word(at + 7) === 0x3c205d67) at += 11; // '[warning] <'
+  if (end - at < 46) return false;
+  if (end - at >= 7 && word(at) === 0x666e695b && word(at + 3) === 0x205d6f66) at += 7; // '[info] '
+  else if (end - at >= 10 && word(at) === 0x7261775b && word(at + 4) === 0x676e696e && word(at + 6) === 0x205d676e) at += 10; // '[warning] '
   else return false;
-  const stop1 = findByte(at, smaller(end, at + 139265), 62);
-  if (stop1 - at < 1 || stop1 - at > 139264) return false;
-  at = stop1;
-  if (!(end - at >= 1 && byte(at) === 62)) return false; // '>'
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
   const stop2 = findByte(at, smaller(end, at + 139265), 32);
   if (stop2 - at < 1 || stop2 - at > 139264) return false;
   at = stop2;
-  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return false; // ' ('
-  at += 2;
-  const stop3 = findByte(at, smaller(end, at + 139265), 32);
-  if (stop3 - at < 1 || stop3 - at > 139264) return false;
-  at = stop3;
   if (!(end - at >= 8 && word(at) === 0x69614620 && word(at + 4) === 0x2064656c)) return false; // ' Failed '
   at += 8;
-  const next4 = part1(at, end);
-  if (next4 >= 0) at = next4;
+  const next3 = part2(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 19 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 15) === 0x20726f66)) return false; // 'authentication for '
   at += 19;
   // user up to the last ' from ' ['IP '] ip ': ' alpha+' '-'{1,255} end
-  const pivot5 = findLast1(at, end); // the last ': '
-  if (pivot5 < 0) return false;
-  const lowestplace5 = larger(at, pivot5 - 266);
-  const beyondplace5 = smaller(end - 9, pivot5 - 6);
-  let next5 = -1;
-  let place5 = beyondplace5;
+  const pivot4 = findLast1(at, end); // the last ': '
+  if (pivot4 < 0) return false;
+  const lowestplace4 = larger(at, pivot4 - 266);
+  const beyondplace4 = smaller(end - 9, pivot4 - 6);
+  let next4 = -1;
+  let place4 = beyondplace4;
   while (true) {
-    place5 = findWordLast(lowestplace5 + 1, place5 + 4, 0x6d6f7266) - 1; // 'from'
-    if (place5 < lowestplace5) return false;
-    next5 = part2(place5, end);
-    if (next5 >= 0) break;
+    place4 = findWordLast(lowestplace4 + 1, place4 + 4, 0x6d6f7266) - 1; // 'from'
+    if (place4 < lowestplace4) return false;
+    next4 = part3(place4, end);
+    if (next4 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place5);
+  captureUser(at, place4);
   return true;
 }
 
 /** ' from ' ['IP '] ip space{0,139264} end */
-function part3(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   if (end - at >= 3 && byte(at) === 73 && byte(at + 1) === 80 && byte(at + 2) === 32) at += 3; // 'IP '
@@ -108,43 +119,37 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-failed-plain: ('[info] <' | '[warning] <') not-'>'{1,139264} '>' not-' '{1,139264} ' (' not-' '{1,139264} ' Failed ' ['c2s ' nonspace{1,139264} ' '] 'authentication for ' user… ' from ' ['IP '] ip space{0,139264} end */
+/** login-failed-plain: ('[info] ' | '[warning] ') ['<' not-'>'{1,139264} '>' not-' '{1,139264} ' '] '(' not-' '{1,139264} ' Failed ' ['c2s ' nonspace{1,139264} ' '] 'authentication for ' user… ' from ' ['IP '] ip space{0,139264} end */
 function takeLoginFailedPlain(at: i32, end: i32): bool {
-  if (end - at < 48) return false;
-  if (end - at >= 8 && word(at) === 0x666e695b && word(at + 4) === 0x3c205d6f) at += 8; // '[info] <'
-  else if (end - at >= 11 && word(at) === 0x7261775b && word(at + 4) === 0x676e696e && word(at + 7) === 0x3c205d67) at += 11; // '[warning] <'
+  if (end - at < 43) return false;
+  if (end - at >= 7 && word(at) === 0x666e695b && word(at + 3) === 0x205d6f66) at += 7; // '[info] '
+  else if (end - at >= 10 && word(at) === 0x7261775b && word(at + 4) === 0x676e696e && word(at + 6) === 0x205d676e) at += 10; // '[warning] '
   else return false;
-  const stop1 = findByte(at, smaller(end, at + 139265), 62);
-  if (stop1 - at < 1 || stop1 - at > 139264) return false;
-  at = stop1;
-  if (!(end - at >= 1 && byte(at) === 62)) return false; // '>'
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
   const stop2 = findByte(at, smaller(end, at + 139265), 32);
   if (stop2 - at < 1 || stop2 - at > 139264) return false;
   at = stop2;
-  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return false; // ' ('
-  at += 2;
-  const stop3 = findByte(at, smaller(end, at + 139265), 32);
-  if (stop3 - at < 1 || stop3 - at > 139264) return false;
-  at = stop3;
   if (!(end - at >= 8 && word(at) === 0x69614620 && word(at + 4) === 0x2064656c)) return false; // ' Failed '
   at += 8;
-  const next4 = part1(at, end);
-  if (next4 >= 0) at = next4;
+  const next3 = part2(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 19 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 15) === 0x20726f66)) return false; // 'authentication for '
   at += 19;
   // user up to the last ' from ' ['IP '] ip space{0,139264} end
-  const beyondplace5 = end - 6;
-  let next5 = -1;
-  let place5 = beyondplace5;
+  const beyondplace4 = end - 6;
+  let next4 = -1;
+  let place4 = beyondplace4;
   while (true) {
-    place5 = findWordLast(at + 1, place5 + 4, 0x6d6f7266) - 1; // 'from'
-    if (place5 < at) return false;
-    next5 = part3(place5, end);
-    if (next5 >= 0) break;
+    place4 = findWordLast(at + 1, place4 + 4, 0x6d6f7266) - 1; // 'from'
+    if (place4 < at) return false;
+    next4 = part4(place4, end);
+    if (next4 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place5);
+  captureUser(at, place4);
   return true;
 }
 
@@ -159,7 +164,7 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** ' ({{' '0123456789,'{1,139264} '},' digit{1,10} '})' */
-function part4(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x7b7b2820)) return -1; // ' ({{'
   at += 4;
   const stop1 = skipRun2(at, smaller(end, at + 139265));
@@ -176,13 +181,13 @@ function part4(at: i32, end: i32): i32 {
 }
 
 /** ' from ' ['IP '] ip [' ({{' '0123456789,'{1,139264} '},' digit{1,10} '})'] space{0,139264} end */
-function part5(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   if (end - at >= 3 && byte(at) === 73 && byte(at + 1) === 80 && byte(at + 2) === 32) at += 3; // 'IP '
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next1 = part4(at, end);
+  const next1 = part5(at, end);
   if (next1 >= 0) at = next1;
   const stop2 = skipSpace(at, smaller(end, at + 139265));
   if (stop2 - at > 139264) return -1;
@@ -218,7 +223,7 @@ function takeLoginFailedReport(at: i32, end: i32): bool {
   while (true) {
     place4 = findWordLast(at + 1, place4 + 4, 0x6d6f7266) - 1; // 'from'
     if (place4 < at) return false;
-    next4 = part5(place4, end);
+    next4 = part6(place4, end);
     if (next4 >= 0) break;
     forgetAddress();
   }

@@ -898,7 +898,9 @@ export const filterNames: FilterNames[] = [
     "about": "Horde: failed logins",
     "modes": [],
     "patterns": [
-      "login-failed"
+      "login-failed",
+      "mail-login-failed",
+      "login-to-failed"
     ],
     "ignore": []
   },

@@ -43,9 +43,9 @@ function part2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** sasl-server-lost: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] 'warning: ' not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Connection lost to authentication server' */
+/** sasl-server-lost: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] 'warning: ' not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed:' (' Connection lost to authentication server' | ' Authentication backend error' | ' generic failure' | ' no memory available' | ' transient failure' | ' remote authentication server unavailable') */
 function takeSaslServerLost(at: i32, end: i32): bool {
-  if (end - at < 84) return false;
+  if (end - at < 59) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
@@ -66,7 +66,15 @@ function takeSaslServerLost(at: i32, end: i32): bool {
   const stop4 = skipNonspace(at, smaller(end, at + 101));
   if (stop4 - at < 1 || stop4 - at > 100) return false;
   at = stop4;
-  if (!(end - at >= 64 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x6e6e6f43 && word(at + 28) === 0x69746365 && word(at + 32) === 0x6c206e6f && word(at + 36) === 0x2074736f && word(at + 40) === 0x61206f74 && word(at + 44) === 0x65687475 && word(at + 48) === 0x6369746e && word(at + 52) === 0x6f697461 && word(at + 56) === 0x6573206e && word(at + 60) === 0x72657672)) return false; // ' authentication failed: Connection lost to authentication server'
+  if (!(end - at >= 23 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 19) === 0x3a64656c)) return false; // ' authentication failed:'
+  at += 23;
+  if (end - at >= 41 && word(at) === 0x6e6f4320 && word(at + 4) === 0x7463656e && word(at + 8) === 0x206e6f69 && word(at + 12) === 0x74736f6c && word(at + 16) === 0x206f7420 && word(at + 20) === 0x68747561 && word(at + 24) === 0x69746e65 && word(at + 28) === 0x69746163 && word(at + 32) === 0x73206e6f && word(at + 36) === 0x65767265 && word(at + 37) === 0x72657672) at += 41; // ' Connection lost to authentication server'
+  else if (end - at >= 29 && word(at) === 0x74754120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6b636162 && word(at + 20) === 0x20646e65 && word(at + 24) === 0x6f727265 && word(at + 25) === 0x726f7272) at += 29; // ' Authentication backend error'
+  else if (end - at >= 16 && word(at) === 0x6e656720 && word(at + 4) === 0x63697265 && word(at + 8) === 0x69616620 && word(at + 12) === 0x6572756c) at += 16; // ' generic failure'
+  else if (end - at >= 20 && word(at) === 0x206f6e20 && word(at + 4) === 0x6f6d656d && word(at + 8) === 0x61207972 && word(at + 12) === 0x6c696176 && word(at + 16) === 0x656c6261) at += 20; // ' no memory available'
+  else if (end - at >= 18 && word(at) === 0x61727420 && word(at + 4) === 0x6569736e && word(at + 8) === 0x6620746e && word(at + 12) === 0x756c6961 && word(at + 14) === 0x6572756c) at += 18; // ' transient failure'
+  else if (end - at >= 41 && word(at) === 0x6d657220 && word(at + 4) === 0x2065746f && word(at + 8) === 0x68747561 && word(at + 12) === 0x69746e65 && word(at + 16) === 0x69746163 && word(at + 20) === 0x73206e6f && word(at + 24) === 0x65767265 && word(at + 28) === 0x6e752072 && word(at + 32) === 0x69617661 && word(at + 36) === 0x6c62616c && word(at + 37) === 0x656c6261) at += 41; // ' remote authentication server unavailable'
+  else return false;
   return true;
 }
 

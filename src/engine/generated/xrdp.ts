@@ -3,23 +3,50 @@ import { byte, digitsBefore, findByteLast, findWordLast, holdsWord, word } from 
 import { captureUser, forgetAddress } from '../capture.ts';
 import { fillsAddress, larger, scanAddress, skipDigits, skipSpace, smaller } from '../scan.ts';
 
-/** End of the run of '-', '0' to ':' at `at`. */
+/** End of the run of '+', '-' to '.', '0' to ':', 'T' at `at`. */
 function skipRun1(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
-    if (!(value === 45 || (value >= 48 && value <= 58))) break;
+    if (!(value === 43 || (value >= 45 && value <= 46) || (value >= 48 && value <= 58) || value === 84)) break;
     at++;
   }
   return at;
 }
 
-/** '[' '0123456789-:'{1,139264} '] ' */
+/** '[' '0123456789-:T.+'{1,139264} '] ' */
 function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
   const stop1 = skipRun1(at, smaller(end, at + 139265));
   if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
+  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
+  at += 2;
+  return at;
+}
+
+/** End of the run of '-', '0' to '9' at `at`. */
+function skipRun2(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (!(value === 45 || (value >= 48 && value <= 57))) break;
+    at++;
+  }
+  return at;
+}
+
+/** '[pid:' digit{1,10} ' tid:' '0123456789-'{1,139264} '] ' */
+function part2(at: i32, end: i32): i32 {
+  if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x3a646970)) return -1; // '[pid:'
+  at += 5;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
+  if (!(end - at >= 5 && word(at) === 0x64697420 && word(at + 1) === 0x3a646974)) return -1; // ' tid:'
+  at += 5;
+  const stop2 = skipRun2(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
+  at = stop2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
@@ -39,7 +66,7 @@ function usualEnd1(at: i32, end: i32): i32 {
 }
 
 /** ' ip=' ip ' time=' digit{1,10} space{0,139264} end */
-function part2(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x3d706920)) return -1; // ' ip='
   at += 4;
   at = scanAddress(at, end);
@@ -66,33 +93,37 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** login-failed: ['[' '0123456789-:'{1,139264} '] '] '[INFO ] AUTHFAIL: user=' user… ' ip=' ip ' time=' digit{1,10} space{0,139264} end */
+/** login-failed: ['[' '0123456789-:T.+'{1,139264} '] '] '[INFO ] ' ['[pid:' digit{1,10} ' tid:' '0123456789-'{1,139264} '] '] 'AUTHFAIL: user=' user… ' ip=' ip ' time=' digit{1,10} space{0,139264} end */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 35) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  if (!(end - at >= 23 && word(at) === 0x464e495b && word(at + 4) === 0x205d204f && word(at + 8) === 0x48545541 && word(at + 12) === 0x4c494146 && word(at + 16) === 0x7375203a && word(at + 19) === 0x3d726573)) return false; // '[INFO ] AUTHFAIL: user='
-  at += 23;
+  if (!(end - at >= 8 && word(at) === 0x464e495b && word(at + 4) === 0x205d204f)) return false; // '[INFO ] '
+  at += 8;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
+  if (!(end - at >= 15 && word(at) === 0x48545541 && word(at + 4) === 0x4c494146 && word(at + 8) === 0x7375203a && word(at + 11) === 0x3d726573)) return false; // 'AUTHFAIL: user='
+  at += 15;
   // user up to the last ' ip=' ip ' time=' digit{1,10} space{0,139264} end
-  const near2 = usualEnd1(at, end);
-  if (near2 >= 0) {
-    captureUser(at, near2);
+  const near3 = usualEnd1(at, end);
+  if (near3 >= 0) {
+    captureUser(at, near3);
     return true;
   }
-  const pivot2 = findLast1(at, end); // the last ' ip='
-  if (pivot2 < 0) return false;
-  const lowestplace2 = larger(at, pivot2);
-  const beyondplace2 = smaller(end - 11, pivot2 + 1);
-  let next2 = -1;
-  let place2 = beyondplace2;
+  const pivot3 = findLast1(at, end); // the last ' ip='
+  if (pivot3 < 0) return false;
+  const lowestplace3 = larger(at, pivot3);
+  const beyondplace3 = smaller(end - 11, pivot3 + 1);
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place2 = findWordLast(lowestplace2, place2 + 3, 0x3d706920); // ' ip='
-    if (place2 < lowestplace2) return false;
-    next2 = part2(place2, end);
-    if (next2 >= 0) break;
+    place3 = findWordLast(lowestplace3, place3 + 3, 0x3d706920); // ' ip='
+    if (place3 < lowestplace3) return false;
+    next3 = part3(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place2);
+  captureUser(at, place3);
   return true;
 }
 
@@ -120,5 +151,6 @@ export function flagsXrdp(pattern: i32): i32 {
 /** Does this filter read messages of the syslog identifier [start, end)? */
 export function tagXrdp(start: i32, end: i32): bool {
   if (end - start === 11 && word(start) === 0x70647278 && word(start + 4) === 0x7365732d && word(start + 7) === 0x6e616d73) return true; // xrdp-sesman
+  if (end - start === 12 && word(start) === 0x70647278 && word(start + 4) === 0x7365732d && word(start + 8) === 0x63657865) return true; // xrdp-sesexec
   return false;
 }

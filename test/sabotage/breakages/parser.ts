@@ -134,4 +134,11 @@ export const parser: readonly Breakage[] = [
     put: '  while (p < end && (byte(p) === 32',
     claims: ['LP-41', 'E-01b', 'PE-24'],
   },
+  {
+    name: 'who sends mail is charged while the server of passwords is away',
+    find: "        ' generic failure',\n",
+    put: '',
+    claims: [],
+    tests: ['test/unit/corpus.test.ts'],
+  },
 ];
