@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, rmSync } from 'node:fs';
 import fc from 'fast-check';
 import { ConfigError } from '../src/config/problem.ts';
+import { listLineBytesMax } from '../src/limits.ts';
 import { formatAddress, maskAddress } from '../src/text/address.ts';
 import type { Address } from '../src/types.ts';
 import { claim, given, sabotaged } from './claim.ts';
@@ -43,6 +44,8 @@ const mistakes: [what: string, line: string, says: RegExp][] = [
     /drop\.txt:3: .* is more than an address \(put what follows it behind/,
   ],
   ['a wrong length', '198.51.100.0/33', /drop\.txt:3: .* has a wrong prefix length/],
+  ['a wide prefix with bits below it', '2001:db8::/8', /drop\.txt:3: .* is wider than a \/16/],
+  ['a long comment', `# ${'x'.repeat(listLineBytesMax)}`, /drop\.txt:3: is longer than 4096 bytes/],
 ];
 
 function refusal(listing: Listing): string {
@@ -119,6 +122,19 @@ async function refuse(): Promise<void> {
     rmSync(listing.file);
     await listing.pass();
     stays('a file that is gone', /drop\.txt: cannot be opened: no such file/);
+    // Nothing of the file changes when its directory does.
+    chmodSync(listing.folder, 0o757);
+    listing.write(['203.0.113.2']);
+    await listing.pass();
+    stays('a file that others may replace', /drop\.txt: stands below .*lists, which any user may write/);
+    chmodSync(listing.folder, 0o755);
+    await listing.pass();
+    assert.deepEqual(listing.lists.problems(), [], 'problems of a list whose directory is mended');
+    assert.deepEqual(listing.kernel.held('lists'), coveredBy(['203.0.113.2']), 'what a mended directory brings');
+    // An editor of Windows: a mark before the text, and line ends of its own.
+    listing.write(['\u{feff}203.0.113.3\r', '203.0.113.4\r']);
+    await listing.pass();
+    assert.deepEqual(listing.kernel.held('lists'), coveredBy(['203.0.113.3', '203.0.113.4']), 'a text of Windows');
     // What can be no source is left out, and what is there twice counts once.
     listing.write(['127.0.0.1', '224.0.0.0/8', '203.0.113.1', '203.0.113.1', 'ff02::/16']);
     await listing.pass();
@@ -151,12 +167,13 @@ claim(
       }
     }
     await piece.refuse();
-    return `${contents} contents of a list followed, ${mistakes.length + 3} refused`;
+    return `${contents} contents of a list followed, ${mistakes.length + 4} refused`;
   },
   [
     sabotaged('what a list no longer names stays', /what the kernel holds of a changed list/),
     sabotaged('a list is emptied before it is filled anew', /is gone meanwhile/),
     sabotaged('a list that others may write is taken', /a file that others may write changes what the kernel holds/),
     sabotaged('a list with a mistake is taken without it', /changes what the kernel holds/),
+    sabotaged('a list that could not be opened waits for a change of its file', /whose directory is mended/),
   ],
 );

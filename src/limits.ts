@@ -416,7 +416,7 @@ export const listRowsMax = 128;
 /** Characters of these names. */
 export const listNameMax = 48;
 /**
- * Unknown addresses of one request that are looked for in lists: a second each, where they are
+ * Addresses of one request that are looked for in lists: a second each, where they are
  * long.
  */
 export const listAskedMax = 4;

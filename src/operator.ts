@@ -273,8 +273,11 @@ export class DaemonOperator implements Operator {
       if (row !== undefined) row.kernelOnly = [...(row.kernelOnly ?? []), config.jails[index]!.name];
     }
     await this.#lift([...held, ...unknown], [...held, ...kernelOnly], by);
-    for (const row of result.filter(({ jails }) => jails.length === 0).slice(0, limits.listAskedMax)) {
-      const lists = await this.#listsWith(row.address);
+    // Those first that nothing else is said of.
+    for (const row of result
+      .toSorted((one, other) => one.jails.length - other.jails.length)
+      .slice(0, limits.listAskedMax)) {
+      const lists = await this.#listsWith(row.address, 'ban');
       if (lists.length > 0) row.lists = lists;
     }
     // An address may have been banned in every jail.
@@ -444,14 +447,16 @@ export class DaemonOperator implements Operator {
       };
     });
     const records = recorder.path === undefined ? {} : { records: await this.#records(places) };
-    const lists = await this.#listsWith(address);
+    const unread = this.#running.lists?.problems() ?? [];
+    const lists = [...(await this.#listsWith(address)), ...unread.map((problem) => `not known: ${problem}`)];
     const named = lists.length === 0 ? {} : { lists };
     return { address, config: config.path, views: views.slice(0, limits.whyViewsMax), ...named, ...records };
   }
 
-  /** Where files of addresses name it. */
-  async #listsWith(address: string): Promise<string[]> {
-    return ((await this.#running.lists?.find(parsed(address))) ?? []).map(placeText);
+  /** Where files of addresses, of one use or of both, name it. */
+  async #listsWith(address: string, of?: ListPlace['use']): Promise<string[]> {
+    const places = (await this.#running.lists?.find(parsed(address))) ?? [];
+    return places.filter(({ use }) => of === undefined || use === of).map(placeText);
   }
 
   history({ address }: { address?: string }): Promise<Records> {

@@ -279,7 +279,10 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
       return code;
     }
     const what = error instanceof RefusedError ? `refused (${name}): ` : '';
-    terminal.error(`fail2zig-client: ${what}${printable(message, message.length)}\n${usage}`);
+    // Of a configuration each mistake has a line.
+    const lines = name === 'configuration' ? message.split('\n') : [message];
+    const text = lines.map((line) => printable(line, line.length)).join('\n');
+    terminal.error(`fail2zig-client: ${what}${text}\n${usage}`);
     return code;
   }
 }

@@ -119,8 +119,8 @@ function presentUnban({ addresses }: UnbanResult): string {
       const stands = (row.lists ?? []).map(
         (place) => `${shown} stands in a list: ${printable(place)}; take it out there\n`,
       );
-      if (stands.length > 0) return stands.join('');
-      return named(row) === '' ? `${shown} ${was} not banned\n` : `unbanned ${shown} in ${named(row)}\n`;
+      if (named(row) !== '') return `unbanned ${shown} in ${named(row)}\n${stands.join('')}`;
+      return stands.length > 0 ? stands.join('') : `${shown} ${was} not banned\n`;
     })
     .join('');
 }

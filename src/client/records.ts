@@ -55,7 +55,9 @@ export async function* withRecords(
     yield* readRecords((data as Records).path, (event) => isWanted(event) && isAbout(event));
   } else if (verb === 'list' && known !== undefined) {
     const { bans } = data as ListPart;
-    yield { bans: bans.map((ban) => ({ ...ban, ...known.get(`${ban.jail} ${ban.address}`) })) };
+    // Of what a list names the file is the cause, whatever else happened to it.
+    const told = (ban: BanRow) => (ban.pattern === undefined ? known.get(`${ban.jail} ${ban.address}`) : {});
+    yield { bans: bans.map((ban) => ({ ...ban, ...told(ban) })) };
   } else if (verb === 'watch') {
     const { path, number } = data as Records;
     const { after = number } = args;

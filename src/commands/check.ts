@@ -20,7 +20,7 @@ import { followedFilesMax, maxretryExactMax } from '../limits.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
 import { mounts } from '../sources/place.ts';
 import { printable } from '../text/printable.ts';
-import type { CoreConfig, JailConfig } from '../types.ts';
+import type { CoreConfig, CoreList, JailConfig } from '../types.ts';
 import { misuse, readCommand } from './options.ts';
 import { readLines } from './show-filter.ts';
 import { coreArguments, coreEnvironment, exitConfig, handedAddon, handedRecord } from './start.ts';
@@ -146,7 +146,8 @@ function asJson({ config, warnings, filters, files }: Loaded): object {
     ignore,
     tags,
   }));
-  return { ok: true, path: config.path, files, filters: own, jails, warnings };
+  const lists = config.lists?.map(({ file, use, jail: name }) => ({ file, use, ...(use === 'ban' && { jail: name }) }));
+  return { ok: true, path: config.path, files, filters: own, jails, ...(lists && { lists }), warnings };
 }
 
 function summary({ config, warnings, filters, files }: Loaded): string {
@@ -156,11 +157,25 @@ function summary({ config, warnings, filters, files }: Loaded): string {
   const lines = [
     `OK ${printable(config.path)}${more}`,
     `memory ceiling ${formatSize(memory.ceilingBytes)}, ${memory.evictionPolicy}; firewall ${firewall.backend}`,
-    ...filters.map(filterLine),
+    ...filters.filter(({ program }) => isRead(program.name, config.jails)).map(filterLine),
     ...config.jails.flatMap(jailLines),
+    ...(config.lists ?? []).map(listLine),
     ...warnings.map((warning) => `warning: ${warning}`),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+const readsLogs = ({ logpath, journal }: JailConfig): boolean => logpath.length > 0 || journal !== undefined;
+
+/** Whether a jail that reads logs has the filter, or none at all. */
+function isRead(filter: string, jails: readonly JailConfig[]): boolean {
+  const its = jails.filter((jail) => jail.filter === filter);
+  return its.length === 0 || its.some(readsLogs);
+}
+
+function listLine({ file, use, jail, elements }: CoreList): string {
+  const size = `${elements[4] + elements[6]} addresses and prefixes`;
+  return `list ${printable(file)}: ${size}, ${use === 'ban' ? `banned in ${jail}` : 'ignored'}`;
 }
 
 function filterLine({ program, definition, samples, counters }: OperatorFilter): string {
@@ -172,6 +187,8 @@ function filterLine({ program, definition, samples, counters }: OperatorFilter):
 }
 
 function jailLines(jail: JailConfig): string[] {
+  // What lists or other hosts ban.
+  if (!readsLogs(jail)) return [`jail ${jail.name}: reads no log, port ${formatPorts(jail.ports)}`];
   const filter = jail.mode === '' ? jail.filter : `${jail.filter}:${jail.mode}`;
   const bantime = jail.bantime === -1 ? 'for ever' : `for ${formatDuration(jail.bantime)}`;
   const parts = jail.maxretry > maxretryExactMax ? ', counted by sixteenths,' : '';

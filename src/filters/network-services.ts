@@ -917,11 +917,7 @@ const mssql: Filter = {
 };
 
 /** The place in its sources; some builds name it with its folders. */
-const authC: Token[] = [
-  literal('('),
-  repeat(8, until('/() \t'), literal('/')),
-  choice('http_auth.c.', 'mod_auth.c.'),
-];
+const authC: Token[] = [literal('('), repeat(8, until('/() \t'), literal('/')), choice('http_auth.c.', 'mod_auth.c.')];
 const lighttpd: Filter = {
   name: 'lighttpd-auth',
   about: 'lighttpd: wrong user or password for basic and digest authentication',

@@ -297,8 +297,10 @@ export class Lists {
   /** Reads the files, whole, and what is ignored of them for us. */
   async #read(group: Group): Promise<{ plan: Plan; filled: Filled }> {
     const stamps = stampsOf(group.rows);
-    group.stamps = stamps;
+    // What cannot be opened is tried at each look: a directory may be the reason, and is not looked at.
+    group.stamps = '';
     const files = new Files(group.rows);
+    group.stamps = stamps;
     try {
       const plan = await this.#inTurns(files.survey());
       if (planBytes(plan.elements) > this.#roomBytes(group))

@@ -5,7 +5,7 @@
  */
 import { readSync } from 'node:fs';
 import { addressTextMax, listLineBytesMax, listPieceBytes, listPrefixMin } from '../limits.ts';
-import { formatAddress, maskAddress, parseCidr } from '../text/address.ts';
+import { formatAddress, parseCidr } from '../text/address.ts';
 import { printable } from '../text/printable.ts';
 
 /** Is told what each line says; lines count from 1. */
@@ -21,6 +21,8 @@ const [tab, lineFeed, carriage, blank, hash, dot, slash, zero, nine, semicolon] 
   9, 10, 13, 32, 35, 46, 47, 48, 57, 59,
 ];
 const example = 'write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32';
+const tooLong = `is longer than ${listLineBytesMax} bytes`;
+const byteOrderMark = 0xef_bb_bf;
 
 export class ListReader {
   readonly #file: number;
@@ -47,7 +49,8 @@ export class ListReader {
     this.#position += count;
     const length = this.#kept + count;
     bytes[length] = lineFeed;
-    let from = 0;
+    const isMarked = this.#position === count && length > 2 && bytes.readUIntBE(0, 3) === byteOrderMark;
+    let from = isMarked ? 3 : 0;
     for (;;) {
       const to = bytes.indexOf(lineFeed, from);
       if (to < 0 || to >= length) break;
@@ -60,7 +63,7 @@ export class ListReader {
     }
     this.#kept = length - from;
     if (this.#kept > listLineBytesMax) {
-      if (!this.#passes) this.#visitor.bad(this.#line + 1, `is longer than ${listLineBytesMax} bytes`);
+      if (!this.#passes) this.#visitor.bad(this.#line + 1, tooLong);
       this.#passes = true;
       this.#kept = 0;
     } else bytes.copyWithin(0, from, length);
@@ -70,6 +73,7 @@ export class ListReader {
   #take(from: number, to: number): void {
     this.#line++;
     if (this.#passes) this.#passes = false;
+    else if (to - from > listLineBytesMax) this.#visitor.bad(this.#line, tooLong);
     else this.#read(from, to);
   }
 
@@ -123,25 +127,19 @@ export class ListReader {
     const text = this.#bytes.toString('latin1', from, to);
     const shown = `"${printable(text, addressTextMax)}"`;
     const bad = (reason: string, hint?: string): void => this.#visitor.bad(this.#line, `${shown} ${reason}`, hint);
-    const parsed = parseCidr(text, 'refuse');
-    if (parsed === 'host-bits') {
-      const masked = parseCidr(text, 'clear');
-      if (typeof masked === 'object') bad('has bits set below its prefix', `write ${formatAddress(masked)}`);
-    } else if (parsed === 'bad-prefix') bad('has a wrong prefix length', 'IPv4 has up to 32 bits, IPv6 up to 128');
-    else if (parsed === 'not-an-address') {
+    const parsed = parseCidr(text, 'clear');
+    const isExact = parseCidr(text, 'refuse') !== 'host-bits';
+    if (parsed === 'bad-prefix') bad('has a wrong prefix length', 'IPv4 has up to 32 bits, IPv6 up to 128');
+    else if (typeof parsed === 'string') {
       if (/\s/.test(text)) bad('is more than an address', 'put what follows it behind "#"');
       else if (/^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?[A-Za-z]$/.test(text))
         bad('is a host name', 'write its addresses: host names are never resolved');
       else bad('is not an address or prefix', example);
     } else if (parsed.prefix < listPrefixMin[parsed.family])
       bad(`is wider than a /${listPrefixMin[parsed.family]}`, 'name the networks in it that are meant');
+    else if (!isExact) bad('has bits set below its prefix', `write ${formatAddress(parsed)}`);
     else if (parsed.family === 4) {
-      const [one, two, three, four] = maskAddress(parsed).bytes.subarray(12) as unknown as [
-        number,
-        number,
-        number,
-        number,
-      ];
+      const [one, two, three, four] = parsed.bytes.subarray(12) as unknown as [number, number, number, number];
       this.#visitor.four(((one * 256 + two) * 256 + three) * 256 + four, parsed.prefix, this.#line);
     } else this.#visitor.six(parsed.bytes, parsed.prefix, this.#line);
   }

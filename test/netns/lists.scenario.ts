@@ -186,6 +186,13 @@ export const scenarios: Record<string, Scenario> = {
       execFileSync(program, ['--socket', host.daemon.socket, ...words], { encoding: 'utf8' });
     assert.match(client('why', '203.0.113.9'), /in a list: .*drop\.txt:4 to 5: 203\.0\.113\.9, banned in lists/);
     assert.match(client('why', '198.51.100.77'), /in a list: .*drop\.txt:6: 198\.51\.100\.0\/24, banned in lists/);
+    // What somebody bans by hand as well is told beside it.
+    await host.daemon.ban('lists', '203.0.113.9', 600);
+    assert.match(
+      client('unban', '203.0.113.9'),
+      /^unbanned 203\.0\.113\.9 in lists\n203\.0\.113\.9 stands in a list: .*drop\.txt:4 to 5: .*take it out there\n$/,
+    );
+    assert.match(client('list', 'lists'), /lists +203\.0\.113\.9 +never +permanent +list drop\.txt/);
     assert.match(client('unban', attackerV4[0]), /stands in a list: .*drop\.txt:3: .*; take it out there/);
     assert.match(client('list', 'lists'), /lists +198\.51\.100\.0\/24 .* never .* list drop\.txt/);
     assert.match(client('status'), /lists +.*drop\.txt: 6 entries, banned in lists/);

@@ -52,6 +52,16 @@ describe('check', () => {
     });
   });
 
+  test('says what lists hold, and of their jail what is true of it', () => {
+    const drop = config('drop.txt', '192.0.2.0/24\n2001:db8::7\n');
+    const path = config('list.toml', `control.group = "root"\n[[list]]\nfile = "${drop}"\n`);
+    expect(fail2zig('check', '--config', path).out.split('\n').slice(2)).toEqual([
+      'jail lists: reads no log, port all',
+      'list FOLDER/drop.txt: 2 addresses and prefixes, banned in lists',
+      '',
+    ]);
+  });
+
   test('says everything that is wrong', () => {
     const level = 'expected one of "error", "warn", "info", "debug", found the string "inof" (did you mean "info"?)';
     expect(fail2zig('check', `--config=${bad}`)).toEqual({

@@ -56,4 +56,10 @@ export const lists: readonly Breakage[] = [
     put: 'four: (key, prefix, line) => visitor.four(key, prefix, line),',
     claims: ['X-lists'],
   },
+  {
+    name: 'a list that could not be opened waits for a change of its file',
+    find: "    group.stamps = '';\n",
+    put: '    group.stamps = stamps;\n',
+    claims: ['X-lists'],
+  },
 ];
