@@ -110,7 +110,7 @@ function logFinding(path: string, jail: JailConfig, compiled: Compiled, now: num
     const { outcome, time } = engine.examine(line, jail.filter, jail.mode, now, false);
     return { outcome, time };
   });
-  const own = verdicts.filter(({ outcome }) => outcome !== 'no-prefix');
+  const own = verdicts.filter(({ outcome }) => outcome !== 'no-prefix' && outcome !== 'repeats-nothing');
   const matched = own.filter(({ outcome }) => outcome !== 'no-pattern' && outcome !== 'no-failure');
   const newest = Math.max(0, ...matched.map(({ time }) => time));
   const ahead = Math.round((newest - tail.written) / 900) * 900;

@@ -159,13 +159,14 @@ function printSummary(path: string, filter: string, examine: Examine): void {
       bump(patterns, pattern!);
       if (matched <= matchedShown) {
         const at = verdict.time > 0 ? new Date(verdict.time * 1000).toISOString() : 'no time';
-        shown.push(`  ${lines}: ${formatAddress(address)}  ${at}  ${pattern}`);
+        const times = verdict.attempts === undefined ? '' : `, ${verdict.attempts} attempts`;
+        shown.push(`  ${lines}: ${formatAddress(address)}  ${at}  ${pattern}${times}`);
         shown.push(`    ${printable(Buffer.from(line).toString('latin1'))}`);
       }
       return;
     }
     bump(others, pattern === undefined ? outcome : `${outcome} (${pattern})`);
-    if (pattern === undefined && missed.length < missedShown) {
+    if (pattern === undefined && outcome !== 'repeats-nothing' && missed.length < missedShown) {
       missed.push(`  ${lines}: ${printable(Buffer.from(line).toString('latin1'))}`);
     }
   });

@@ -115,6 +115,8 @@ export const NO_ADDRESS: i32 = 8;
 export const BAD_TIME: i32 = 9;
 /** A failure that waits for the service's verdict. */
 export const HELD: i32 = 10;
+/** Says that the line before it is repeated, which did not count. */
+export const REPEATS_NOTHING: i32 = 11;
 
 /** A prefix length behind an address of a list is no longer. */
 const LISTED_BYTES: i32 = 5;
@@ -438,6 +440,7 @@ function isJoint(): bool {
 /** Remembers what the line at hand meant, should the next one say that it is repeated. */
 function keepLast(outcome: i32, flags: i32, group: i32, source: i32): void {
   const tells = isJoint();
+  if (lineNext < 0 || header.hostEnd <= header.hostStart) return;
   if ((flags & FLAG_LIST) !== 0 || (!tells && outcome !== FAILURE)) return;
   const mark = tells ? joint.attemptMark : 0;
   repeat.keepLast(source, group, hashHost(), pattern, lineNext, mark, tells ? joint.attemptUser : 0);
@@ -454,7 +457,7 @@ function repeatLast(start: i32, end: i32, text: i32, filter: i32, group: i32, no
     if (text !== header.hostEnd + 1) return NO_PREFIX;
   } else if (!header.isSyslogd() && !readsTag(filter, header.tagStart, header.tagEnd)) return NO_PREFIX;
   const last = repeat.findLast(lineSource, group, hashHost(), lineOffset);
-  if (last < 0) return NO_PATTERN;
+  if (last < 0) return REPEATS_NOTHING;
   lineTime = now;
   capture.clearCaptures();
   if (!setTime(PREFIX_SYSLOG, now)) return BAD_TIME;
@@ -545,9 +548,20 @@ function examine(
   return judge(filter, flags, group, now);
 }
 
+/** The same of the line that was unwrapped, which may say that the one before it is repeated. */
+function examineUnwrapped(filter: i32, modeBit: i32, group: i32, now: f64): i32 {
+  const outcome = examine(line.lineStart, line.lineEnd, filter, modeBit, group, now, now, false, line.lineCut);
+  if (outcome !== NO_PATTERN && outcome !== NO_PREFIX) return outcome;
+  const last = repeat.readLast(line.lineStart, line.lineEnd);
+  return last < 0 ? outcome : repeatLast(line.lineStart, line.lineEnd, last, filter, group, now);
+}
+
+/** Where the next line stands that is examined alone: they count from 0. */
+let aloneNext: f64 = 0;
+
 /**
- * Examines a line alone, for one filter and mode, as `takeLine` does. `format`: what it is wrapped
- * in (unwrap.ts).
+ * Examines a line alone, for one filter and mode, as `takeLine` does; the one before it was the one
+ * that was examined last. `format`: what it is wrapped in (unwrap.ts).
  */
 export function examineAlone(
   start: i32,
@@ -561,13 +575,21 @@ export function examineAlone(
 ): i32 {
   setClock(now);
   useZone(0);
+  lineSource = 0;
+  lineOffset = aloneNext;
+  aloneNext += 1;
+  lineNext = journal ? -1 : aloneNext;
   const readable = line.unwrap(start, end, journal ? line.PLAIN : format, 0, !cut);
   if (cut) line.forgetPieces(0);
   if (!readable) {
     pattern = -1;
     return NO_PREFIX;
   }
-  if (!journal) return examine(line.lineStart, line.lineEnd, filter, modeBit, 0, now, now, false, line.lineCut);
+  if (!journal) {
+    const outcome = examineUnwrapped(filter, modeBit, 0, now);
+    if (isAttempt(outcome)) keepLast(outcome, flagsOf(filter, pattern), 0, 0);
+    return outcome;
+  }
   header.setShape(false, false, 0, 0);
   return examine(start, end, filter, modeBit, 0, now, now, true, cut);
 }
@@ -686,15 +708,20 @@ function takeListed(): bool {
   return parseAddress(start, end) === ADDRESS_OK;
 }
 
+// @inline
+function isAttempt(outcome: i32): bool {
+  return outcome === FAILURE || outcome === COUNTED_BEFORE || outcome === HELD;
+}
+
 /**
  * What follows from the outcome of a line in one group; returns whether its filter took the line.
  */
 // @inline
 function act(outcome: i32, filter: i32, group: i32, now: f64, source: i32, offset: f64): bool {
-  if (outcome !== FAILURE && outcome !== COUNTED_BEFORE && outcome !== HELD) return false;
+  if (!isAttempt(outcome)) return false;
   counters.countFilter(filter, counters.FILTER_MATCHED, 1);
   const flags = flagsOf(filter, pattern);
-  if (lineNext >= 0 && header.hostEnd > header.hostStart) keepLast(outcome, flags, group, source);
+  keepLast(outcome, flags, group, source);
   if (outcome === FAILURE) {
     blameGroup(group, now, source, offset);
     if ((flags & FLAG_LIST) !== 0) while (takeListed()) blameGroup(group, now, source, offset);
@@ -781,11 +808,7 @@ function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offse
     lineSource = source;
     lineOffset = offset;
     const mode = int(p + layout.GROUP_MODE);
-    let outcome = examine(line.lineStart, line.lineEnd, filter, mode, group, now, now, false, line.lineCut);
-    if (outcome === NO_PATTERN || outcome === NO_PREFIX) {
-      const last = repeat.readLast(line.lineStart, line.lineEnd);
-      if (last >= 0) outcome = repeatLast(line.lineStart, line.lineEnd, last, filter, group, now);
-    }
+    const outcome = examineUnwrapped(filter, mode, group, now);
     if (pattern >= 0 && live) watchClock(source, now);
     if (act(outcome, filter, group, now, source, offset)) matched = true;
     group = int(p + layout.GROUP_NEXT);

@@ -21,7 +21,9 @@ export interface Verdict {
     | 'no-address'
     | 'bad-time'
     /** It waits for the service's verdict; nothing refuted it yet. */
-    | 'held';
+    | 'held'
+    /** It says that the line before it is repeated, which did not count. */
+    | 'repeats-nothing';
   /** Name of the pattern that matched. */
   pattern?: string;
   address?: Address;
@@ -46,6 +48,7 @@ const outcomes: Verdict['outcome'][] = [
   'no-address',
   'bad-time',
   'held',
+  'repeats-nothing',
 ];
 export class Examiner extends Engine {
   /**

@@ -82,6 +82,25 @@ describe('match --config', () => {
     expect(answers[5].time - answers[0].time).toBe(5);
   });
 
+  test('what a line that says "last message repeated" stands for', () => {
+    const failed = 'Nov 21 03:15:28 host sshd[811]: Failed password for root from 192.0.2.7 port 40022 ssh2';
+    const repeated = (at: string): string => `Nov 21 03:15:${at} host last message repeated 3 times`;
+    const other = 'Nov 21 03:15:31 host sshd[811]: Accepted password for root from 192.0.2.7 port 40022 ssh2';
+    const lines = write('bsd.log', `${[failed, repeated('29'), repeated('30'), other, repeated('32')].join('\n')}\n`);
+    const answer = fail2zig('match', '--filter', 'sshd', '--now', '1795230000', '--json', lines);
+    const [first, second, third, , last] = answer.out
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+    expect(first).toMatchObject({ match: true, ip: '192.0.2.7', pattern: 'failed' });
+    expect(second).toMatchObject({ match: true, ip: '192.0.2.7', pattern: 'failed', attempts: 3 });
+    expect(third).toMatchObject({ match: true, ip: '192.0.2.7', pattern: 'failed', attempts: 3 });
+    expect(last).toMatchObject({ match: false, why: 'repeats-nothing' });
+    const { out } = fail2zig('match', '--filter', 'sshd', '--now', '1795230000', lines);
+    expect(out).toMatch(/ 2: 192\.0\.2\.7 {2}2026-11-21T03:15:29\.000Z {2}failed, 3 attempts\n/);
+    expect(out).toMatch(/not matched, and why\n +1 {2}no-failure \(accepted\)\n +1 {2}repeats-nothing\n$/);
+  });
+
   test('a tag and a time inside the message, through syslog and the journal', () => {
     const message = 'myapp[42]: reject from 192.0.2.7 at 2026-11-21T03:15:20Z invalid auth';
     const lines = write('app.log', `Nov 21 03:15:28 host ${message}\nNov 21 03:15:28 host x${message}\n`);
