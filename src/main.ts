@@ -6,7 +6,7 @@ import { exitUsage, parseOptions } from './commands/options.ts';
 import { commands, usage } from './commands/table.ts';
 import { nearest } from './config/nearest.ts';
 import { printable } from './text/printable.ts';
-import { sayUncaught } from './uncaught.ts';
+import { exitSoftware, sayUncaught } from './uncaught.ts';
 import { version } from './version.ts';
 
 /** Runs the command line `argv` (without program and script); resolves with the exit status. */
@@ -61,8 +61,12 @@ function unknownCommand(name: string): number {
   return exitUsage;
 }
 
-// A reader that has seen enough (`… | head`) is no error.
-process.stdout.on('error', () => process.exit());
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+  // A reader that has seen enough (`… | head`) is no error; a disk without room is one.
+  if (code === 'EPIPE') process.exit();
+  process.stderr.write(`fail2zig: standard output cannot be written (${code})\n`);
+  process.exit(exitSoftware);
+});
 
 sayUncaught('fail2zig');
 main(process.argv.slice(2)).then((status) => {

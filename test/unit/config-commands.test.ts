@@ -2,7 +2,7 @@
  * The command line as an operator meets it: real processes, their output and exit status.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -179,6 +179,15 @@ describe('the command line', () => {
   ])('%j is refused', (args, message) => {
     const { status, out, error } = fail2zig(...args);
     expect({ status, out, error: error.split('\n', 1)[0] }).toEqual({ status: 2, out: '', error: message });
+  });
+
+  test('a disk without room is told, a reader that has seen enough is not', () => {
+    const full = openSync('/dev/full', 'w');
+    const asked = spawnSync(process.execPath, [main, 'filters'], { encoding: 'utf8', stdio: ['ignore', full, 'pipe'] });
+    closeSync(full);
+    expect(asked).toMatchObject({ status: 70, stderr: 'fail2zig: standard output cannot be written (ENOSPC)\n' });
+    const piped = spawnSync('sh', ['-c', '{ "$0" "$1" filters sshd; echo $? >&2; } | :', process.execPath, main]);
+    expect(piped.stderr.toString()).toBe('0\n');
   });
 
   test('help and version', () => {
