@@ -136,7 +136,7 @@ describe('netlink codec', () => {
         const bytes = Buffer.from(batch.finish());
         const { messages, malformed } = decodeMessages(bytes, bytes.length);
         expect(malformed).toBe(null);
-        expect(messages.length).toBe(2 + Math.ceil(many.length / 1600));
+        expect(messages.length).toBe(2 + Math.ceil(many.length / 1250));
         let index = 0;
         for (const { start, end } of messages.slice(1, -1)) {
           // A reply carries the remaining time beside the timeout; a request has none.

@@ -42,10 +42,10 @@ export interface JailLayout {
 }
 
 /**
- * Elements per message: `nla_len` of their list is 16 bits; 40 bytes is the largest, an IPv6
+ * Elements per message: `nla_len` of their list is 16 bits; 52 bytes is the largest, an IPv6
  * element with a timeout.
  */
-export const elementsPerMessage = 1600;
+export const elementsPerMessage = 1250;
 
 /** One transaction on one table under construction: every message asks for its ACK. */
 export class Batch {
@@ -139,8 +139,9 @@ export class Batch {
     this.add(command.newChain, flagCreate, `add chain ${name}`, [[chain.name, name], ...base]);
   }
 
-  addElements(set: string, elements: Element[]): void {
-    this.#changeElements(command.newElement, flagCreate, 'add', set, elements);
+  /** `leftMs`: what is left of their timeouts, where that is not all. */
+  addElements(set: string, elements: Element[], leftMs?: number): void {
+    this.#changeElements(command.newElement, flagCreate, 'add', set, elements, leftMs);
   }
 
   /** A deletion carries no timeouts. */
@@ -149,7 +150,7 @@ export class Batch {
   }
 
   /** In as many messages as needed. */
-  #changeElements(number: number, flags: number, verb: string, set: string, elements: Element[]): void {
+  #changeElements(number: number, flags: number, verb: string, set: string, elements: Element[], leftMs?: number) {
     const { writer } = this;
     for (let from = 0; from < elements.length; from += elementsPerMessage) {
       const to = Math.min(elements.length, from + elementsPerMessage);
@@ -163,7 +164,11 @@ export class Batch {
           writer.begin(attribute.element.key);
           writer.raw(attribute.data.value, key);
           writer.end();
-          if (number === command.newElement && timeoutMs > 0) writer.u64(attribute.element.timeout, timeoutMs);
+          if (number === command.newElement && timeoutMs > 0) {
+            writer.u64(attribute.element.timeout, timeoutMs);
+            // Without it an element that has this timeout already ends when it did before.
+            writer.u64(attribute.element.expiration, leftMs ?? timeoutMs);
+          }
           writer.end();
         }
         writer.end();

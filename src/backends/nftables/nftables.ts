@@ -383,15 +383,15 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
   async #probeRefresh(): Promise<boolean> {
     const table = `${this.#options.table}-probe`;
     const set: SetLayout = { name: 'probe', family: 4, prefix: 32, comment: table };
-    const add = (batch: Batch, timeoutMs: number) =>
-      batch.addElements(set.name, [{ key: Uint8Array.of(192, 0, 2, 1), timeoutMs }]);
+    const add = (batch: Batch, leftMs?: number) =>
+      batch.addElements(set.name, [{ key: Uint8Array.of(192, 0, 2, 1), timeoutMs: 7_200_000 }], leftMs);
     await this.#transact((batch) => {
       batch.addTable();
       batch.addSet(set, 1);
       add(batch, 3_600_000);
     }, table);
     try {
-      await this.#transact((batch) => add(batch, 7_200_000), table);
+      await this.#transact((batch) => add(batch), table);
       let remaining = 0;
       const note: VisitElement = (_bytes, _at, timeoutMs) => {
         remaining = timeoutMs;
