@@ -42,8 +42,8 @@ export const backends: readonly Breakage[] = [
   },
   {
     name: 'bans in nftables never end',
-    find: 'if (number === command.newElement && timeoutMs > 0) writer.u64(attribute.element.timeout, timeoutMs);',
-    put: '',
+    find: 'if (number === command.newElement && timeoutMs > 0) {',
+    put: 'if (number !== command.newElement) {',
     claims: ['LP-24'],
   },
   {
