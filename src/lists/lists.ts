@@ -297,7 +297,7 @@ export class Lists {
   /** Reads the files, whole, and what is ignored of them for us. */
   async #read(group: Group): Promise<{ plan: Plan; filled: Filled }> {
     const stamps = stampsOf(group.rows);
-    // What cannot be opened is tried at each look: a directory may be the reason, and is not looked at.
+    // What cannot be opened is tried at each look: its directory may be the reason.
     group.stamps = '';
     const files = new Files(group.rows);
     group.stamps = stamps;
