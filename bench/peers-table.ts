@@ -6,6 +6,8 @@ import { bars, standalone } from '../scripts/page/pictures.ts';
 export interface PeersRun {
   path: string;
   command: string;
+  benchmark: string;
+  options: Record<string, number>;
   at: string;
   machine: Record<string, string | number>;
   loadBefore: number;
@@ -13,7 +15,7 @@ export interface PeersRun {
   results: {
     workload: string;
     counts: Record<string, string | number>;
-    figures: { name: string; unit: string; median: number; spread: number; n: number }[];
+    figures: { name: string; unit: string; median: number; spread: number; n: number; values?: number[] }[];
     problems: string[];
   }[];
 }

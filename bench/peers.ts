@@ -19,7 +19,7 @@ import { findtimeSeconds, maxretry, readTime, type Workload, writeWorkload } fro
 
 const root = join(import.meta.dirname, '..');
 const unpacked = join(root, 'build/tools');
-const workloadName = 'sshd-sessions';
+export const workloadName = 'sshd-sessions';
 
 interface Peer {
   name: string;
@@ -35,7 +35,8 @@ interface Peer {
 }
 
 /** So that anybody can see that all read the same bytes. */
-const fingerprint = (text: string): string => createHash('sha256').update(text, 'latin1').digest('hex').slice(0, 16);
+export const fingerprint = (text: string): string =>
+  createHash('sha256').update(text, 'latin1').digest('hex').slice(0, 16);
 
 const main = [process.execPath, join(root, 'dist/main.cjs')];
 const packageVersion = (name: string): string =>

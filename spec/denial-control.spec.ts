@@ -8,7 +8,12 @@ import { createConnection, Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { encodeFrame } from '../src/control/protocol.ts';
 import { ControlServer } from '../src/control/server.ts';
-import { controlConnectionsUserMax, controlRequestsBurst, metricsConnectionsMax } from '../src/limits.ts';
+import {
+  controlConnectionsGroupMax,
+  controlConnectionsUserMax,
+  controlRequestsBurst,
+  metricsConnectionsMax,
+} from '../src/limits.ts';
 import { MetricsServer } from '../src/observe/metrics-server.ts';
 import { fakeOperator, listenAt, rawPeer, rememberingLog, temporaryDirectory } from '../test/support/control.ts';
 import { until } from '../test/support/until.ts';
@@ -120,6 +125,7 @@ function floodedSocket({
 }
 
 const excess = 300;
+const soon = { withinMs: 3_000 };
 
 claim(
   'D-03',
@@ -137,7 +143,17 @@ claim(
     slow.socket.pause();
     slow.socket.write(encodeFrame({ verb: 'list', args: {} }));
     await until(() => silentOpen() === 1, { what: 'a peer that takes nothing' });
-    await until(() => silentOpen() === 0, { withinMs: 3_000 }).catch(() => {});
+    // Nothing of a peer is read while its answer waits, whatever it sends.
+    slow.socket.write(Buffer.alloc(8 * 1024 * 1024));
+    let unread = slow.socket.writableLength;
+    await until(
+      () => {
+        if (silentOpen() > 0) unread = Math.min(unread, slow.socket.writableLength);
+        return silentOpen() === 0;
+      },
+      { withinMs: 3_000 },
+    ).catch(() => {});
+    assert.ok(unread > 0, 'all that a peer sends is read while its answer waits');
     assert.equal(silentOpen(), 0, 'a peer that does not take its answer is kept');
     assert.ok(Math.max(...backlogs) <= 64, `backlogs of ${backlogs.join(', ')} were asked for`);
     const alreadyReached = reached();
@@ -177,7 +193,23 @@ claim(
     await until(() => peer.responses.length === 2 * requests, { what: 'answers after an hour' });
     const twice = 2 * controlRequestsBurst + 1;
     assert.equal(reached() - alreadyReached, twice, 'a budget that nobody used for an hour has grown');
-    for (const { socket } of [...peers, silent, liar, slow, other]) socket.destroy();
+    // Users fill all places of the group: root has one all the same.
+    const crowd: ReturnType<typeof rawPeer>[] = [];
+    for (let index = 0; index < controlConnectionsGroupMax; index++) {
+      become(2000 + Math.floor(index / controlConnectionsUserMax));
+      const each = rawPeer(path);
+      crowd.push(each);
+      each.socket.write(frame);
+      await until(() => each.responses.length > 0, { what: 'an answer, or a word why there is none' });
+    }
+    const told = crowd.at(-1)?.responses[0];
+    assert.ok(told?.ok === false && told.error.code === 'busy', 'the group may take every place');
+    become(0);
+    const root = rawPeer(path);
+    root.socket.write(frame);
+    await until(() => root.responses.length === 1, soon).catch(() => {});
+    assert.equal(root.responses[0]?.ok, true, 'root has a place beside the group');
+    for (const { socket } of [...peers, ...crowd, root, silent, liar, slow, other]) socket.destroy();
     return (
       `one user: ${open.length} of ${peers.length} connections kept, ${twice} requests answered in two bursts an hour apart, one of them for another user, ${limited.length} ` +
       `refused; at most ${most} of them between two turns in which logs are read`

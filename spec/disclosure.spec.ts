@@ -9,7 +9,7 @@ import { carelessListener, listeningAt, metricsListener, statusOf, visit } from 
 import type { MetricsPiece } from './twins/careless-metrics.ts';
 
 const otherMethods = ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE'];
-const everyAddress = ['0.0.0.0', '::', '192.0.2.1'];
+const everyAddress = ['0.0.0.0', '::', '192.0.2.1', '12.0.0.1', '128.0.0.1', '::2'];
 
 interface Metrics {
   listener: MetricsPiece;

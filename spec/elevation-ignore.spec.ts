@@ -68,6 +68,8 @@ claim(
     const parts = await collect(operator.ignore({ addresses: ['192.0.2.0/24'], seconds: 3_600 }, caller));
     const lifted = parts.flatMap((part) => part.lifted ?? []);
     assert.deepEqual(lifted, [{ address: '192.0.2.7', jail: 'sshd' }], 'bans that ended with the command');
+    const left = parts.at(-1)?.ignored?.map(({ remainingSeconds }) => remainingSeconds) ?? [];
+    assert.ok(left.length === 1 && left[0]! > 3_500 && left[0]! <= 3_600, `seconds it is ignored: ${left.join(', ')}`);
     assert.deepEqual([...backend.held.keys()], ['sshd 198.51.100.1'], 'what the kernel holds afterwards');
     assert.equal(await isBanned(made, '192.0.2.8', '198.51.100.2'), false, 'a ban while it is ignored');
     const byHand = operator.ban({ jail: 'slow', addresses: ['192.0.2.9'] }, caller);

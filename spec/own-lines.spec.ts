@@ -31,12 +31,12 @@ interface Settings {
 }
 
 /** An engine with one jail and one log, in which `text` was written. */
-async function engineAfter(settings: Settings, text: string): Promise<Engine> {
+async function engineAfter(settings: Settings, text: string, at = now): Promise<Engine> {
   const jail = { mode: '', maxretry: 1, findtime: 86_400, bantime: 600, ipv6Prefix: 128, ignore: [], ...settings };
-  const engine = await Engine.create({ build: 'wasm', jails: [jail], tableBytes: 65_536, now, seed: [1, 2] });
+  const engine = await Engine.create({ build: 'wasm', jails: [jail], tableBytes: 65_536, now: at, seed: [1, 2] });
   engine.openSource(0, engine.addRoute([{ index: 0, filter: jail.filter, mode: '' }]));
-  engine.feed(0, Buffer.from(text).copy(engine.buffer), 0, now, true);
-  engine.settleAttempts(now, true);
+  engine.feed(0, Buffer.from(text).copy(engine.buffer), 0, at, true);
+  engine.settleAttempts(at, true);
   return engine;
 }
 
@@ -68,6 +68,19 @@ const wrapped: [what: string, settings: Settings, text: string, banned: string[]
     vaultwarden,
     `${time} stdout P ${refused(sender, 'alice').slice(0, 60)}\n${time} stdout F ${refused(sender, 'alice').slice(60)}`,
     [sender],
+  ],
+  [
+    'CRI in pieces of two streams by turns',
+    vaultwarden,
+    [sender, '192.0.2.8']
+      .map((address) => refused(address, 'alice'))
+      .flatMap((line, stream) =>
+        [`P ${line.slice(0, 60)}`, `F ${line.slice(60)}`].map((part, at) => ({ at, stream, part })),
+      )
+      .sort((one, other) => one.at - other.at)
+      .map(({ stream, part }) => `${time} ${stream === 0 ? 'stdout' : 'stderr'} ${part}`)
+      .join('\n'),
+    [sender, '192.0.2.8'],
   ],
   ['a JSON object', json, JSON.stringify({ level: 'error', msg: refused(sender, 'alice') }), [sender]],
   ['a line feed in a JSON string', json, JSON.stringify({ msg: refused(sender, imitation) }), [sender]],
@@ -125,10 +138,30 @@ const zones: [name: string, offset: number, told: string][] = [
   ['America/New_York', -18_000, '5 h behind'],
 ];
 
+/** The hour that happens twice in Berlin, each time as the clock of its line. */
+async function assertTwice(): Promise<void> {
+  for (const hour of [0, 1]) {
+    const at = Date.UTC(2026, 9, 25, hour, 30) / 1000;
+    const parsed = parseTimezone('Europe/Berlin', at);
+    assert.ok(parsed.ok, 'no zone of Berlin');
+    const settings = { filter: 'sshd', findtime: 600, timezone: parsed.value };
+    const engine = await engineAfter(settings, `2026-10-25 02:29:58 host sshd[70]: ${sshd}\n`, at);
+    assert.equal(engine.waiting, 1, `bans after half past two, the ${hour + 1}. time`);
+  }
+}
+
 claim(
   'X-zones',
   given(ourZones),
   async ({ zoneOf, problemsOf }) => {
+    for (const [zone, offset] of [
+      ['-05:00', -18_000],
+      ['+0545', 20_700],
+      ['Z', 0],
+    ] as const) {
+      const text = `${new Date((now + offset) * 1000).toISOString().slice(0, 19)}${zone} host sshd[70]: ${sshd}\n`;
+      assert.deepEqual(await bans({ filter: 'sshd', findtime: 600 }, text), [sender], `bans after a line of ${zone}`);
+    }
     for (const [name, offset, told] of zones) {
       const text = new Date((now + offset) * 1000).toISOString().slice(0, 19).replace('T', ' ');
       const lines = `${text} host sshd[71]: ${sshd}\n`.repeat(offLinesMin);
@@ -144,6 +177,7 @@ claim(
         `what is said of ${name}: "${problems}"`,
       );
     }
+    await assertTwice();
     return `${zones.length} zones: with timezone their lines count when they were written, without it the distance is told`;
   },
   [
@@ -196,6 +230,15 @@ const attempts: [what: string, filter: string, lines: string[], count: number][]
   ['a repeat of another line', 'sshd', [`sshd[75]: ${sshd}`, 'cron[3]: x', 'last message repeated 4 times'], 1],
   ['a module that refuses and one that accepts', 'dovecot', [pam('pam_unix', 'failure'), pam('pam_sss', 'success')], 0],
   ['two modules that refuse', 'dovecot', [pam('pam_unix', 'failure'), pam('pam_sss', 'failure')], 1],
+  [
+    'a name that nobody has, and its passwords in a folded line',
+    'sshd',
+    [
+      'sshd[76]: Invalid user bob from 192.0.2.7 port 40022',
+      'sshd[76]: message repeated 3 times: [ Failed password for invalid user bob from 192.0.2.7 port 40022 ssh2]',
+    ],
+    3,
+  ],
   ['a success of somebody else', 'dovecot', [pam('pam_unix', 'failure', 'root'), pam('pam_sss', 'success')], 1],
 ];
 
@@ -205,6 +248,10 @@ claim(
   async (count) => {
     for (const [what, filter, lines, expected] of attempts)
       assert.equal(await count(filter, lines), expected, `attempts of ${what}`);
+    const waiting = ['192.0.2.8', '192.0.2.9'].map(
+      (address) => `${head} ${pam('pam_unix', 'failure').replace(sender, address)}\n`,
+    );
+    assert.deepEqual(await bans({ filter: 'dovecot' }, waiting.join('')), ['192.0.2.8', '192.0.2.9'], 'who waited');
     return attempts.map(([what, , , count]) => `${what}: ${count}`).join('; ');
   },
   [

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { type LongRecord, readRecord, recordText } from '../scripts/long/record.ts';
 import { readFindings } from '../test/fuzz/findings.ts';
-import { replay } from '../test/fuzz/replay.ts';
+import { blockMsMax, replay } from '../test/fuzz/replay.ts';
 import { fuzz } from '../test/fuzz/run.ts';
 import type { Target } from '../test/fuzz/target.ts';
 import { canary, findTarget, targets } from '../test/fuzz/targets.ts';
@@ -72,13 +72,44 @@ claim(
 /** What D-02 asks for. */
 const replayLines = 4_100_000;
 
+interface Replaying {
+  run: typeof replay;
+  /** The newest replay that somebody recorded. */
+  recorded: LongRecord | undefined;
+}
+
+const replaying = (spoil: Partial<Replaying> = {}) =>
+  given<Replaying>({ run: replay, recorded: readRecord('replay'), ...spoil });
+
+/** A recorded replay says what was replayed by which build, and counts that fit one another. */
+function checkReplay(recorded: LongRecord | undefined): void {
+  assert.ok(recorded !== undefined, 'no replay is recorded');
+  const { ok, command, build, machine, date, seconds, figures } = recorded;
+  assert.ok(ok && command === 'npm run fuzz -- replay', 'the recorded replay');
+  assert.match(build, /^[0-9a-f]{16}$/, 'the build that was recorded');
+  assert.ok(machine.cpu && machine.commit && Number.isFinite(Date.parse(date)), 'machine, commit and date');
+  const { lines, bytes, matched, distinct, engineSeconds, slowestBlockMs, linesPerSecond } = figures as Record<
+    string,
+    number
+  >;
+  assert.ok(
+    lines! >= replayLines && bytes! > lines! && distinct! <= lines! && matched! < lines!,
+    'counts of the replay',
+  );
+  assert.ok(slowestBlockMs! < blockMsMax && engineSeconds! < seconds, 'times of the replay');
+  assert.ok(Math.abs(linesPerSecond! / (lines! / engineSeconds!) - 1) < 0.01, 'lines a second of the replay');
+}
+
 claim(
   'D-02c',
-  given(replay),
-  async (run) => {
+  replaying(),
+  async ({ run, recorded }) => {
+    checkReplay(recorded);
     const { lines, bytes, distinct, matched, engineSeconds, slowestBlockMs } = await run(replayLines, 1);
     assert.ok(lines >= replayLines, `${lines} lines`);
     assert.ok(matched > lines / 20, `${matched} lines were taken by a filter`);
+    assert.ok(bytes > lines, `${bytes} bytes of so many lines`);
+    assert.ok(slowestBlockMs < blockMsMax, `the slowest block took ${slowestBlockMs} ms`);
     assert.match(readFileSync('.github/workflows/ci.yml', 'utf8'), /npm test/, 'continuous integration runs the tests');
     assert.match(
       readFileSync('test/fuzz/fuzz.test.ts', 'utf8'),
@@ -90,13 +121,26 @@ claim(
   [
     twin(
       'a replay that stops half way',
-      given((lines: number, seed: number) => replay(lines / 2, seed, 300)),
+      replaying({ run: (lines, seed) => replay(lines / 2, seed, 300) }),
       /2050000 lines/,
     ),
     twin(
       'a replay of lines that no filter takes',
-      given(async (lines: number, seed: number) => ({ ...(await replay(50_000, seed, 300)), lines, matched: 0 })),
+      replaying({ run: async (lines, seed) => ({ ...(await replay(50_000, seed, 300)), lines, matched: 0 }) }),
       /0 lines were taken by a filter/,
+    ),
+    twin('a replay that nobody recorded', replaying({ recorded: undefined }), /no replay is recorded/),
+    twin(
+      'a record of half the lines',
+      replaying({
+        recorded: { ...readRecord('replay')!, figures: { ...readRecord('replay')!.figures, lines: 2_050_000 } },
+      }),
+      /counts of the replay/,
+    ),
+    twin(
+      'a record of nobody knows which build',
+      replaying({ recorded: { ...readRecord('replay')!, build: '' } }),
+      /the build that was recorded/,
     ),
   ],
   { timeoutMs: 240_000 },

@@ -97,6 +97,16 @@ claim(
       outcomes(lines.not).every((outcome) => outcome !== 'failure'),
       'lines that do not',
     );
+    const reach = withLine(run, 'port = ssh,8022\nprotocol = tcp,udp');
+    const sshd = compiled(reach).jails.find(({ name }) => name === 'sshd');
+    assert.deepEqual(
+      [sshd?.ports.map(({ first }) => first), sshd?.protocols],
+      [
+        [22, 8022],
+        ['tcp', 'udp'],
+      ],
+      'ports and protocols of a jail',
+    );
     return `3 jails, a filter of the tree's own in ${own!.patterns.length} patterns: ${lines.counted.length} lines count, ${lines.not.length} do not`;
   },
   [

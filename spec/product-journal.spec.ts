@@ -7,10 +7,17 @@ import { renameSync, rmSync, truncateSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { Engine } from '../src/engine/host.ts';
 import type { JournalSourceOptions } from '../src/sources/journal/journal.ts';
+import type { JournalMatch } from '../src/types.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
 import { type Driven, driveJournal } from '../test/support/journal-sink.ts';
-import { type JournalForm, JournalWriter, journalIds, sshdEntry } from '../test/support/journal-writer.ts';
-import { claim, given, twin } from './claim.ts';
+import {
+  type JournalForm,
+  JournalWriter,
+  journalIds,
+  sshdEntry,
+  type WrittenEntry,
+} from '../test/support/journal-writer.ts';
+import { claim, given, sabotaged, twin } from './claim.ts';
 
 /** Follows the journals of a directory. */
 type Follow = (directory: string, options: Partial<JournalSourceOptions>) => Driven;
@@ -91,6 +98,79 @@ async function decided(follow: Follow): Promise<string[]> {
   }
 }
 
+/** By source: an entry of one service, of a field or another, and of what services and the system write. */
+const asked: readonly [name: string, groups: JournalMatch['groups']][] = [
+  ['unit', [{ terms: [['_SYSTEMD_UNIT', ['ssh.service']]] }]],
+  [
+    'both',
+    [
+      {
+        terms: [
+          ['_SYSTEMD_UNIT', ['ssh.service']],
+          ['_COMM', ['sshd']],
+        ],
+      },
+    ],
+  ],
+  ['any', [{ terms: [['_COMM', ['cron', 'su*']]] }]],
+  ['system', [{ terms: [['SYSLOG_IDENTIFIER', ['sshd']]], system: true }]],
+];
+const shell: WrittenEntry['fields'] = [
+  ['_COMM', 'logger'],
+  ['SYSLOG_IDENTIFIER', 'sshd'],
+  ['_SYSTEMD_OWNER_UID', '1000'],
+];
+const askedEntries: readonly [says: string, fields: WrittenEntry['fields'], fits: string[]][] = [
+  [
+    'sshd',
+    [
+      ['_SYSTEMD_UNIT', 'ssh.service'],
+      ['_COMM', 'sshd'],
+      ['SYSLOG_IDENTIFIER', 'sshd'],
+    ],
+    ['unit', 'both', 'system'],
+  ],
+  [
+    'helper',
+    [
+      ['_SYSTEMD_UNIT', 'ssh.service'],
+      ['_COMM', 'env'],
+    ],
+    ['unit'],
+  ],
+  [
+    'elsewhere',
+    [
+      ['_SYSTEMD_UNIT', 'x.service'],
+      ['_COMM', 'sshd'],
+    ],
+    [],
+  ],
+  ['sudo', [['_COMM', 'sudo']], ['any']],
+  ['user', shell, []],
+];
+
+/** Which jails are given what, of entries with two messages each. */
+function handedOver(follow: Follow): Record<string, string[]> {
+  const directory = temporaryDirectory();
+  try {
+    const writer = new JournalWriter(join(directory.path, 'system.journal'));
+    for (const [index, [says, fields]] of askedEntries.entries()) {
+      const messages = ['one', 'two'].map((each): [string, string] => ['MESSAGE', `${says} ${each}`]);
+      writer.append({ seqnum: index + 1, realtime: Date.now() * 1000, fields: [...fields, ...messages] });
+    }
+    const targets = asked.map(([name, groups], source) => ({ match: { text: name, groups }, source, name }));
+    const { source, sink, read } = follow(directory.path, { targets });
+    read();
+    source.stop();
+    const texts = (jail: number) =>
+      sink.taken.filter((each) => each.source === jail).map(({ text }) => text.replace(/^.*?: /, ''));
+    return Object.fromEntries(asked.map(([name], jail) => [name, texts(jail)]));
+  } finally {
+    directory.remove();
+  }
+}
+
 /** A follower whose sources get other options, or another `read`. */
 const spoiled =
   (spoil: (options: Partial<JournalSourceOptions>) => Partial<JournalSourceOptions>): Follow =>
@@ -111,11 +191,21 @@ claim(
     for (const [index, text] of texts.entries()) {
       assert.ok(text.startsWith(`sshd[${1_001 + index}]: number ${index + 1}`), `entry ${index + 1} says ${text}`);
     }
+    const fitting = (name: string) => askedEntries.filter(([, , fits]) => fits.includes(name)).map(([says]) => says);
+    assert.deepEqual(
+      handedOver(follow),
+      Object.fromEntries(
+        asked.map(([name]) => [name, fitting(name).flatMap((says) => [`${says} one`, `${says} two`])]),
+      ),
+      'what each jail is given',
+    );
     // Those from an hour ago do not count.
     assert.deepEqual(await decided(follow), ['192.0.2.0 3'], 'who is banned');
-    return `${written} entries in ${rotations} files (regular, compact, zstd, sealed), a vacuum and 3 restarts: each once, in order; failures count at the time they were written`;
+    return `${written} entries in ${rotations} files (regular, compact, zstd, sealed), a vacuum and 3 restarts: each once, in order; ${askedEntries.length} with two messages to the jails that they fit; failures count at the time they were written`;
   },
   [
+    sabotaged('an entry of the journal is fed to the first jail that it fits', /what each jail is given/),
+    sabotaged('of an entry with two messages the first alone is read', /what each jail is given/),
     twin(
       'a source that forgets how far it read',
       given(spoiled((options) => ({ ...options, resume: [] }))),
@@ -163,10 +253,47 @@ const damages: readonly [string, (writer: JournalWriter) => void, RegExp][] = [
   ],
 ];
 
+/** Entries that lie among sound ones: an early number, one again, a field behind its entry. */
+const lies: readonly [what: string, tell: (writer: JournalWriter) => void][] = [
+  ['an earlier number', (writer) => writer.append(sshdEntry(3, Date.now() * 1000, 'lie'))],
+  ['a number that was there', (writer) => writer.append(sshdEntry(10, Date.now() * 1000, 'lie'))],
+  [
+    'a field behind its entry',
+    (writer) => {
+      writer.append(sshdEntry(11, Date.now() * 1000, 'lie'));
+      writer.append(sshdEntry(12, Date.now() * 1000, 'good 12'));
+      const [place, behind] = writer.places.slice(-2) as [number, number];
+      const field = writer.objects.filter((at) => at > place && at < behind)[0]!;
+      for (let index = 0; index < 5; index++) writer.poke(place + 64 + index * 16, BigInt(field));
+    },
+  ],
+];
+
+function assertLiesPassed(follow: Follow): void {
+  for (const [what, tell] of lies) {
+    const directory = temporaryDirectory();
+    try {
+      const writer = new JournalWriter(join(directory.path, 'system.journal'));
+      for (let n = 1; n <= 10; n++) writer.append(sshdEntry(n, Date.now() * 1000, `good ${n}`));
+      tell(writer);
+      writer.append(sshdEntry(13, Date.now() * 1000, 'good 13'));
+      const { source, sink, read } = follow(directory.path, {});
+      read();
+      source.stop();
+      assert.equal(source.counters.damaged, 1, `${what} is believed`);
+      assert.equal(sink.taken.filter(({ text }) => text.includes('lie')).length, 0, `${what} is read`);
+      assert.ok(sink.taken.at(-1)!.text.includes('good 13'), `what follows ${what} is not read`);
+    } finally {
+      directory.remove();
+    }
+  }
+}
+
 claim(
   'X-journal',
   given<Follow>(driveJournal),
   (follow) => {
+    assertLiesPassed(follow);
     for (const [what, damage, reason] of damages) {
       const directory = temporaryDirectory();
       try {
@@ -191,7 +318,7 @@ claim(
         directory.remove();
       }
     }
-    return `${damages.length} kinds of damage: each file set aside with its reason, said once and shown in status, the file beside it read`;
+    return `${lies.length} entries that lie passed over; ${damages.length} kinds of damage: each file set aside with its reason, said once and shown in status, the file beside it read`;
   },
   [
     twin(

@@ -4,8 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fingerprint, workloadName } from '../bench/peers.ts';
 import { newestPeersRun, type PeersRun, peersTable } from '../bench/peers-table.ts';
-import { claim, given, type Supply, twin } from './claim.ts';
+import { writeWorkload } from '../bench/workload.ts';
+import { temporaryDirectory } from '../test/support/control.ts';
+import { claim, given, type Supply, sabotaged, twin } from './claim.ts';
+import { assertRecorded, type RecordedRun } from './support/runs.ts';
 
 interface Shown {
   run: PeersRun;
@@ -22,23 +27,37 @@ const withResults = (change: (result: PeersRun['results'][number], index: number
     return { run: { ...run, results }, paper };
   });
 
+/** The fingerprint of the log that the command of a run makes. */
+function fileOf({ options }: PeersRun): string {
+  const { path, remove } = temporaryDirectory();
+  try {
+    const log = join(path, 'log');
+    writeWorkload(workloadName, log, options.lines!, options.sources!);
+    return fingerprint(readFileSync(log, 'latin1'));
+  } finally {
+    remove();
+  }
+}
+
 claim(
   'PE-13',
   recorded(),
   ({ run }) => {
-    const { results, machine, path } = run;
+    assertRecorded(run);
+    const { results, machine, path, options } = run;
     const names = results.map(({ workload }) => workload.replace('parse/', ''));
     for (const peer of ['fail2zig', 'fail2ban', 'SSHGuard'])
       assert.ok(
         names.some((name) => name.startsWith(peer)),
         `no ${peer} in ${path}`,
       );
-    assert.equal(new Set(results.map(({ counts }) => counts.file)).size, 1, 'files that were read');
+    const read = new Set(results.map(({ counts }) => `${counts.lines} lines of ${counts.file}`));
+    assert.deepEqual([...read], [`${options.lines} lines of ${fileOf(run)}`], 'files that were read');
     for (const { workload, counts, problems, figures } of results) {
       assert.deepEqual(problems, [], `complaints of ${workload}`);
       assert.ok(Number(counts.found) > 0, `what ${workload} found`);
       assert.ok(
-        figures.every(({ n, spread }) => n >= 3 && Number.isFinite(spread)),
+        figures.every(({ n, values }) => n >= 3 && values?.length === n),
         `rounds and spread of ${workload}`,
       );
     }
@@ -66,9 +85,22 @@ claim(
     ),
     twin(
       'a single round',
-      withResults(({ figures }) => ({ figures: figures.map((figure) => ({ ...figure, n: 1 })) })),
+      withResults(({ figures }) => ({
+        figures: figures.map((figure) => ({ ...figure, n: 1, values: [figure.median], spread: 0, p99: figure.median })),
+      })),
       /rounds and spread/,
     ),
+    twin(
+      'a log that the command does not make',
+      withResults(({ counts }) => ({ counts: { ...counts, file: '0'.repeat(16) } })),
+      /files that were read/,
+    ),
+    twin(
+      'a run without counts',
+      withResults(() => ({ counts: {} })),
+      /counts of/,
+    ),
+    sabotaged('fail2ban is recorded four times as fast as it was', /cpu of parse\/fail2ban-regex/),
   ],
 );
 
@@ -106,21 +138,11 @@ claim(
   ],
 );
 
-interface GrowthRun {
-  path: string;
-  command: string;
-  at: string;
-  build: string;
-  loadBefore: number;
-  results: {
-    workload: string;
-    counts: { sources: number; failures: number };
-    figures: { name: string; median: number; values?: number[] }[];
-    problems: string[];
-  }[];
-}
+const root = join(import.meta.dirname, '..');
 
-type Grown = GrowthRun['results'][number] & { sizes: number[]; growth: number };
+type GrowthRun = RecordedRun & { build: string };
+
+type Grown = GrowthRun['results'][number] & { sizes: readonly number[]; growth: number };
 
 /** Fewer sources would not tell growth from what a start leaves behind. */
 const crowdMin = 10_000;
@@ -129,9 +151,9 @@ const growthShareMax = 0.1;
 const growthMax = 4;
 
 function growthRun(spoil: (run: GrowthRun) => GrowthRun = (run) => run): Supply<GrowthRun> {
-  const path = globSync('bench/runs/*/growth.json').sort().at(-1);
+  const path = globSync('bench/runs/*/growth.json', { cwd: root }).sort().at(-1);
   assert.ok(path !== undefined, 'nobody recorded npm run bench -- growth');
-  return given(spoil({ ...(JSON.parse(readFileSync(path, 'utf8')) as GrowthRun), path }));
+  return given(spoil({ ...(JSON.parse(readFileSync(join(root, path), 'utf8')) as GrowthRun), path }));
 }
 
 const withGrowth = (change: (result: GrowthRun['results'][number]) => Partial<GrowthRun['results'][number]>) =>
@@ -140,8 +162,10 @@ const withGrowth = (change: (result: GrowthRun['results'][number]) => Partial<Gr
 claim(
   'MM-29',
   growthRun(),
-  ({ command, at, build, loadBefore, results }) => {
-    assert.match(command, /^npm run bench -- growth/, 'the command');
+  (run) => {
+    assertRecorded(run);
+    const { benchmark, at, build, loadBefore, options, results } = run;
+    assert.equal(benchmark, 'growth', 'the benchmark');
     assert.match(build, /^[0-9a-f]{16}$/, 'the build that was measured');
     const [ours, theirs] = ['fail2zig', 'fail2ban-server'].map((name) => {
       const found = results.find(({ workload }) => workload === name);
@@ -151,8 +175,13 @@ claim(
       return { ...found, sizes, growth: sizes.at(-1)! - sizes[0]! };
     }) as [Grown, Grown];
     assert.deepEqual(ours.counts, theirs.counts, 'what both counted');
-    const { sources } = ours.counts;
+    const sources = Number(ours.counts.sources);
     assert.ok(sources >= crowdMin, `${sources} sources are too few`);
+    assert.deepEqual(
+      [ours, theirs].map(({ sizes }) => sizes.length),
+      [options.steps! + 1, options.steps! + 1],
+      'sizes that were read',
+    );
     const shrinks = theirs.sizes.some((size, index) => index > 0 && size <= theirs.sizes[index - 1]!);
     assert.ok(
       !shrinks,
@@ -191,7 +220,8 @@ claim(
     twin(
       'a run of nobody knows which build',
       growthRun((run) => ({ ...run, build: '' })),
-      /the build that was measured/,
+      /the build/,
     ),
+    sabotaged("fail2ban's size at the end is recorded as another one", /resident of fail2ban-server/),
   ],
 );

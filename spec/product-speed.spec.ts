@@ -12,21 +12,11 @@ import { writeWorkload } from '../bench/workload.ts';
 import { inputBytes } from '../src/limits.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
 import { claim, NotMet, type Supply, sabotaged, twin } from './claim.ts';
+import { assertRecorded, type RecordedRun } from './support/runs.ts';
 
-interface Result {
-  workload: string;
-  counts: Record<string, number>;
-  figures: { name: string; unit: string; median: number }[];
-  problems: string[];
-}
+type Result = Omit<RecordedRun['results'][number], 'counts'> & { counts: Record<string, number> };
 
-interface Run {
-  path: string;
-  command: string;
-  loadBefore: number;
-  loadAfter: number;
-  results: Result[];
-}
+type Run = Omit<RecordedRun, 'results'> & { results: Result[] };
 
 const root = join(import.meta.dirname, '..');
 
@@ -233,6 +223,7 @@ claim(
   'WHY-09',
   recorded('ban'),
   (run) => {
+    assertRecorded(run);
     const nftables = run.results.find(({ workload }) => workload === 'nftables');
     assert.ok(nftables !== undefined, `${run.path} has no bans of nftables`);
     assert.deepEqual(nftables.problems, [], 'complaints');
@@ -241,7 +232,13 @@ claim(
       nftables.figures.some(({ name, unit }) => name === 'decision-to-ack' && unit === 'µs'),
       'no time in µs',
     );
+    const { n } = nftables.figures.find(({ name }) => name === 'decision-to-ack')!;
+    assert.deepEqual([n, nftables.counts.singles], [run.options.singles, run.options.singles], 'bans that were timed');
     const median = figure(nftables, 'decision-to-ack');
+    const row = readFileSync(join(root, 'docs/white-paper.md'), 'utf8')
+      .split('\n')
+      .find((line) => line.includes(run.path) && line.includes('acknowledgement, nftables'));
+    assert.match(row ?? '', new RegExp(` median ${median.toFixed(0)} µs`), 'what the white paper says of it');
     const evidence = `median ${median.toFixed(0)} µs over ${nftables.counts.singles} bans, nftables (${load(run)}, ${run.path})`;
     assert.deepEqual([10, 99, 100, 5_000].filter(isTens), [10, 99], 'medians that are tens of microseconds');
     return isTens(median) ? evidence : new NotMet(evidence);
@@ -258,6 +255,17 @@ claim(
       /no time in µs/,
     ),
     sabotaged('a median of any length counts as tens of microseconds', /medians that are tens of microseconds/),
+    sabotaged('a ban is recorded faster than it was', /what the white paper says/),
+    twin(
+      'a run of a few bans',
+      withResults('ban', (result) => ({ ...result, figures: result.figures.map((each) => ({ ...each, n: 1 })) })),
+      /bans that were timed|of nftables in/,
+    ),
+    twin(
+      'a run without counts',
+      withResults('ban', (result) => ({ ...result, counts: {} })),
+      /counts of/,
+    ),
     twin(
       'a run of another backend',
       withResults('ban', (result) => (result.workload === 'nftables' ? undefined : result)),

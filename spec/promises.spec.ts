@@ -9,7 +9,7 @@ import { encodeFrame, type Response } from '../src/control/protocol.ts';
 import { ControlServer } from '../src/control/server.ts';
 import { JAIL_FUTURE, JAIL_TOO_OLD } from '../src/engine/counters.ts';
 import { Engine } from '../src/engine/host.ts';
-import { frameBytesMax, lineBytesMax } from '../src/limits.ts';
+import { addressesPerRequestMax, frameBytesMax, lineBytesMax } from '../src/limits.ts';
 import { Log } from '../src/log.ts';
 import { fakeOperator, listenAt, rawPeer, rememberingLog, temporaryDirectory } from '../test/support/control.ts';
 import { until } from '../test/support/until.ts';
@@ -55,10 +55,29 @@ const lineTimes: [seconds: number, becomes: typeof counted][] = [
   [30 * 86_400, fromFuture],
 ];
 
+/** Lines without a year, half a minute after New Year: of the year that is over, or long ago. */
+const yearTurn: [text: string, becomes: typeof counted][] = [
+  ['Dec 31 23:55:00', counted],
+  ['Jan  1 00:00:29', counted],
+  ['Dec 31 23:45:00', tooOld],
+  ['Jan  1 00:02:00', fromFuture],
+  ['Jan  9 00:00:00', tooOld],
+];
+
+function atNewYear(text: string): typeof counted {
+  const now = Date.UTC(2026, 0, 1, 0, 0, 30) / 1000;
+  const engine = Engine.createNow({ jails: [jail], tableBytes: 65_536, now });
+  engine.openSource(0, engine.addRoute([{ index: 0, filter: 'sshd', mode: '' }]));
+  feedText(engine, `${text} host sshd[7]: Failed password for root from 192.0.2.1 port 1 ssh2\n`, now);
+  const [future, tooOld] = [JAIL_FUTURE, JAIL_TOO_OLD].map((counter) => engine.jailCounter(0, counter));
+  return { bans: engine.takeDecisions(() => {}), future: future!, tooOld: tooOld! };
+}
+
 claim(
   'X-future',
   times(),
   (at) => {
+    for (const [text, becomes] of yearTurn) assert.deepEqual(atNewYear(text), becomes, `${text}, at New Year`);
     for (const [seconds, becomes] of lineTimes) {
       assert.deepEqual(at(seconds), becomes, `a line ${seconds} seconds from now`);
     }
@@ -163,6 +182,10 @@ function frameOf(body: string | Buffer, claimed?: number): Buffer {
 }
 
 const version = '{"verb":"version","args":{}}';
+const manyAddresses = JSON.stringify({
+  verb: 'unban',
+  args: { addresses: Array<string>(addressesPerRequestMax + 1).fill('192.0.2.1') },
+});
 const badFrames: [what: string, frame: Buffer, code: string][] = [
   ['a frame without a body', frameOf(''), 'bad-frame'],
   ['a frame one byte too long', frameOf(version.padEnd(frameBytesMax + 1)), 'bad-frame'],
@@ -175,6 +198,8 @@ const badFrames: [what: string, frame: Buffer, code: string][] = [
   ],
   ['a body behind a byte order mark', frameOf(`\ufeff${version}`), 'bad-request'],
   ['a list', frameOf('["version"]'), 'bad-request'],
+  ['an argument that the verb does not take', frameOf('{"verb":"version","args":{"jail":"sshd"}}'), 'bad-argument'],
+  ['more addresses than one request may name', frameOf(manyAddresses), 'bad-argument'],
   ['a request with one key more', frameOf('{"verb":"version","args":{},"as":"root"}'), 'bad-request'],
 ];
 

@@ -2,17 +2,19 @@
 import assert from 'node:assert/strict';
 import { closeSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileAt } from '../src/history/chain.ts';
+import { fileAt, sealPath } from '../src/history/chain.ts';
 import { Recorder } from '../src/history/recorder.ts';
 import { Telling } from '../src/history/telling.ts';
 import { native } from '../src/native.ts';
 import { verifyLog, writeAudited } from '../test/support/audit.ts';
 import { check, type Files, kinds } from '../test/support/audit-edits.ts';
+import { collect } from '../test/support/collect.ts';
 import { rememberingLog, temporaryDirectory } from '../test/support/control.ts';
 import { FakeServiceManager } from '../test/support/service-manager.ts';
 import { addressOf, v4 } from '../test/support/table-driver.ts';
 import { until } from '../test/support/until.ts';
 import { claim, given, sabotaged, twin } from './claim.ts';
+import { watched } from './support/watched.ts';
 
 /** Fields of an entry in journald's own form: a line each. */
 const fieldsOf = (text: string): Record<string, string> =>
@@ -73,10 +75,38 @@ type Make = (journal: number) => Recorder;
 
 const recorderOf = (journal: number | undefined) => new Recorder({ path: undefined, log: rememberingLog(), journal });
 
+/** What an operator bans and unbans, as the daemon's own log says it. */
+async function saidByHand(): Promise<string[]> {
+  const supply = watched();
+  const made = await supply.make();
+  try {
+    const { log, operator } = made;
+    const by = { uid: 1000, gid: 1000, pid: 7 };
+    await operator.ban({ jail: 'sshd', addresses: ['192.0.2.7'], seconds: 90, reason: 'mine' }, by);
+    await collect(operator.unban({ addresses: ['192.0.2.7'] }, by));
+    await assert.rejects(async () => operator.ban({ jail: 'sshd', addresses: ['224.0.0.1'] }, by));
+    const about = log.said.filter(({ fields }) => fields.uid !== undefined);
+    return about.map(({ text, fields: { jail, address, uid, reason } }) =>
+      [text, jail, address, uid, reason].join(' '),
+    );
+  } finally {
+    await supply.dispose?.(made);
+  }
+}
+
 claim(
   'R-01a',
   given<Make>(recorderOf),
   async (make) => {
+    assert.deepEqual(
+      await saidByHand(),
+      [
+        'banned sshd 192.0.2.7 1000 mine',
+        'unbanned sshd 192.0.2.7 1000 ',
+        'refused sshd 224.0.0.1 1000 224.0.0.1 is a multicast address: nothing comes from it',
+      ],
+      'what an operator did',
+    );
     const found = await entriesOf(make);
     assert.equal(found.length, 6, 'entries');
     const [ban, over, ...others] = found;
@@ -149,6 +179,46 @@ claim(
   { needs: ['linux'], timeoutMs: 60_000 },
 );
 
+const byRoot = { uid: 0, pid: 7 };
+
+async function opened(path: string, bytes: number): Promise<Recorder> {
+  const recorder = new Recorder({ path, log: rememberingLog(), bytes });
+  await recorder.start();
+  return recorder;
+}
+
+async function writeRecords(recorder: Recorder, count: number): Promise<void> {
+  for (let index = 0; index < count; index++) {
+    recorder.command(`number ${index}`, byRoot);
+    await recorder.flush();
+  }
+}
+
+/** A log whose oldest files go while it is written is whole at any time. */
+async function assertRotates(path: string, verify: typeof verifyLog): Promise<void> {
+  const recorder = await opened(path, 20_000);
+  for (let round = 0; round < 6; round++) {
+    await writeRecords(recorder, 60);
+    assert.deepEqual((await verify(path)).findings, [], 'a log of which the oldest files went');
+  }
+  assert.ok((await verify(path)).first > 60, 'no file went');
+  await recorder.close();
+}
+
+/** So is one that a crash left with more records than its seal knows. */
+async function assertGoesOn(path: string, verify: typeof verifyLog): Promise<void> {
+  const recorder = await opened(path, 1_000_000);
+  const sealed = readFileSync(sealPath(path));
+  await writeRecords(recorder, 5);
+  await recorder.close();
+  writeFileSync(sealPath(path), sealed);
+  const next = await opened(path, 1_000_000);
+  await writeRecords(next, 5);
+  await next.close();
+  const { findings, last } = await verify(path);
+  assert.deepEqual([findings, last], [[], 10], 'a log that goes on behind its seal');
+}
+
 /** How a log is verified: by the command, and in memory. */
 interface Verifier {
   verify: typeof verifyLog;
@@ -196,6 +266,8 @@ claim(
           edits++;
         }
       }
+      await assertRotates(join(directory.path, 'rotated'), verify);
+      await assertGoesOn(join(directory.path, 'more'), verify);
       return `a log of ${files.length - 1} files: 5 changes by hand and ${edits} edits of 13 kinds found, none in the log itself`;
     } finally {
       directory.remove();
@@ -204,6 +276,8 @@ claim(
   [
     sabotaged('the verifier does not ask the seal where the log ends', /^an end that was cut off/),
     sabotaged('the verifier compares no hash of a line', /^a record that was changed/),
+    sabotaged('old files of the audit log go before the seal says so', /the oldest files went/),
+    sabotaged('numbers of records begin again behind the seal', /a log that goes on behind its seal/),
     twin(
       'a verifier that finds something everywhere',
       given<Verifier>({ ...verifier, verify: async (path: string) => ({ ...(await verifyLog(path)), whole: false }) }),

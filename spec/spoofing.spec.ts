@@ -129,6 +129,11 @@ const connections: [what: string, lines: string[], charged: string | undefined][
   ['a process that was heard of', [sshdLine(connects(first)), sshdLine(gaveUp)], first],
   ['another process', [sshdLine(connects(first), { pid: 8 }), sshdLine(gaveUp, { pid: 9 })], undefined],
   [
+    'another process of five digits',
+    [sshdLine(connects(first), { pid: 12_345 }), sshdLine(gaveUp, { pid: 22_345 })],
+    undefined,
+  ],
+  [
     'the same process number on another host',
     [sshdLine(connects(first), { pid: 10 }), sshdLine(gaveUp, { pid: 10, host: 'two' })],
     undefined,

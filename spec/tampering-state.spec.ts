@@ -4,7 +4,18 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, constants, linkSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  constants,
+  linkSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -225,6 +236,10 @@ function assertForeignRefused(load: Restart['load'], directory: string, sound: B
     chmodSync(path, mode);
     refusal(/others may write it/);
   }
+  rmSync(path, { force: true });
+  writeFileSync(`${path}.target`, sound, { mode: 0o600 });
+  symlinkSync(`${path}.target`, path);
+  refusal(/ELOOP/);
   if (process.geteuid?.() !== 0) return;
   writeFileSync(path, sound, { mode: 0o600 });
   chownSync(path, 65_534, 65_534);
@@ -257,6 +272,10 @@ claim(
       const beside = temporaryDirectory();
       const byChecksum = flipEach(piece.load, beside.path, bytes);
       assertForeignRefused(piece.load, beside.path, bytes);
+      const longer = join(beside.path, 'longer');
+      writeFileSync(longer, Buffer.concat([bytes, Buffer.from('x')]));
+      const loaded = piece.load(longer, new CollectingVisitor(), 1_700_000_000);
+      assert.ok(loaded.state === null, 'a file that goes on behind its end is believed');
       beside.remove();
 
       flip(path, bytes, onlyChecksumAt);

@@ -29,9 +29,9 @@ import type { Control, Verdict } from './record.ts';
 
 /** One run of a judge gets so long, ms: a breakage may well hang it. */
 const judgeMs = 600_000;
-const unended = `it did not end within ${judgeMs / 1000} s`;
 /** A body without its twins. */
 const bodyMs = 120_000;
+const startMs = 30_000;
 
 const built = ['build/fail2zig.node', 'build/engine.wasm', 'build/engine-scalar.wasm', 'build/matchers.json', 'dist'];
 const linked = ['node_modules', '.git', 'build/tools'];
@@ -137,8 +137,7 @@ export class Scratch {
     if (promised !== undefined) return { noticedBy: 'its claim', by: promised };
     if (await this.#testsFail(believed)) return { noticedBy: 'tests', by: believed.join(' ') };
     if (!thorough) return { noticedBy: 'nobody', by: '' };
-    // So many specifications may need longer without any breakage: that proves nothing.
-    const found = (await this.#failures(['--changed'])).find((line) => line !== unended);
+    const [found] = await this.#failures(['--changed']);
     if (found !== undefined) return { noticedBy: 'another claim', by: found };
     const reaching = this.#believed(this.#testsThatReach(path));
     const noticed = await this.#testsFail(reaching);
@@ -183,16 +182,25 @@ export class Scratch {
   async #failures(selection: readonly string[], first = true): Promise<string[]> {
     if (selection.length === 0) return [];
     const flags = ['--json', '--allow-skips', ...(first ? ['--first'] : [])];
-    const { status, out } = await run(this.#folder, ['scripts/verify.ts', ...flags, ...selection]);
-    if (status === null) return [unended];
+    const { out } = await run(this.#folder, ['scripts/verify.ts', ...flags, ...selection]);
     // What it says, not its status: verify may be what is broken.
-    const { claims, troubles } = reportOf(out);
-    const failed = claims.filter(({ id, status: its }) => its === 'FAILED' && !this.#control.claims.includes(id));
-    const reasons = [...failed.map(({ id, evidence }) => `${id}: ${evidence}`), ...troubles];
+    const reasons = failuresIn(out, this.#control.claims);
+    // One that says nothing may have lacked memory or time: that proves nothing of the breakage.
+    if (reasons === undefined) return (await this.#starts()) ? [] : ['the program does not start'];
     // A twin with a breakage of its own over this one has noticed nothing: its body passed before.
     const real = reasons.filter((reason) => !/^\S+ (?:breakage "|a change of |twin "a tree in which )/.test(reason));
     if (first && real.length === 0 && reasons.length > 0) return this.#failures(selection, false);
     return real.map(short);
+  }
+
+  /** Whether the program and its addon can be loaded. */
+  async #starts(): Promise<boolean> {
+    const loads = [
+      ['dist/main.cjs', '--version'],
+      ['-e', "require('./build/fail2zig.node')"],
+    ];
+    for (const each of loads) if ((await run(this.#folder, each, startMs)).status !== 0) return false;
+    return true;
   }
 
   /** The claims that fail together, and alone once more. */
@@ -217,11 +225,17 @@ export class Scratch {
   }
 }
 
-/** What verify printed for machines; where it printed nothing of use, it failed. */
-function reportOf(out: string): { claims: Outcome[]; troubles: string[] } {
+/**
+ * `ID: assertion` of the claims that failed, but for `unheard` ones, and what else went wrong, as
+ * verify printed it for machines; undefined where it printed nothing of use.
+ */
+export function failuresIn(out: string, unheard: readonly string[] = []): string[] | undefined {
+  let report: { claims: Outcome[]; troubles: string[] };
   try {
-    return JSON.parse(out) as { claims: Outcome[]; troubles: string[] };
+    report = JSON.parse(out);
   } catch {
-    return { claims: [], troubles: ['verify did not report'] };
+    return undefined;
   }
+  const failed = report.claims.filter(({ id, status }) => status === 'FAILED' && !unheard.includes(id));
+  return [...failed.map(({ id, evidence }) => `${id}: ${evidence}`), ...report.troubles];
 }

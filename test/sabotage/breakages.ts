@@ -11,6 +11,7 @@ import { engine } from './breakages/engine.ts';
 import { fleet } from './breakages/fleet.ts';
 import { history } from './breakages/history.ts';
 import { importing } from './breakages/import.ts';
+import { judged } from './breakages/judged.ts';
 import { lists } from './breakages/lists.ts';
 import { memory } from './breakages/memory.ts';
 import { observe } from './breakages/observe.ts';
@@ -36,6 +37,7 @@ export const breakages: readonly Breakage[] = [
   ...fleet,
   ...history,
   ...importing,
+  ...judged,
   ...memory,
   ...observe,
   ...parser,

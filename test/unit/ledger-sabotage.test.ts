@@ -10,6 +10,7 @@ import {
   type Verdict,
   whyNoRecord,
 } from '../../scripts/sabotage/record.ts';
+import { failuresIn } from '../../scripts/sabotage/scratch.ts';
 
 const verdict = (name: string, file: string, noticedBy: Notice): Verdict => ({
   ...{ name, file, noticedBy },
@@ -51,4 +52,13 @@ test('a part is not called the whole, and takes no place of it', () => {
 
 test('a tree that no commit holds is not recorded', () => {
   expect(whyNoRecord({ tried: 4, named: 4 }, ' M src/log.ts')).toMatch(/^the working tree has changes/);
+});
+
+test('a verify that says nothing has noticed nothing', () => {
+  const claim = (id: string, status: string) => ({ id, status, evidence: 'why' });
+  const said = (claims: object[], troubles: string[] = []) => JSON.stringify({ claims, troubles });
+  expect(failuresIn('')).toBeUndefined();
+  expect(failuresIn(said([]).slice(0, -1))).toBeUndefined();
+  expect(failuresIn(said([claim('FM-2', 'HELD')]))).toEqual([]);
+  expect(failuresIn(said([claim('FM-2', 'HELD'), claim('FM-6', 'FAILED')], ['x: y']))).toEqual(['FM-6: why', 'x: y']);
 });

@@ -40,8 +40,8 @@ export const promised: readonly Breakage[] = [
   },
   {
     name: 'a single round of the peers passes',
-    find: 'figures.every(({ n, spread }) => n >= 3 &&',
-    put: 'figures.every(({ n, spread }) => n >= 1 &&',
+    find: 'figures.every(({ n, values }) => n >= 3 &&',
+    put: 'figures.every(({ n, values }) => n >= 1 &&',
     claims: ['PE-13'],
   },
   {
