@@ -98,7 +98,7 @@ async function decided(follow: Follow): Promise<string[]> {
   }
 }
 
-/** By source: an entry of one service, of a field or another, and of what services and the system write. */
+/** By source: a service, one of its programs, one program or another, and what services write. */
 const asked: readonly [name: string, groups: JournalMatch['groups']][] = [
   ['unit', [{ terms: [['_SYSTEMD_UNIT', ['ssh.service']]] }]],
   [

@@ -30,7 +30,7 @@ export interface RecordedRun {
   results: { workload: string; counts: Record<string, string | number>; figures: Figure[]; problems: string[] }[];
 }
 
-/** Fails for a record that says less than a run does, or figures that its own values do not make. */
+/** Fails for a record that lacks what a run says, or whose figures its own values do not make. */
 export function assertRecorded(run: RecordedRun): void {
   const { path, command, at, build, machine, loadBefore, loadAfter, results } = run;
   assert.equal(command, commandOf(run), `the command in ${path}`);

@@ -575,7 +575,7 @@ export const judged: readonly Breakage[] = [
     name: 'the core may connect anywhere, as far as Landlock goes',
     find: 'attributes.setUint32(8, tcp.bind | tcp.connect, true);',
     put: 'attributes.setUint32(8, tcp.bind, true);',
-    claims: ['LP-33'],
+    claims: ['X-files'],
   },
   {
     name: 'CAP_BPF is kept whatever the backend',
