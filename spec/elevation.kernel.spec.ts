@@ -249,6 +249,7 @@ const ownWhere = (ignoreself: boolean): number =>
 const asked: Scenarios = {
   restart: ['an address that the host gets is ignored from then on, in table and kernel'],
   nftables: ['lets allowed networks pass though a ban covers them, in that jail only'],
+  xdp: ['lets allowed networks pass though a ban covers them, in that jail only'],
 };
 
 interface Whoever {

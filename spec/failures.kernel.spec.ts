@@ -35,7 +35,10 @@ const impatient: TreeChange = {
   find: 'withinMs: 15_000',
   put: 'withinMs: 6_000',
 };
-const adoptions = ['adopts the bans of an earlier run with the time they have left'];
+const adoptions = [
+  'adopts the bans of an earlier run with the time they have left',
+  'adopts sets that it cannot keep as they are',
+];
 
 claim(
   'FM-2',
@@ -153,6 +156,7 @@ function pausesOf(max = banRetryMsMax): Refusing['pauses'] {
 const refusals: Scenarios = {
   'nftables-errors': [
     'silence is ETIMEDOUT',
+    'EMSGSIZE: transactions are split until the socket takes them',
     'ENFILE when a set is full: none of the transaction holds, and it lands once there is room',
     'ENOBUFS: a lost ACK is followed by reading back',
     'a batch without its end is not believed',

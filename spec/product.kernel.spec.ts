@@ -67,6 +67,7 @@ const xtables = ['iptables', 'ipset'].flatMap((program) =>
     'drops only the ports, protocols and hooks of the jail',
     'lets a source pass again when its ban has run out, and renews one',
     'rejects where the jail says so: TCP is refused at once',
+    'adopts the bans of an earlier run and drops jails that are gone',
     'leaves the rules of others and their counters alone, and removes all of its own',
   ].map((what) => `${program} ${what}`),
 );

@@ -96,7 +96,11 @@ export const scenarios: Record<string, Scenario> = {
 
   'drops only the ports and protocols of the jail': async () => {
     const prober = await network(2222, 8080);
-    const backend = await installed({ ...sshd, ports: [{ first: 2200, last: 2300 }], protocols: ['tcp'] });
+    const ports = [
+      { first: 9, last: 9 },
+      { first: 2200, last: 2300 },
+    ];
+    const backend = await installed({ ...sshd, ports, protocols: ['udp', 'tcp'] });
     await backend.apply([ban(attackerV4[0]), ban(attackerV6[0])]);
     await prober.dropped(attackerV4[0], hostV4, 2222);
     await prober.dropped(attackerV6[0], hostV6, 2222);
@@ -126,7 +130,7 @@ export const scenarios: Record<string, Scenario> = {
 
   'rejects where the jail says so: TCP is refused at once': async () => {
     const prober = await network(2222, 8080);
-    const backend = await installed({ ...sshd, action: 'reject' });
+    const backend = await installed({ ...sshd, name: 'other' }, { ...sshd, action: 'reject' });
     await backend.apply([ban(attackerV4[0]), ban(attackerV6[0])]);
     await prober.refused(attackerV4[0], hostV4, 2222);
     await prober.refused(attackerV6[1], hostV6, 2222);

@@ -262,7 +262,7 @@ export const judged: readonly Breakage[] = [
     name: 'packets are counted of the first jail only',
     find: 'of [...this.layouts.values()]) {\n      const own',
     put: 'of [...this.layouts.values()].slice(0, 1)) {\n      const own',
-    claims: ['X-shown'],
+    claims: ['LP-24'],
   },
   {
     name: 'a set that has to be made anew loses its bans',
@@ -292,7 +292,7 @@ export const judged: readonly Breakage[] = [
     name: 'of two counters in a rule the last counts',
     find: 'if (isCounter) found.packets += Math.max',
     put: 'if (isCounter) found.packets = Math.max',
-    claims: ['X-shown'],
+    claims: ['LP-24'],
   },
   {
     name: 'we ourselves are given way to',
@@ -481,7 +481,7 @@ export const judged: readonly Breakage[] = [
     name: 'a line that no reader took is not counted as lost',
     find: 'this.#lost += 1;',
     put: '',
-    claims: ['X-shown'],
+    claims: ['LP-32'],
   },
   {
     name: 'tags that nobody sees are printed as they are',
