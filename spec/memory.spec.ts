@@ -178,6 +178,22 @@ function expectedBans(failures: { address: string; time: number }[], maxretry: n
   return bans;
 }
 
+/** Failures at the edge of a window and of a ban, of a jail with two in ten minutes, a ban an hour. */
+function atEdges(tracker: Tracker): string[] {
+  const fail = (address: string, ...seconds: number[]): void => {
+    for (const second of seconds) tracker.fail(address, epoch + second);
+  };
+  // Lines that come late: one by no more than findtime.
+  fail('192.0.2.1', 10_000, 9_400);
+  fail('192.0.2.2', 10_000, 9_399);
+  // The second in which a ban ends is the first that counts again.
+  fail('192.0.2.3', 20_000, 20_000, 23_600, 23_601);
+  fail('192.0.2.4', 20_000, 20_000, 23_599, 23_601);
+  fail('192.0.2.4', 24_300);
+  const strict = tracker.take().filter(({ jail }) => jail === 1);
+  return strict.map(({ address, time }) => `${address} ${time - epoch}`).filter((ban) => ban !== '192.0.2.4 20000');
+}
+
 claim(
   'MM-25',
   engineTracker({ slots: 16_384, maxretry: [5, 2] }),
@@ -201,6 +217,7 @@ claim(
       assert.deepEqual(bans, expected, `bans at failure ${maxretry}`);
       return expected.length;
     });
+    assert.deepEqual(atEdges(tracker), ['192.0.2.1 10000', '192.0.2.3 20000', '192.0.2.3 23601'], 'bans at the edges');
     return `${failures.length} failures of 902 sources: each of ${counts.join(' and ')} bans at exactly the failure that makes five, and two, in ten minutes`;
   },
   [

@@ -111,6 +111,27 @@ const deaf =
 /** Units of both; a month is 30 days here and 30.4 there, a year 365 and 365.25. */
 const units = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800, mo: 2_592_000, y: 31_536_000 };
 
+/** Seconds of a second ban in another jail, with and without bantime_overalljails. */
+async function secondBan(overall: boolean): Promise<number[]> {
+  const words = `filter = "sshd"\nlogpath = "/var/log/auth.log"\nignoreself = false\nbantime = "1h"\n`;
+  const increment = `bantime_increment = true\nbantime_overalljails = ${overall}\n`;
+  const { jails } = compileText(
+    `[jails.a]\n${words}${increment}maxretry = 1\n[jails.b]\n${words}${increment}maxretry = 2\n`,
+  );
+  const settled = jails.map((jail) => ({ ...jail, ignore: [] }));
+  const engine = await Engine.create({ jails: settled, tableBytes: 1 << 20, live: false, now: start });
+  engine.openSource(0, engine.addRoute(settled.map(({ filter, mode }, index) => ({ index, filter, mode }))));
+  const seconds: number[] = [];
+  for (const process of [1, 2]) {
+    const time = new Date((start + process) * 1000).toISOString();
+    const line = `${time} host sshd[${process}]: Failed password for root from 203.0.113.7 port 40022 ssh2\n`;
+    const { written } = new TextEncoder().encodeInto(line, engine.buffer);
+    engine.feed(0, written, 0, start, false);
+    engine.takeDecisions((decision) => void seconds.push(decision.seconds));
+  }
+  return seconds;
+}
+
 claim(
   'WHY-01',
   given(ours),
@@ -128,6 +149,8 @@ claim(
       const [jail] = compileText(`${validConfig}bantime = "3${unit}"\n`).jails;
       assert.equal(jail!.bantime, 3 * seconds, `seconds of 3${unit}`);
     }
+    assert.deepEqual(await secondBan(false), [3_600, 3_600], 'bans of two jails, each by itself');
+    assert.deepEqual(await secondBan(true), [3_600, 7_200], 'bans of two jails, with bantime_overalljails');
     assert.ok(bans > 20 && left > 5, `${bans} bans, ${left} addresses left alone: too few to compare`);
     return `${settings.length} jails of sshd with maxretry, findtime, bantime and ignoreip in the spelling of both: ${bans} bans at the same lines for the same time, ${left} addresses left alone by both`;
   },

@@ -2,16 +2,21 @@
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
+  closeSync,
   existsSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
+  statSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { BYTES } from '../src/engine/counters.ts';
+import { lineBytesMax } from '../src/limits.ts';
 import { FileSource, type FileSourceOptions } from '../src/sources/file.ts';
 import { IN_MODIFY, Inotify } from '../src/sources/inotify.ts';
 import { PortableEvents } from '../src/sources/portable-events.ts';
@@ -97,6 +102,11 @@ claim(
       appendFileSync(`${path}.1`, 'late in the old file\n');
       expected.push('late in the old file');
       await expectLines(read, expected);
+      // It is polled meanwhile, and does not give up.
+      for (let polls = 0; polls < 3; polls++) look();
+      appendFileSync(`${path}.1`, 'very late in the old file\n');
+      expected.push('very late in the old file');
+      await expectLines(read, expected);
       truncateSync(path, 0);
       await until(() => read().length >= expected.length);
       write('cut');
@@ -109,6 +119,25 @@ claim(
       appendFileSync(path, 'half a ');
       appendFileSync(path, 'line\n');
       expected.push('half a line');
+      await expectLines(read, expected);
+      // Its writer breaks off, and another text of that length stands in the place of all.
+      appendFileSync(path, 'half');
+      look();
+      for (let turns = 0; turns < 4; turns++) await new Promise((resolve) => setImmediate(resolve));
+      const { size } = statSync(path);
+      const inPlace = openSync(path, 'r+');
+      writeSync(inPlace, `${'x'.repeat(size - 1)}\n`);
+      closeSync(inPlace);
+      look();
+      expected.push('x'.repeat(size - 1));
+      await expectLines(read, expected);
+      // A line beyond every length that is never ended, and the next file.
+      appendFileSync(path, `${'y'.repeat(lineBytesMax)}yyy`);
+      expected.push('y'.repeat(lineBytesMax));
+      await expectLines(read, expected);
+      renameSync(path, `${path}.2`);
+      writeFileSync(path, '');
+      write('behind a line without an end');
       await expectLines(read, expected);
       // Written anew with what it held, again and again, before any of that is read: a ring log.
       for (const line of ['before', 'after one', 'after two', 'after three']) {
