@@ -7,11 +7,13 @@ import { chmodSync } from 'node:fs';
 import { createConnection, Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { encodeFrame } from '../src/control/protocol.ts';
+import { RequestRate } from '../src/control/rate.ts';
 import { ControlServer } from '../src/control/server.ts';
 import {
   controlConnectionsGroupMax,
   controlConnectionsUserMax,
   controlRequestsBurst,
+  controlUsersMax,
   metricsConnectionsMax,
 } from '../src/limits.ts';
 import { MetricsServer } from '../src/observe/metrics-server.ts';
@@ -127,6 +129,14 @@ function floodedSocket({
 const excess = 300;
 const soon = { withinMs: 3_000 };
 
+/** One user spends his budget, others come, and he asks again: whether each got an answer. */
+function budgetsOf(others: number): boolean[] {
+  const rate = new RequestRate(() => 0);
+  const spent = Array.from({ length: controlRequestsBurst + 1 }, () => rate.take(0));
+  for (let uid = 1; uid <= others; uid++) rate.take(uid);
+  return [spent[0]!, spent.at(-1)!, rate.take(0)];
+}
+
 claim(
   'D-03',
   floodedSocket(),
@@ -209,6 +219,8 @@ claim(
     root.socket.write(frame);
     await until(() => root.responses.length === 1, soon).catch(() => {});
     assert.equal(root.responses[0]?.ok, true, 'root has a place beside the group');
+    assert.deepEqual(budgetsOf(controlUsersMax - 2), [true, false, false], 'a budget that is kept');
+    assert.deepEqual(budgetsOf(controlUsersMax), [true, false, true], 'a budget beyond what is kept');
     for (const { socket } of [...peers, ...crowd, root, silent, liar, slow, other]) socket.destroy();
     return (
       `one user: ${open.length} of ${peers.length} connections kept, ${twice} requests answered in two bursts an hour apart, one of them for another user, ${limited.length} ` +

@@ -1,18 +1,21 @@
 /** IPv4 sources that are counted by a prefix, and who must not suffer for it. */
 import assert from 'node:assert/strict';
+import type { NetworkInterfaceInfo } from 'node:os';
 import { compilePieces } from '../src/config/compile.ts';
 import { knownFilters } from '../src/config/known-filters.ts';
 import { ConfigError } from '../src/config/problem.ts';
+import { Ignored } from '../src/enforcer/ignored.ts';
 import { parseCidr } from '../src/text/address.ts';
 import type { Address } from '../src/types.ts';
 import { claim, twin } from './claim.ts';
 import { engineTracker, epoch } from './support/tracker.ts';
 
 const network = (text: string): Address => parseCidr(text, 'refuse') as Address;
+const link = { address: '203.0.113.9', cidr: '203.0.113.9/24', internal: false } as NetworkInterfaceInfo;
 const options = {
   maxretry: [3],
   ipv4Prefix: 24,
-  shared: [network('203.0.113.0/24')],
+  shared: new Ignored([], () => ({ eth0: [link] })).links,
   ignore: [network('198.51.100.7')],
 };
 

@@ -53,7 +53,8 @@ function linksOf(cidr: string): readonly Address[] {
   return new Ignored([], () => ({ eth0: [info] })).links;
 }
 
-const sharing = { slots: 8_192, maxretry: [5, 5], shared: linksOf('2001:db8:5:5::1/64') };
+/** A link narrower than the prefix that is banned: others share that. */
+const sharing = { slots: 8_192, maxretry: [5, 5], shared: linksOf('2001:db8:5:5::1/80') };
 
 claim(
   'MM-03',
@@ -69,12 +70,12 @@ claim(
     assert.equal(tracker.tracked(), 2 * 101, 'slots taken by 101 sources in 2 jails');
     // Hosts of one link, of one NAT64 and of Teredo are one source each, one customer of 6to4 is
     // one.
-    const shared = ['2001:db8:5:5::', 'fe80::', '64:ff9b::', '2001:0:c000:201::'];
+    const shared = ['2001:db8:5:5::', '2001:db8:5:5:1::', 'fe80::', '64:ff9b::', '2001:0:c000:201::'];
     for (const prefix of shared) for (const host of ['a', 'b', 'a']) tracker.fail(`${prefix}${host}`, epoch);
-    assert.equal(tracker.tracked(), 2 * (101 + 8), 'slots taken with two hosts of four shared networks');
+    assert.equal(tracker.tracked(), 2 * (101 + 10), 'slots taken with two hosts of four shared networks');
     for (const subnet of ['1', '2', '3']) tracker.fail(`2002:c000:201:${subnet}::1`, epoch);
-    assert.equal(tracker.tracked(), 2 * (101 + 8 + 1), 'slots taken with a customer of 6to4');
-    return '351 failures of 100 IPv4 sources and one /64, 12 of 8 hosts of shared networks, 3 of one 6to4 customer, in 2 jails: 220 slots';
+    assert.equal(tracker.tracked(), 2 * (101 + 10 + 1), 'slots taken with a customer of 6to4');
+    return '351 failures of 100 IPv4 sources and one /64, 15 of 10 hosts of shared networks, 3 of one 6to4 customer, in 2 jails: 224 slots';
   },
   [
     sabotaged('a mapped address stays IPv6', /slots taken by 101 sources/),

@@ -37,6 +37,7 @@ const mistakes: [what: string, line: string, says: RegExp][] = [
     /drop\.txt:3: .* has bits set below its prefix \(write 198\.51\.100\.0\/24\)/,
   ],
   ['a prefix of everything', '0.0.0.0/0', /drop\.txt:3: .* is wider than a \/8/],
+  ['half of all addresses', '128.0.0.0/1', /drop\.txt:3: .* is wider than a \/8/],
   ['a prefix of a registry', '2000::/3', /drop\.txt:3: .* is wider than a \/16/],
   [
     'two addresses',
@@ -108,6 +109,14 @@ async function refuse(): Promise<void> {
   try {
     listing.write(sound);
     await listing.start();
+    // What is being written changes from look to look, and is not read yet.
+    for (const lines of [['203.0.113.1'], ['203.0.113.1', '203.0.113.2'], sound]) {
+      listing.write(lines);
+      listing.lists.look();
+      await listing.lists.settled();
+      assert.deepEqual(listing.kernel.held('lists'), coveredBy(sound), 'a list that is being written is taken');
+    }
+    await listing.pass();
     for (const [what, line, says] of mistakes) {
       listing.write(['# ours', '198.51.100.1', line, '203.0.113.1']);
       await listing.pass();

@@ -1,6 +1,7 @@
 /** Repudiation: records that journald has too, and a log in which no change stays hidden. */
 import assert from 'node:assert/strict';
 import { closeSync, readFileSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileAt, sealPath } from '../src/history/chain.ts';
 import { Recorder } from '../src/history/recorder.ts';
@@ -205,6 +206,35 @@ async function assertRotates(path: string, verify: typeof verifyLog): Promise<vo
   await recorder.close();
 }
 
+/** What is done to files while a log is written and sealed, in order. */
+async function assertSealedOnDisk(path: string): Promise<void> {
+  const other = await open(`${path}.other`, 'w');
+  const handles = Object.getPrototypeOf(other) as FileHandle;
+  await other.close();
+  const { write, sync } = handles;
+  const told: string[] = [];
+  type Call = (this: FileHandle, ...parameters: unknown[]) => Promise<unknown>;
+  const telling = (name: (first: unknown) => string, real: unknown): Call =>
+    function (...parameters) {
+      told.push(name(parameters[0]));
+      return (real as Call).apply(this, parameters);
+    };
+  Object.assign(handles, {
+    // The seal is written as a text, records as bytes.
+    write: telling((first) => (typeof first === 'string' ? 'seal' : 'records'), write),
+    sync: telling(() => 'sync', sync),
+  });
+  try {
+    const recorder = await opened(path, 1_000_000);
+    await writeRecords(recorder, 3);
+    await recorder.close();
+  } finally {
+    Object.assign(handles, { write, sync });
+  }
+  assert.ok(told.lastIndexOf('seal') > told.lastIndexOf('records'), 'the log is not sealed at its end');
+  assert.equal(told[told.lastIndexOf('seal') - 1], 'sync', 'what is done before the seal is written');
+}
+
 /** So is one that a crash left with more records than its seal knows. */
 async function assertGoesOn(path: string, verify: typeof verifyLog): Promise<void> {
   const recorder = await opened(path, 1_000_000);
@@ -267,6 +297,7 @@ claim(
         }
       }
       await assertRotates(join(directory.path, 'rotated'), verify);
+      await assertSealedOnDisk(join(directory.path, 'sealed'));
       await assertGoesOn(join(directory.path, 'more'), verify);
       return `a log of ${files.length - 1} files: 5 changes by hand and ${edits} edits of 13 kinds found, none in the log itself`;
     } finally {

@@ -54,7 +54,11 @@ const promises: [id: string, files: string[], breakages: Record<string, string>]
     ['test/unit/service.test.ts'],
     { 'signs of life come when the watchdog has given up': 'three signs of life in the time of the watchdog' },
   ],
-  ['X-alone', ['test/unit/sole.test.ts'], { 'two daemons may share a table': 'one has it until it lets go' }],
+  [
+    'X-alone',
+    ['test/unit/sole.test.ts', 'test/unit/control-server.test.ts'],
+    { 'two daemons may share a table': 'one has it until it lets go' },
+  ],
   [
     'X-beside',
     ['test/unit/pacer.test.ts', 'test/property/netlink.test.ts'],

@@ -1,4 +1,6 @@
 /** Renames as a directory hears of them, told by hand: looks for a file that moves on and on. */
+import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { movesMax, renameLooksMax } from '../../src/limits.ts';
 import { Directories } from '../../src/sources/directories.ts';
@@ -55,6 +57,27 @@ test('a file that is renamed between any two looks is looked for until it stands
   }
   for (let look = 0; look < 3; look++) directories.settle(false);
   expect(looked).toEqual(Array.from({ length: steps }, (_, at) => `log.${at + 1}`));
+});
+
+test('a path that leads to another directory is watched there', () => {
+  for (const name of ['one', 'two']) mkdirSync(join(home.path, name));
+  const link = join(home.path, 'link');
+  symlinkSync('one', link);
+  const closed: number[] = [];
+  let watches = 0;
+  const events = {
+    add: () => {
+      const number = ++watches;
+      return { close: () => void closed.push(number) };
+    },
+  } as unknown as Events;
+  const listener = { touched() {}, moved: () => false, changed() {}, failed() {} };
+  const directories = new Directories<string>(events, listener);
+  directories.follow(link, 'log', 'the log');
+  expect([directories.check(), watches]).toEqual([false, 1]);
+  rmSync(link);
+  symlinkSync('two', link);
+  expect([directories.check(), watches, closed]).toEqual([true, 2, [1]]);
 });
 
 test('what is found is not believed before all events were heard again', () => {

@@ -27,6 +27,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openDescriptors } from '../../scripts/lab/descriptors.ts';
 import {
   decisionsWaitingMax,
+  decisionsWaitingOfAllMax,
   fingerprintBytesMax,
   inputBytes,
   lineBytesMax,
@@ -294,6 +295,37 @@ describe('following', () => {
       return bench.sink.texts(0).length === lines.length;
     });
     expect(bench.sink.texts(0)).toEqual(lines);
+  });
+
+  test('of files that wait, a quiet one goes on before the loud one may', async () => {
+    const loud = join(home, 'loud.log');
+    const quiet = join(home, 'quiet.log');
+    const sink = new CollectingSink();
+    const feed = sink.feed.bind(sink);
+    let waiting = 0;
+    sink.feed = (source, ...rest) => {
+      waiting += source === 0 ? decisionsWaitingOfAllMax : 1;
+      return feed(source, ...rest);
+    };
+    const bench = follow([loud, quiet], { sink, waiting: () => waiting });
+    writeFileSync(quiet, 'one\n');
+    await until(() => bench.sink.texts(1).length > 0, { what: 'the first line of the quiet file' });
+    writeFileSync(loud, 'one\n');
+    await until(() => bench.sink.texts(0).length > 0, { what: 'the first line of the loud file' });
+    appendFileSync(loud, 'two\n');
+    appendFileSync(quiet, 'two\n');
+    bench.source.poll();
+    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+    expect([bench.sink.texts(0), bench.sink.texts(1)]).toEqual([['one'], ['one']]);
+    waiting = decisionsWaitingMax + 1;
+    await until(
+      () => {
+        bench.source.wake();
+        return bench.sink.texts(1).length > 1;
+      },
+      { what: 'the second line of the quiet file' },
+    );
+    expect(bench.sink.texts(0)).toEqual(['one']);
   });
 
   test('a hot file does not keep a quiet one waiting, nor the event loop', async () => {

@@ -7,6 +7,7 @@ import { LINES } from '../../src/engine/counters.ts';
 import { Engine } from '../../src/engine/host.ts';
 import { statePauseMsMax, stateSoonMs } from '../../src/limits.ts';
 import { FileSource, type ReadPosition } from '../../src/sources/file.ts';
+import type { JournalCursor } from '../../src/sources/journal/journal.ts';
 import { StateKeeper } from '../../src/state/keeper.ts';
 import { loadState } from '../../src/state/load.ts';
 import type { StateDisk } from '../../src/state/save.ts';
@@ -270,6 +271,34 @@ describe('the state keeper', () => {
     await keeper.stop();
     expect(keeper.problem).toContain('ENOENT');
   });
+});
+
+test('how far the journal was read is there after a restart', async () => {
+  const engine = await Engine.create({ jails, tableBytes: 100_000 });
+  const options = {
+    path: join(home.path, 'state'),
+    intervalSeconds: 60,
+    jails: ['sshd'],
+    engine,
+    log: rememberingLog(),
+  };
+  const cursors: JournalCursor[] = [
+    { kind: 'file', id: 'a'.repeat(32), seqnum: 5 },
+    { kind: 'numbers', id: 'b'.repeat(32), seqnum: 2 ** 40 },
+  ];
+  const readers = {
+    pause: () => {},
+    unpause: () => {},
+    positions: () => [],
+    histories: () => [],
+    cursors: () => cursors,
+  };
+  const keeper = new StateKeeper(options);
+  keeper.start(readers);
+  await keeper.stop();
+  const next = new StateKeeper(options);
+  next.load();
+  expect(next.cursors).toEqual(cursors);
 });
 
 test.each([

@@ -119,12 +119,6 @@ export const judged: readonly Breakage[] = [
     claims: ['LP-20'],
   },
   {
-    name: 'what a writer leaves behind a hole is read as new from the beginning',
-    find: '|| this.#becameHole()) return',
-    put: ') return',
-    claims: ['LP-20'],
-  },
-  {
     name: 'the line that a rotated log never finished goes on in the next one',
     find: '    sink.buffer[0] = newline;\n    sink.feed(source, 1, this.position, now, false);\n',
     put: '',
@@ -159,18 +153,6 @@ export const judged: readonly Breakage[] = [
     find: 'if (held.length === 0 || !held.some((file) => !this.#isHeldUp(file))) return;',
     put: 'if (held.length === 0 || held.some((file) => this.#isHeldUp(file))) return;',
     claims: ['X-followed'],
-  },
-  {
-    name: 'an entry of the journal may have any number of fields',
-    find: 'if (!(count >= 0 && count <= journalFieldsMax && Number.isInteger(count)))',
-    put: 'if (!(count >= 0 && Number.isInteger(count)))',
-    claims: ['X-journal'],
-  },
-  {
-    name: 'a field may stand behind its entry in the journal',
-    find: "if (!this.#isPlace(offset) || offset >= this.offset) throw new DamagedEntry('a field stands nowhere');",
-    put: "if (!this.#isPlace(offset)) throw new DamagedEntry('a field stands nowhere');",
-    claims: ['X-journal'],
   },
   {
     name: 'an entry of the journal may come again under an earlier number',
@@ -226,12 +208,6 @@ export const judged: readonly Breakage[] = [
     find: 'if (repairs > 0 && this.#counters.reconciles > 1) this.#repairedAt = now();',
     put: '',
     claims: ['X-repair'],
-  },
-  {
-    name: 'a link narrower than a /64 shares it with nobody',
-    find: 'prefix: Math.min(network.prefix, 64) }',
-    put: 'prefix: network.prefix }',
-    claims: ['MM-03'],
   },
   {
     name: 'IPv4 links of this host are not told to the engine',
