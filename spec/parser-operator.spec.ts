@@ -7,16 +7,18 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { matcherSizes } from '../scripts/matcher-sizes.ts';
 import { checkFilter, findingsOf } from '../src/compiler/check.ts';
-import type { Filter } from '../src/compiler/pattern.ts';
+import type { Filter, Token } from '../src/compiler/pattern.ts';
 import { compileConfig } from '../src/config/compile.ts';
 import { tryLines } from '../src/config/load.ts';
 import { parsePattern } from '../src/config/pattern-text.ts';
 import { ConfigError } from '../src/config/problem.ts';
 import { Examiner } from '../src/engine/examiner.ts';
 import { filters } from '../src/filters/index.ts';
+import { ip, literal, some } from '../src/filters/tokens.ts';
+import { lineBytesMax } from '../src/limits.ts';
 import { bind, loadEmitted, loadInterpreted, type Match, type Outcome, outcome } from '../test/support/matchers.ts';
 import { messageOf } from '../test/support/messages.ts';
-import { reachable, refused } from '../test/support/refused-filters.ts';
+import { of, pattern, reachable, refused } from '../test/support/refused-filters.ts';
 import { smallModule, smallModuleSizes } from '../test/support/small-module.ts';
 import { claim, given, sabotaged, twin } from './claim.ts';
 import { addressText, epoch } from './support/tracker.ts';
@@ -227,6 +229,13 @@ claim(
     for (const rule of rules) {
       const found = findings(refused[rule][0]).map((finding) => finding.rule);
       assert.deepEqual(found, [rule], `a filter that breaks the rule ${rule}`);
+    }
+    for (const max of [0, 0.5, Number.POSITIVE_INFINITY, lineBytesMax + 1]) {
+      const found = findings(of([pattern(literal('from '), ip, { ...some('digit'), max } as Token)]));
+      assert.ok(
+        found.some(({ rule }) => rule === 'unbounded'),
+        `a run of at most ${max} bytes is accepted`,
+      );
     }
     for (const filter of reachable) {
       assert.deepEqual(

@@ -61,6 +61,8 @@ claim(
       ['sshd 192.0.2.1', 'sshd 192.0.2.3', 'slow 2001:db8:0:0:0:0:0:0', 'slow 192.0.2.8'],
       'what the kernel holds after an unban',
     );
+    const { timeoutMs } = backend.held.get('sshd 192.0.2.1')!;
+    assert.ok(timeoutMs > 540_000 && timeoutMs <= 601_000, `the kernel is to hold a ban of 600 s for ${timeoutMs} ms`);
     const now = Date.now() / 1000;
     engine.setBan(0, addressOf(v4('192.0.2.9')), now - 100, now - 1);
     const bans = await listed(operator);

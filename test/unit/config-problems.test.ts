@@ -38,6 +38,20 @@ const jail = '[jails.sshd]\nlogpath = "/var/log/auth.log"\n';
 const unit = 'write "10m", "1h", "1d", "1w" or whole seconds';
 const onePort = 'write 22, "ssh", "80,443", "6000:6100" or "all"';
 
+test('the name of a service is the port that IANA gave it', () => {
+  const names = 'ftp,ssh,telnet,smtp,domain,http,pop3,imap,imap3,ldap,https,submission,submissions,ldaps,imaps,pop3s';
+  const numbers = [21, 22, 23, 25, 53, 80, 110, 143, 220, 389, 443, 587, 465, 636, 993, 995];
+  const more = 'ms-wbt-server,mysql,postgresql,sieve,sip,sip-tls,xmpp-client,xmpp-server,openvpn,socks';
+  const moreNumbers = [3389, 3306, 5432, 4190, 5060, 5061, 5222, 5269, 1194, 1080];
+  for (const [at, name] of `${names},${more}`.split(',').entries()) {
+    const [{ ports = [] } = {}] = compile(`${jail}port = "${name}"`).config.jails;
+    expect([name, ports]).toEqual([
+      name,
+      [{ first: [...numbers, ...moreNumbers][at], last: [...numbers, ...moreNumbers][at] }],
+    ]);
+  }
+});
+
 describe('lists', () => {
   test('each wrong element of a list is told', () => {
     const paths = '"/var/log/{a,b}.log", "/ok", "/var/log/a[0-9]", "/var/log/x tail", "relative"';

@@ -183,7 +183,7 @@ export const judged: readonly Breakage[] = [
     name: 'the kernel holds a ban a thousand times shorter',
     find: 'address, timeoutMs: end === Number.POSITIVE_INFINITY ? 0 : end * 1000 - now },',
     put: 'address, timeoutMs: end === Number.POSITIVE_INFINITY ? 0 : end - now / 1000 },',
-    claims: ['WHY-01', 'FM-6'],
+    claims: ['R-01c'],
   },
   {
     name: 'a refusal that is over is told for ever',
