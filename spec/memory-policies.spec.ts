@@ -7,6 +7,7 @@ import { presentStats } from '../src/client/present.ts';
 import { BAN_ALL_RUNS, DENIED, EVICTIONS, EVICTIONS_BANNED } from '../src/engine/counters.ts';
 import { Engine } from '../src/engine/host.ts';
 import { banBatchMax, decisionsMax, inputBytes, lineBytesMax } from '../src/limits.ts';
+import { CeilingError, sizeTable as tableOf } from '../src/memory/ceiling.ts';
 import type { Address, EvictionPolicy } from '../src/types.ts';
 import { addressOf, v4 } from '../test/support/table-driver.ts';
 import { until } from '../test/support/until.ts';
@@ -247,10 +248,22 @@ const sizeTable: SizeTable = async (bytes) => {
 
 const mebibyte = 1024 * 1024;
 
+/** What a ceiling leaves for the table beside the lists, and that a start beyond it is refused. */
+function assertLeft(): void {
+  const resident = { all: 60 * mebibyte, anonymous: 12 * mebibyte, file: 48 * mebibyte };
+  const heap = { committed: 6 * mebibyte, limit: 19 * mebibyte };
+  const left = (ceiling: number, lists = 0, peak = resident.all) =>
+    tableOf(ceiling * mebibyte, mebibyte, resident, peak, heap, lists * mebibyte).table / mebibyte;
+  assert.equal(left(80) - left(64), 16, 'a ceiling that is 16 MiB higher');
+  assert.equal(left(80) - left(80, 7), 7, 'lists of 7 MiB');
+  assert.throws(() => left(64, 0, 65 * mebibyte), CeilingError, 'a start beyond the ceiling goes on');
+}
+
 claim(
   ['MM-05', 'MM-11', 'LP-23'],
   given<SizeTable>(sizeTable),
   async (make) => {
+    assertLeft();
     const sizes = [1, 4, 16, 32];
     const fixed = (await make(0)).memoryBytes;
     for (const size of sizes) {

@@ -52,7 +52,8 @@ claim(
   async ({ fail, backend, operator, engine }) => {
     fail('192.0.2.1', '192.0.2.2', '192.0.2.3');
     await until(() => backend.held.size === 3, { what: 'three bans' });
-    await operator.ban({ jail: 'slow', addresses: ['2001:db8::7'], seconds: 90 }, caller);
+    const byHand = await operator.ban({ jail: 'slow', addresses: ['2001:db8::7'], seconds: 90 }, caller);
+    assert.deepEqual(byHand.addresses, ['2001:db8::/64'], 'what an operator is told that he banned');
     await operator.ban({ jail: 'slow', addresses: ['192.0.2.8'], seconds: -1 }, caller);
     await operator.ban({ jail: 'slow', addresses: ['192.0.2.2'] }, caller);
     await collect(operator.unban({ addresses: ['192.0.2.2'] }, caller));

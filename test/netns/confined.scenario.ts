@@ -26,7 +26,7 @@ export const scenarios: Record<string, Scenario> = {
     // The caller has groups and capabilities to leave behind.
     process.setgroups!([0, 4, 42]);
     const directory = mkdtempSync('/run/confined-');
-    const settings = `[firewall]\nbackend = "log-only"\n[metrics]\nenabled = false\n[jails.sshd]\nlogpath = "${directory}/auth.log"\n`;
+    const settings = `[firewall]\nbackend = "nftables"\n[metrics]\nenabled = false\n[jails.sshd]\nlogpath = "${directory}/auth.log"\n`;
     const daemon = await Daemon.start(directory, settings);
     const threads = threadsOf(daemon.pid);
     assert.ok(threads.length > 3, 'threads');

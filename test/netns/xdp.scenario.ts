@@ -502,6 +502,10 @@ export const scenarios: Record<string, Scenario> = {
     await backend.apply([unban(attackerV4[0], 'web')]);
     assert.equal((await bansOf(backend)).length, 1);
     await prober.dropped(attackerV4[0], hostV4, 2222);
+    // A shorter ban of the other jail takes nothing from it.
+    await backend.apply([ban(attackerV4[0], 500, 'web')]);
+    await until(async () => (await bansOf(backend)).length === 1, { what: 'the end of the shorter ban' });
+    await prober.dropped(attackerV4[0], hostV4, 2222);
     await backend.apply([unban(attackerV4[0])]);
     await prober.answered(attackerV4[0], hostV4, 2222);
     assert.deepEqual(droppedV4(), []);

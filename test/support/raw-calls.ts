@@ -95,6 +95,11 @@ export const attempts: Readonly<Record<string, { make: string; ending: Ending }>
 /** What Landlock alone makes of attempts in a core without the system-call filter. */
 export const fileAttempts: Readonly<Record<string, { make: string; ending: string }>> = {
   'a shell': { make: `(call, text) => call(59, text('/bin/sh'), 0, 0)`, ending: '-13' },
+  // It may be read, and is a program: only the right to run it is missing.
+  'a library run': {
+    make: `(call, text, fs) => call(59, text(/ (\\/\\S*\\/libc\\.so\\.6)$/m.exec(fs.readFileSync('/proc/self/maps', 'latin1'))[1]), 0, 0)`,
+    ending: '-13',
+  },
   'passwords read': { make: `(call, text, fs) => fs.readFileSync('/etc/shadow').length`, ending: 'EACCES' },
   'a file written in /etc': {
     make: `(call, text, fs) => fs.writeFileSync('/etc/fail2zig-hooked', '')`,

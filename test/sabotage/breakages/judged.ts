@@ -283,12 +283,6 @@ export const judged: readonly Breakage[] = [
     claims: ['FM-2', 'LP-25'],
   },
   {
-    name: 'a ban longer than ipset can hold is asked for all the same',
-    find: 'const seconds = Math.min(ipsetTimeoutSecondsMax, Math.ceil(timeoutMs / 1000));',
-    put: 'const seconds = Math.ceil(timeoutMs / 1000);',
-    claims: ['LP-25'],
-  },
-  {
     name: 'a shorter ban of another jail shortens the one in the XDP program',
     find: 'if (slots.readBigUInt64LE(at) > slot) return false;',
     put: '',
@@ -495,13 +489,13 @@ export const judged: readonly Breakage[] = [
     name: 'what lists take is no part of the ceiling',
     find: 'limits.runtimeGrowthBytes + engineBytes + lists;',
     put: 'limits.runtimeGrowthBytes + engineBytes + 0 * lists;',
-    claims: ['LP-15', 'MM-01'],
+    claims: ['MM-11'],
   },
   {
     name: 'a start that went over the ceiling goes on',
     find: 'if (table < limits.tableBytesMin || peakBytes > ceilingBytes) {',
     put: 'if (table < limits.tableBytesMin) {',
-    claims: ['MM-01'],
+    claims: ['MM-11'],
   },
   // Configuration
   {
@@ -625,7 +619,7 @@ export const judged: readonly Breakage[] = [
     name: 'the whole /64 that an operator names is banned as its first address',
     find: 'if (address.prefix >= width) return maskAddress({ ...address, prefix: width });',
     put: 'if (address.prefix >= width) return address;',
-    claims: ['MM-03', 'LP-24'],
+    claims: ['R-01c'],
   },
   // Compiler
   {
