@@ -179,7 +179,7 @@ function expectedBans(failures: { address: string; time: number }[], maxretry: n
   return bans;
 }
 
-/** Failures at the edge of a window and of a ban, of a jail with two in ten minutes, a ban an hour. */
+/** Failures at the edges of a window and of a ban: two in ten minutes, banned for an hour. */
 function atEdges(tracker: Tracker): string[] {
   const fail = (address: string, ...seconds: number[]): void => {
     for (const second of seconds) tracker.fail(address, epoch + second);
