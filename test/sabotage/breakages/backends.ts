@@ -250,11 +250,4 @@ export const backends: readonly Breakage[] = [
     claims: [],
     tests: ['test/netns/xdp.test.ts'],
   },
-  {
-    name: 'a ban that is as long as the one before ends with it',
-    find: '            writer.u64(attribute.element.expiration, leftMs ?? timeoutMs);\n',
-    put: '            if (leftMs !== undefined) writer.u64(attribute.element.expiration, leftMs);\n',
-    claims: [],
-    tests: ['test/netns/nftables.test.ts'],
-  },
 ];
