@@ -5,7 +5,6 @@
  * IPv6 (::ffff:a.b.c.d) folds to IPv4, as it does in the engine. Refuses zones, host names, ports
  * and brackets.
  */
-import { isIP } from 'node:net';
 import { addressTextMax } from '../limits.ts';
 import type { Address } from '../types.ts';
 
@@ -44,38 +43,55 @@ export function parseCidr(text: string, hostBits: 'clear' | 'refuse'): Address |
  * A single address; undefined when `text` is anything else. Its prefix is the family's full length.
  */
 export function parseAddress(text: string): Address | undefined {
-  const version = text.includes('%') ? 0 : isIP(text);
-  if (version === 0) return undefined;
-  const bytes = version === 4 ? bytesOfFour(text) : bytesOfSix(text);
+  const bytes = text.includes(':') ? bytesOfSix(text) : bytesOfFour(text);
+  if (bytes === undefined) return undefined;
   const isFour = mappedHead.every((byte, index) => bytes[index] === byte);
   return isFour ? { family: 4, bytes, prefix: 32 } : { family: 6, bytes, prefix: 128 };
 }
 
 /** The bytes of dotted IPv4: lists of them come by the hundred thousand. */
-function bytesOfFour(text: string): Uint8Array {
+function bytesOfFour(text: string): Uint8Array | undefined {
+  const parts = dotted(text);
+  if (parts === undefined) return undefined;
   const bytes = new Uint8Array(16);
   bytes.fill(0xff, 10, 12);
-  bytes.set(text.split('.').map(Number), 12);
+  bytes.set(parts, 12);
   return bytes;
 }
 
 /** The bytes of an IPv6 address, of which "::" may leave out some. */
-function bytesOfSix(text: string): Uint8Array {
-  const [head, tail = []] = text.split('::').map(groupsOf);
+function bytesOfSix(text: string): Uint8Array | undefined {
+  const halves = text.split('::');
+  const groups = halves.map((half, index) => groupsOf(half, index === halves.length - 1));
+  if (halves.length > 2 || groups.includes(undefined)) return undefined;
+  const [head, tail = []] = groups as [number[], number[]?];
+  const length = head.length + tail.length;
+  if (halves.length === 1 ? length !== 16 : length > 14) return undefined;
   const bytes = new Uint8Array(16);
-  bytes.set(head!);
+  bytes.set(head);
   bytes.set(tail, 16 - tail.length);
   return bytes;
 }
 
-/** The bytes of `a:b:c`, dotted parts included. */
-function groupsOf(text: string): number[] {
-  if (text === '') return [];
-  return text.split(':').flatMap((part) => {
-    if (part.includes('.')) return part.split('.').map(Number);
+/** The bytes of `a:b:c`, which may end in dotted IPv4 where the address does. */
+function groupsOf(text: string, isLast: boolean): number[] | undefined {
+  const bytes: number[] = [];
+  const parts = text === '' ? [] : text.split(':');
+  for (const [index, part] of parts.entries()) {
+    const four = isLast && index === parts.length - 1 ? dotted(part) : undefined;
     const group = Number.parseInt(part, 16);
-    return [group >> 8, group & 0xff];
-  });
+    if (four !== undefined) bytes.push(...four);
+    else if (/^[0-9a-f]{1,4}$/i.test(part)) bytes.push(group >> 8, group & 0xff);
+    else return undefined;
+  }
+  return bytes;
+}
+
+/** The four numbers of dotted IPv4. */
+function dotted(text: string): number[] | undefined {
+  const parts = text.split('.');
+  const isNumber = (part: string): boolean => /^(0|[1-9][0-9]{0,2})$/.test(part) && Number(part) < 256;
+  return parts.length === 4 && parts.every(isNumber) ? parts.map(Number) : undefined;
 }
 
 /** Byte `index` of the mask of a prefix of so many bits. */

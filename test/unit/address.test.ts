@@ -12,6 +12,7 @@ import {
 } from '../../src/engine/address.ts';
 import { ADDRESS } from '../../src/engine/layout.ts';
 import { bindMemory } from '../../src/engine/linear.ts';
+import { parseAddress as parseText } from '../../src/text/address.ts';
 
 const memory = new ArrayBuffer(65_536);
 const bytes = Buffer.from(memory);
@@ -83,6 +84,25 @@ describe('inet_pton is the judge', () => {
         // The bytes alone say as much.
         loadAddress(ADDRESS);
         expect(family, text).toBe(mapped ? 4 : 6);
+      }),
+      { numRuns: 20_000 },
+    );
+  });
+
+  test('the addresses of configuration and commands are those that it accepts, with the same bytes', () => {
+    const text = fc.oneof(
+      anyText,
+      fc.tuple(anyText, fc.constantFrom(':', '::', '.', '%lo', ' ')).map((parts) => parts.join('')),
+    );
+    fc.assert(
+      fc.property(text, (text) => {
+        const address = parseText(text);
+        expect(address !== undefined, text).toBe(isIP(text) !== 0 && !text.includes('%'));
+        if (address === undefined) return;
+        const groups = Array.from({ length: 8 }, (_, at) =>
+          ((address.bytes[2 * at]! << 8) | address.bytes[2 * at + 1]!).toString(16),
+        );
+        expect(new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address, text).toBe(wanted(text));
       }),
       { numRuns: 20_000 },
     );

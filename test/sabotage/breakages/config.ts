@@ -3,6 +3,13 @@ import type { Breakage } from '../breakage.ts';
 
 export const config: readonly Breakage[] = [
   {
+    name: 'an address of the configuration may lack groups',
+    find: 'halves.length === 1 ? length !== 16 : length > 14',
+    put: 'length > 16',
+    claims: ['X-meant'],
+    tests: ['test/unit/address.test.ts'],
+  },
+  {
     name: 'xdp is given IPv4 prefixes',
     find: "if (firewall.backend === 'xdp')\n        complain(",
     put: "if (firewall.backend === 'log-only')\n        complain(",
