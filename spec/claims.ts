@@ -430,7 +430,7 @@ const claimRows: readonly Row[] = [
   [
     'X-compiled',
     'denial',
-    'What the compiler emits decides as the pattern says, on its short ways too; a pattern that may take attacker text for the address is refused.',
+    'A pattern that may take attacker text for the address is refused, and what is emitted for the usual end of a line keeps to the pattern.',
   ],
   [
     'X-repeated',

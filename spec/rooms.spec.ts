@@ -92,7 +92,7 @@ const promises: [id: string, files: string[], breakages: Record<string, string>]
   ],
   [
     'X-compiled',
-    ['test/unit/compiler-usual.test.ts', 'test/unit/compiler-check.test.ts', 'test/property/short-ways.test.ts'],
+    ['test/unit/compiler-usual.test.ts', 'test/unit/compiler-check.test.ts'],
     { 'attacker text may reach the address': '', 'the usual end of a line holds words of the sample': '' },
   ],
   ['X-repeated', ['test/unit/repeat-last.test.ts'], { 'a repeat is charged to who failed at another host': '' }],
