@@ -189,11 +189,11 @@ function left(backend: string, address: string): number | undefined {
   return seconds === undefined ? undefined : Number(seconds);
 }
 
-/** What another program would do to our rules. */
+/** What another program would do to our rules; by then ours may be there again: chains stay. */
 const damage: Readonly<Record<string, string>> = {
   nftables: 'nft flush ruleset',
-  iptables: 'iptables-legacy -F && iptables-legacy -X',
-  ipset: 'iptables-legacy -F && iptables-legacy -X && ipset flush',
+  iptables: 'iptables-legacy -F',
+  ipset: 'iptables-legacy -F && ipset flush',
 };
 
 /** State, records and their seal. */
