@@ -6,6 +6,7 @@
 import { once } from 'node:events';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { BanWatch } from '../scripts/lab/ban-watch.ts';
@@ -69,6 +70,7 @@ async function measure(context: Context, workload: string, files: number, given:
   });
   const daemon = await Daemon.start(context.directory, settings(loud, quiet));
   const written = new Int32Array(new SharedArrayBuffer(4));
+  const stalls = monitorEventLoopDelay({ resolution: 1 });
   const worker = new Worker(import.meta.filename, { workerData: { ...given, loud, written } satisfies Loud });
   try {
     await once(worker, 'message');
@@ -83,6 +85,7 @@ async function measure(context: Context, workload: string, files: number, given:
         begun = performance.now();
         cpu = daemon.cpuSeconds();
         before = Atomics.load(written, 0);
+        stalls.enable();
       }
       // Bans of the workload before stay in the kernel: other sources.
       const address = `198.${given.decides ? 18 : 19}.${ban >> 8}.${ban & 255}`;
@@ -95,6 +98,7 @@ async function measure(context: Context, workload: string, files: number, given:
     const cpuSeconds = daemon.cpuSeconds() - cpu;
     const rate = (Atomics.load(written, 0) - before) / seconds;
     await until(() => latencies.length === bans, { what: 'the last ban', withinMs: 30_000 }).catch(() => undefined);
+    stalls.disable();
     const p99 = quantile(latencies, 0.99);
     context.report({
       workload,
@@ -105,6 +109,7 @@ async function measure(context: Context, workload: string, files: number, given:
         { name: 'worst', unit: 'ms', values: [quantile(latencies, 1)] },
         { name: 'daemon-cpu', unit: '%', values: [(100 * cpuSeconds) / seconds] },
         { name: 'loud-lines', unit: '/s', values: [Math.round(rate)] },
+        { name: 'driver-stall', unit: 'ms', values: [stalls.max / 1e6] },
         { name: 'loud-bans', unit: '/s', values: [Math.round(loudBans / seconds)] },
       ],
       problems: [

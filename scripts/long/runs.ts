@@ -129,6 +129,6 @@ export const longRuns: readonly LongRun[] = [
     script: 'test:kernel',
     parameters: [],
     claims: [],
-    minutes: 30,
+    minutes: 10,
   },
 ];
