@@ -1,5 +1,5 @@
 /**
- * Two charts of an attack, one above the other, as one SVG: bans landed, and resident memory
+ * Two charts of an attack, one above the other, as one SVG: bans in the kernel, and resident memory
  * against its ceiling.
  */
 

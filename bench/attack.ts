@@ -1,6 +1,6 @@
 /**
  * A real attack: 50,000 sources, six failed logins each, 2,000 lines a second, against the real
- * daemon in a private network namespace. Watches bans land and memory, and draws both over time
+ * daemon in a private network namespace. Records bans and memory, and draws both over time
  * (reports/attack.svg).
  */
 import { mkdirSync, writeFileSync } from 'node:fs';

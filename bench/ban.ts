@@ -1,7 +1,7 @@
 /**
- * Decision → acknowledgement through the backend classes, in a private network namespace: single
- * bans, and batches. Beside them, where fail2ban is here, its own actions, run as it runs them: a
- * program or two for each ban.
+ * Decision → ACK through the backend classes, in a private network namespace: single bans, and
+ * batches. If fail2ban is available, also its own actions, run as it runs them: a program or two
+ * for each ban.
  */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -32,8 +32,8 @@ function banOf(number: number): Change {
 }
 
 /**
- * How many bans the kernel lists. A dump misses some while the kernel enlarges a hash table: it is
- * asked again while some are missing.
+ * How many bans the kernel lists. A dump misses some while the kernel enlarges a hash table, so it
+ * is repeated while some are missing.
  */
 async function countHeld(backend: Backend, wanted: number): Promise<number> {
   let held = 0;

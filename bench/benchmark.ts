@@ -1,6 +1,6 @@
 /**
- * What a benchmark is: it makes its own input, checks its counts, and reports figures with median
- * and spread. A wrong count is a failure, however good the figure.
+ * A benchmark makes its own input, checks its counts, and reports figures with median and spread. A
+ * wrong count is a failure, however good the figure.
  */
 
 /** What was measured, once per round. */
@@ -11,7 +11,7 @@ export interface Figure {
 }
 
 export interface Result {
-  /** What was worked on, e.g. `sshd/wasm`. */
+  /** The workload, e.g. `sshd/wasm`. */
   workload: string;
   /** Counts and settings, for people and for comparing runs. */
   counts: Record<string, number | string>;
@@ -23,7 +23,7 @@ export interface Result {
 export interface Context {
   /** A number given on the command line, or the option's default. */
   number(name: string): number;
-  /** Whether a workload was asked for (--only). */
+  /** Whether a workload was requested (--only). */
   wanted(workload: string): boolean;
   /** Prints one result at once and keeps it. */
   report(result: Result): void;
@@ -39,12 +39,12 @@ export interface Benchmark {
   needsNetwork?: boolean;
   /** Fetches what may be missing, before that. */
   prepare?(): void;
-  /** Numbers it can be told, with defaults. */
+  /** Its numeric options, with defaults. */
   options: Record<string, { says: string; value: number }>;
   run(context: Context): Promise<void>;
 }
 
-/** Compares counts with what they must be; returns what differs. */
+/** Compares counts with their expected values; returns the differences. */
 export function differences(found: Record<string, number>, expected: Record<string, number>): string[] {
   return Object.entries(expected)
     .filter(([name, value]) => found[name] !== value)

@@ -54,7 +54,7 @@ prometheus:
   enabled: false
 `;
 
-/** Unpacks it where it is not there; why it cannot be measured, undefined where it can. */
+/** Unpacks it if it is missing; returns why it cannot be measured, undefined if it can. */
 export function crowdsecMissing(): string | undefined {
   try {
     unpackCrowdSec();
@@ -64,7 +64,7 @@ export function crowdsecMissing(): string | undefined {
   }
 }
 
-/** A home of its own beside the log, as after an installation; returns the command. */
+/** A home directory of its own beside the log, as after an installation; returns the command. */
 export function crowdsecCommand(log: string): string[] {
   const home = join(dirname(log), 'crowdsec');
   rmSync(home, { recursive: true, force: true });
@@ -90,10 +90,10 @@ export function crowdsecCommand(log: string): string[] {
     encoding: 'utf8',
   });
   if (added.status !== 0) throw new Error(`cscli: ${added.stderr}`);
-  // It says on standard error what it found.
+  // It prints what it found on standard error.
   const start = ['sh', '-c', `export LD_LIBRARY_PATH="$1"; shift; exec "$@" 2>&1`, 'sh', environment.LD_LIBRARY_PATH];
   return [...start, programs.crowdsec, '-c', config, '-type', 'syslog', '-dsn', `file://${log}`];
 }
 
-/** Overflows in what it printed. */
+/** Overflows in its output. */
 export const crowdsecFound = (output: string): number => output.split(" performed 'crowdsecurity/ssh-").length - 1;

@@ -1,6 +1,6 @@
 /**
- * A worker that gives a daemon other things to do: fills a second log, and holds and scrapes its
- * metrics page.
+ * A worker that gives a daemon other work: writes a second log, and holds and scrapes its metrics
+ * page.
  */
 import { openSync, writeSync } from 'node:fs';
 import { get } from 'node:http';
@@ -11,7 +11,7 @@ import { randomFrom, services } from './workload.ts';
 const { path, linesPerSecond } = workerData as { path: string; linesPerSecond: number };
 const port = 9100;
 const pauseMs = 10;
-/** As many as the page takes at once, less one for the scraper that is served. */
+/** As many as the page accepts at once, except one for the scraper that is served. */
 const idleConnections = 15;
 
 const random = randomFrom(2);
@@ -24,7 +24,7 @@ const chunk = Array.from(
 const descriptor = openSync(path, 'a', 0o640);
 setInterval(() => writeSync(descriptor, chunk), pauseMs);
 
-/** Connections that send nothing, made anew whenever they are closed. */
+/** Connections that send nothing, reopened whenever they are closed. */
 function hold(): void {
   const socket = connect(port, '127.0.0.1');
   socket.on('error', () => undefined);

@@ -1,8 +1,8 @@
 /**
- * Bans while somebody is rude to the daemon's listeners: as `latency`, once quiet, then under
+ * Bans while hostile clients use the daemon's listeners: like `latency`, first quiet, then under
  * slowloris, hostile frames and clients that never read, and quiet again at the end, since a busy
- * machine moves more than these do. Each run is a daemon of its own. The peak of its memory is
- * compared with its ceiling; how far p99 moves is a figure.
+ * machine has a larger effect than these. Each run has its own daemon. The peak of its memory is
+ * compared with its ceiling; the change of p99 is a figure.
  */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -38,7 +38,7 @@ async function measure(context: Context, kind: (typeof kinds)[number], place: nu
   const { directory } = context;
   const [bans, perSecond] = [context.number('bans'), context.number('rate')];
   const path = join(directory, `${kind}.log`);
-  // Bans of the runs before stay in the kernel: other sources.
+  // Bans of earlier runs stay in the kernel, so each run has other sources.
   const first = place * 2 * (bans + warmUpBans);
   const storm = new Storm(path, new Set(Array.from({ length: first }, (_, source) => sourceBan(source))));
   const watch = new BanWatch('fail2zig', 64, (ban, at) => storm.land(ban, at));

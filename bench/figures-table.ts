@@ -22,7 +22,7 @@ type Row = readonly [what: string, value: string];
 
 const root = join(import.meta.dirname, '..');
 
-/** Throws where nobody recorded one. */
+/** Throws if there is no recorded run. */
 function newestRun(benchmark: string): Run {
   const path = globSync(`bench/runs/*/${benchmark}.json`, { cwd: root }).sort().at(-1);
   if (path === undefined) throw new Error(`no run of ${benchmark} below bench/runs`);
@@ -151,7 +151,7 @@ export function withFigures(paper: string): string {
   );
 }
 
-/** What a newcomer asks first, by the newest runs: what, value, and where it was recorded. */
+/** What a newcomer asks first, from the newest runs: what, value, and where it was recorded. */
 export function keyFigures(): readonly (readonly [what: string, value: string, run: string])[] {
   const [latency, attack, start] = [newestRun('latency'), newestRun('attack'), newestRun('start-up')];
   const source = ({ path }: Run): string => `[${path.split('/').at(-2)!.slice(0, 10)}](${path})`;

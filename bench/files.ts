@@ -1,6 +1,6 @@
 /**
- * Many log files: what following them takes of memory and of the start, with the real daemon in a
- * private network namespace. Every file is written to once; each line must have been read.
+ * Many log files: the memory and start time that following them costs, with the real daemon in a
+ * private network namespace. Every file is written once; each line must have been read.
  */
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

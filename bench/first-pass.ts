@@ -1,5 +1,5 @@
 /**
- * The first pass over a file in a process of its own, before V8 has made good code of the engine:
+ * The first pass over a file in a separate process, before V8 has optimised the engine's code:
  * `parse` starts one for each round. Prints the round as JSON.
  */
 import { measureRound } from './rounds.ts';

@@ -1,8 +1,8 @@
 /**
- * What remembering sources costs: the same log, of ever more sources, followed by the daemon and by
- * fail2ban's server, as Debian packages it, side by side (claim MM-29). Each source fails less
+ * The memory that remembered sources cost: the daemon and fail2ban's server, as Debian packages it,
+ * follow the same log, with ever more sources, side by side (claim MM-29). Each source fails less
  * often than a ban needs, within findtime, so both must remember all of them; neither may start a
- * program. After each step both have read every line, and their resident sizes are taken.
+ * program. After each step both have read every line, and their resident sizes are recorded.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,11 +15,11 @@ import type { Benchmark } from './benchmark.ts';
 import { maxretry, sourceAddress } from './workload.ts';
 
 const failuresPerSource = 2;
-/** Reading a step takes seconds; only what hangs takes so long, ms. */
+/** Reading a step takes seconds; only a hanging program takes this long, ms. */
 const readMsMax = 300_000;
 const mebibyte = 2 ** 20;
 
-/** Asks until `done`; throws where that takes too long. */
+/** Polls until `done`; throws if that takes too long. */
 async function until(what: string, done: () => Promise<boolean> | boolean): Promise<void> {
   const deadline = performance.now() + readMsMax;
   while (!(await done())) {
@@ -28,7 +28,7 @@ async function until(what: string, done: () => Promise<boolean> | boolean): Prom
   }
 }
 
-/** fail2ban's server in the foreground, with the jail of ours and an action that does nothing. */
+/** fail2ban's server in the foreground, with the same jail and an action that does nothing. */
 class Fail2ban {
   readonly #child: ChildProcess;
   readonly #home: string;
@@ -86,7 +86,7 @@ action =
     return ['-c', home, '-s', join(home, 'socket'), '-p', join(home, 'pid')];
   }
 
-  /** Failures it has counted; -1 where it does not answer. */
+  /** Failures it has counted; -1 if it does not answer. */
   #failed(): number {
     const asked = [fail2banProgram('fail2ban-client'), ...Fail2ban.#places(this.#home), 'status', 'sshd'];
     const { stdout } = spawnSync('/usr/bin/python3', asked, {

@@ -1,7 +1,7 @@
 /**
- * A worker that is rude to a daemon's listeners: very many connections to the metrics page that
- * never end their request (`slowloris`), frames of the control socket that are none (`frames`), or
- * clients that ask for long answers and never read (`deaf`). Tells what it has done when asked.
+ * A worker that attacks a daemon's listeners: very many connections to the metrics page that never
+ * end their request (`slowloris`), invalid frames on the control socket (`frames`), or clients that
+ * ask for long answers and never read (`deaf`). Reports what it has done when asked.
  */
 import { connect, type Socket } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -19,7 +19,7 @@ const framesPerWrite = 50;
 const random = randomFrom(3);
 let done = 0;
 
-/** Keeps a connection, made anew whenever it is closed. */
+/** Keeps a connection open, and reopens it whenever it is closed. */
 function keep(open: () => Socket, use: (socket: Socket) => void): void {
   const socket = open();
   socket.on('error', () => undefined);
@@ -27,7 +27,7 @@ function keep(open: () => Socket, use: (socket: Socket) => void): void {
   socket.once('close', () => setTimeout(keep, pauseMs, open, use));
 }
 
-/** A frame that is none: of a wrong length, or with a body that is no request. */
+/** An invalid frame: with a wrong length, or a body that is not a request. */
 function hostileFrame(): Buffer {
   const body = Buffer.from(Array.from({ length: 16 }, () => Math.floor(random() * 256)));
   const head = Buffer.alloc(4);

@@ -1,8 +1,7 @@
 /**
- * Whether a reader that takes all logs in one batch through io_uring(7) would help (LP-19): the
- * same growth of the same files is read by preadv(2), as the daemon does, and through a ring
- * (uring.c, where there is a compiler). A ring is not built into the daemon: seccomp does not see
- * its calls.
+ * Whether a reader that reads all logs in one batch through io_uring(7) would help (LP-19): the
+ * same growth of the same files is read by preadv(2), like the daemon does, and through a ring
+ * (uring.c, if there is a compiler). The daemon contains no ring: seccomp does not see its calls.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
@@ -11,7 +10,7 @@ import { type Benchmark, type Context, differences } from './benchmark.ts';
 
 /** Files, and lines a second in all. */
 const workloads = [1, 20, 500].flatMap((files) => [1_000, 30_000, 300_000].map((rate) => ({ files, rate })));
-/** Wake-ups a second, as in uring.c: what a stream of lines is read in. */
+/** Wake-ups a second, as in uring.c: how often a stream of lines is read. */
 const wakes = 125;
 
 function measure(context: Context, program: string, files: number, rate: number): void {

@@ -1,9 +1,9 @@
 /**
  * From the line in the log to the ban in the kernel: the real daemon in a private network
- * namespace, the line written and the ban seen (nf_tables' own notification) by this process, on
- * one clock. Once quiet, once while the daemon parses a second, busy log and hostile scrapers hold
- * the metrics page. This process looks at the kernel all the time, and says how long it did not
- * (driver-stall): what is slower than the daemon must be known.
+ * namespace; this process writes the line and sees the ban (nf_tables' own notification), with one
+ * clock. Once quiet, once while the daemon parses a second, busy log and hostile scrapers hold the
+ * metrics page. This process looks at the kernel all the time, and reports how long it did not
+ * (driver-stall): a measurement must know its own delays.
  */
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -16,12 +16,12 @@ import type { Benchmark, Context } from './benchmark.ts';
 import { type Attempt, Storm, stormSettings } from './storm.ts';
 import { maxretry, sourceAddress, sourceBan } from './workload.ts';
 
-/** Written, checked and not timed: the first bans also make V8 compile the daemon's code. */
+/** Written and checked but not timed: the first bans also make V8 compile the daemon's code. */
 export const warmUpBans = 50;
 
 /**
- * Every source makes its attempts close together, and each line decides about another: bans come at
- * an even rate.
+ * Every source makes its attempts close together, and each line decides about another one, so bans
+ * come at an even rate.
  */
 export function* interleaved(first: number, sources: number): Generator<Attempt> {
   for (let turn = 0; turn < sources + maxretry - 1; turn++) {
@@ -39,8 +39,8 @@ async function measure(context: Context, busy: boolean): Promise<void> {
   const [bans, perSecond] = [context.number('bans'), context.number('rate')];
   const path = join(directory, busy ? 'busy.log' : 'quiet.log');
   const noise = join(directory, 'noise.log');
-  // The bans of the first run stay in the kernel, and the second daemon takes them over: other
-  // sources.
+  // The bans of the first run stay in the kernel and the second daemon adopts them, so it gets
+  // other sources.
   const first = busy ? 2 * bans : 0;
   const held = new Set(Array.from({ length: first }, (_, source) => sourceBan(source)));
   const watch = new BanWatch('fail2zig', 64, (ban, at) => storm.land(ban, at), true);

@@ -1,8 +1,9 @@
 /**
- * A list of addresses brought into the kernel while sources are banned: a million single addresses,
- * then a hundred thousand prefixes. The real daemon in a private network namespace; the list is in
- * force, is emptied and comes again as a new file, and from then on until the daemon says that it
- * is in force every ban's way is timed. What the kernel's sets hold afterwards is counted.
+ * A list of addresses is brought into the kernel while sources are banned: a million single
+ * addresses, then a hundred thousand prefixes. The real daemon in a private network namespace; the
+ * list is in force, is emptied and comes again as a new file. From then until the daemon says that
+ * it is in force, every ban's latency is measured. Afterwards the elements of the kernel's sets are
+ * counted.
  */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,11 +17,11 @@ import { interleaved, warmUpBans } from './latency.ts';
 import { Storm, stormSettings } from './storm.ts';
 import { maxretry } from './workload.ts';
 
-/** A list is in force within this, ms, or never. */
+/** A list must be in force within this time, ms. */
 const inForceMs = 90_000;
-/** Bans between two looks whether the list is in force. */
+/** Bans between two checks whether the list is in force. */
 const bansAtOnce = 20;
-/** What may be wanted: seconds until it is in force, and p99 of bans meanwhile, ms. */
+/** Targets: seconds until it is in force, and p99 of bans meanwhile, ms. */
 const wanted = { singles: { seconds: 10, p99: 5 }, prefixes: { seconds: Number.POSITIVE_INFINITY, p99: 20 } } as const;
 type Kind = keyof typeof wanted;
 

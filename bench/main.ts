@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- NAME… [options]`: measures, and checks what it measured. Exit status: 0 every
- * count was right; 1 one was wrong, or a benchmark could not run; 2 misused.
+ * count was right; 1 one was wrong, or a benchmark could not run; 2 wrong usage.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

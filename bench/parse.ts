@@ -21,7 +21,7 @@ const root = join(import.meta.dirname, '..');
 // See Daemon.start.
 const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
 
-/** `wc -l` runs so often for one figure: the shell counts CPU time in hundredths of a second. */
+/** `wc -l` runs this often for one figure: the shell counts CPU time in hundredths of a second. */
 const wordCounts = 8;
 
 /** What one pass took, and what it counted. */
@@ -32,9 +32,7 @@ export interface Pass {
   cpuSeconds: number;
 }
 
-/**
- * Runs a command so many times one after the other; the CPU seconds of one, and what they printed.
- */
+/** Runs a command several times; returns the CPU seconds of one run, and the output. */
 function timed(command: string[], runs = 1): { out: string; cpuSeconds: number } {
   const { stdout } = spawnSync('sh', ['-c', `for i in ${'. '.repeat(runs)}; do "$@"; done; times`, 'sh', ...command], {
     encoding: 'utf8',
@@ -69,7 +67,7 @@ function firstPass({ path, filter }: Workload): Pass {
   return JSON.parse(spawnSync(process.execPath, [program, path, filter], { encoding: 'utf8', env }).stdout);
 }
 
-/** Builds the scanner; undefined where there is no compiler. */
+/** Builds the scanner; undefined if there is no compiler. */
 function buildScanner(directory: string): string | undefined {
   const program = join(directory, 'scanner');
   const { status } = spawnSync('cc', ['-O2', '-o', program, join(import.meta.dirname, 'scanner.c')]);
@@ -121,7 +119,7 @@ export function figures(workload: Workload, way: string, taken: Map<string, Pass
 async function measure(context: Context, name: string, ways: Map<string, Way>): Promise<void> {
   const [lines, rounds, sources] = ['lines', 'rounds', 'sources'].map(context.number) as [number, number, number];
   const workload = writeWorkload(name, join(context.directory, `${name}.log`), lines, sources);
-  // What runs in this process is to be warm.
+  // Code that runs in this process must be warm.
   for (const build of builds) await measureRound(workload.path, build, workload.filter);
   const taken = new Map<string, Pass[]>([...ways.keys()].map((way) => [way, []]));
   for (let round = 0; round < rounds; round++) {

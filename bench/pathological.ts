@@ -1,8 +1,8 @@
 /**
- * The dearest line an attacker can write, for every filter: what it costs a byte against what usual
- * lines cost. Lines are searched for, not just listed: each sample of each pattern is blown up to
+ * The most expensive line an attacker can write, for every filter: its cost per byte compared with
+ * usual lines. Lines are searched for, not just listed: each sample of each pattern is extended to
  * the line limit with the filter's own phrases, with addresses and with single bytes, at every
- * place where an attacker could write, and the dearest is measured again.
+ * place where an attacker could write, and the most expensive one is measured again.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,9 +16,9 @@ import { type Benchmark, type Context, differences } from './benchmark.ts';
 import { engineFor } from './rounds.ts';
 import { files, startTime, writeWorkload } from './workload.ts';
 
-/** The dearest line may cost this many times the typical one, a byte. */
+/** The most expensive line may cost this many times the typical one, per byte. */
 const ratioMax = 4;
-/** So long are hostile lines, bytes: what a line costs a byte does not change beyond. */
+/** Length of hostile lines, bytes: beyond it the cost per byte does not change. */
 export const longest = 16_383;
 
 /** Every fixed text in a list of tokens. */
@@ -32,7 +32,7 @@ function phrases(tokens: Token[]): string[] {
   });
 }
 
-/** What passes cost undisturbed: others on the machine can only add to it. */
+/** The cost without disturbance: other work on the machine can only add to it. */
 const undisturbed = (values: number[]): number => quantile(values, 0.1);
 
 /** Fills `length` bytes with repetitions. */
@@ -98,8 +98,7 @@ function costs(engine: Engine, { bytes }: { bytes: Buffer }, rounds: number): nu
 }
 
 /**
- * What a filter usually reads: its workload where there is one, else its samples and
- * counter-samples.
+ * What a filter usually reads: its workload if there is one, else its samples and counter-samples.
  */
 function typicalLines(context: Context, filter: Filter): string[] {
   const service = Object.keys(files).find((name) => files[name]!.filter === filter.name);

@@ -22,7 +22,7 @@ export interface PeersRun {
 
 const root = join(import.meta.dirname, '..');
 
-/** Throws where nobody recorded one. */
+/** Throws if there is no recorded run. */
 export function newestPeersRun(): PeersRun {
   const path = globSync('bench/runs/*/peers.json', { cwd: root }).sort().at(-1);
   if (path === undefined) throw new Error('no run of the peers below bench/runs');

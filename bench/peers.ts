@@ -23,14 +23,14 @@ export const workloadName = 'sshd-sessions';
 
 interface Peer {
   name: string;
-  /** Why it cannot be measured here; undefined where it can. */
+  /** Why it cannot be measured here; undefined if it can. */
   missing(): string | undefined;
   /** The pipeline over a file; the file is standard input as well. */
   commands(path: string): string[];
-  /** What it found, out of what it printed. */
+  /** The number of findings in its output. */
   found(output: string): number;
   version(): string;
-  /** Its counts differ from run to run by so much, as a share; absent = not at all. */
+  /** Its counts vary from run to run by this share; absent = not at all. */
   varies?: number;
 }
 
@@ -107,7 +107,7 @@ const peers: readonly Peer[] = [
     missing: crowdsecMissing,
     commands: crowdsecCommand,
     found: crowdsecFound,
-    // Its buckets fill side by side: which attempt fills one is not the same in every run.
+    // Its buckets fill in parallel, so the attempt that fills one differs from run to run.
     varies: 0.1,
     version: () => packageVersion('crowdsec'),
   },
@@ -164,7 +164,7 @@ function measure(context: Context, peer: Peer, workload: Workload): void {
 export const peersBenchmark: Benchmark = {
   name: 'peers',
   says: 'the same log through fail2zig, fail2ban, SSHGuard and CrowdSec, as Debian packages them: lines a second, memory',
-  // Inside the private network nothing could be fetched.
+  // Inside the private network nothing can be downloaded.
   prepare: () => void crowdsecMissing(),
   needsNetwork: true,
   options: {

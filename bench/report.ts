@@ -10,7 +10,7 @@ import { machine } from '../scripts/lab/machine.ts';
 import { buildHash } from '../scripts/long/record.ts';
 import type { Figure, Result } from './benchmark.ts';
 
-/** Three digits that count. */
+/** Three significant digits. */
 function short(value: number): string {
   return value >= 100 ? Math.round(value).toLocaleString('en-US') : value.toPrecision(3);
 }
@@ -20,7 +20,7 @@ function figureText({ name, unit, values }: Figure): string {
   return `${name}=${short(median(values))} ${unit}${distance}`;
 }
 
-/** What was too short to be measured is left out. */
+/** Figures that were too short to be measured are left out. */
 const isKnown = ({ values }: Figure): boolean => Number.isFinite(median(values));
 
 /** `parse sshd/wasm lines=… matched=… ok lines=11.2 M/s ±1.0%`. */
@@ -55,7 +55,7 @@ export function histogramOf(values: readonly number[], ranges = 24): [number, nu
   return counts.map((count, index) => [Number((((index + 1) / ranges) * end).toPrecision(4)), count]);
 }
 
-/** A run as it is kept: with the command that repeats it, build, machine, median and spread. */
+/** A run as it is stored: with the command that repeats it, build, machine, median and spread. */
 export function recordOf(run: Run, now: Date): object {
   const results = run.results.map(({ figures, ...rest }) => ({
     ...rest,
@@ -76,7 +76,7 @@ export function recordOf(run: Run, now: Date): object {
 
 /** Where the runs of a day on this kind of machine are kept. */
 export function runsFolder(now: Date): string {
-  // The kind of machine, not its name: runs are published.
+  // The type of machine, not its name: runs are published.
   const kind = `${cpus()[0]?.model ?? 'unknown'} ${cpus().length}cpu`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
   return join(import.meta.dirname, 'runs', `${now.toISOString().slice(0, 10)}-${kind}`);
 }

@@ -11,7 +11,7 @@ export interface Round {
   lines: number;
   matched: number;
   decisions: number;
-  /** Decisions that were really handed over. */
+  /** Decisions that were really passed on. */
   taken: number;
   wallSeconds: number;
   /** Of the whole process, its background threads included. */
@@ -19,8 +19,7 @@ export interface Round {
 }
 
 /**
- * The last engine of each build stays, so that V8 takes the code it made for that one: what runs is
- * what a daemon runs.
+ * The last engine of each build is kept, so that V8 keeps the code it made for it, as in a daemon.
  */
 const kept = new Map<Build, Engine>();
 

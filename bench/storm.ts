@@ -13,7 +13,7 @@ export interface Attempt {
   ban: string;
 }
 
-/** How long the last ban may take, ms; it then counts as missing. */
+/** How long the last ban may take, ms; after that it counts as missing. */
 const lastBanMs = 10_000;
 
 export class Storm {
@@ -21,10 +21,13 @@ export class Storm {
   readonly latencies: number[] = [];
   readonly landed = new Set<string>();
   lines = 0;
-  /** performance.now() of the last line, and of the last ban that landed. */
+  /** performance.now() of the last line, and of the last ban in the kernel. */
   lastLineAt = 0;
   lastBanAt = 0;
-  /** Longest time between two looks at the kernel while lines were written, ms: the driver's. */
+  /**
+   * Longest time between two looks at the kernel while lines were written, ms: a delay of this
+   * driver.
+   */
   stallMs = 0;
   readonly #counts = new Map<string, number>();
   readonly #decidedAt = new Map<string, number>();
@@ -81,7 +84,7 @@ export class Storm {
     closeSync(descriptor);
   }
 
-  /** Waits until `due`; what the kernel tells is read meanwhile. */
+  /** Waits until `due`; reads the kernel's notifications meanwhile. */
   async #rest(due: number): Promise<void> {
     const look = this.#look;
     if (look === undefined) {
@@ -103,7 +106,7 @@ export class Storm {
     }
   }
 
-  /** Resolves when every decided ban has landed, or time is up. */
+  /** Resolves when every decided ban is in the kernel, or the time is over. */
   async settle(): Promise<void> {
     const deadline = performance.now() + lastBanMs;
     while (this.landed.size < this.decided && performance.now() < deadline) {
@@ -117,7 +120,7 @@ export class Storm {
     return this.#decidedAt.size;
   }
 
-  /** What is in the kernel without a reason, or is not though it must be. */
+  /** Bans that are in the kernel without a reason, or missing. */
   problems(): string[] {
     const missing = [...this.#decidedAt.keys()].filter((ban) => !this.landed.has(ban));
     const surplus = [...this.landed].filter((ban) => !this.#decidedAt.has(ban));
@@ -130,7 +133,7 @@ function told(what: string, bans: string[]): string[] {
   return bans.length === 0 ? [] : [`bans ${what}: ${bans.length}, first ${bans.slice(0, 3).join(' ')}`];
 }
 
-/** TOML of the daemon that is measured: what an operator would run, with the log's path. */
+/** TOML for the measured daemon: what an operator would run, with the log's path. */
 export function stormSettings(logpath: string): string {
   return `[firewall]
 backend = "nftables"

@@ -1,8 +1,8 @@
 /**
- * The table from end to end, as log lines through `feed`: what a line costs with few live entries
- * and with very many, and what it costs when the addresses are chosen by somebody who knows this
- * source but not the seed of the running daemon. IPv4 and IPv6 by turns; sources from 10.0.0.0/8
- * and 2001:db8::/32 (the documentation networks for IPv4 are too small).
+ * The table from end to end, as log lines through `feed`: the cost of a line with few live entries
+ * and with very many, and with addresses chosen by somebody who knows this source code but not the
+ * seed of the running daemon. IPv4 and IPv6 alternate; sources from 10.0.0.0/8 and 2001:db8::/32
+ * (the documentation networks for IPv4 are too small).
  */
 import { median } from '../scripts/lab/figures.ts';
 import { DECISIONS, DENIED, EVICTIONS, JAIL_FAILURES, LINES_MATCHED } from '../src/engine/counters.ts';
@@ -14,9 +14,9 @@ import type { Address, EvictionPolicy } from '../src/types.ts';
 import { type Benchmark, type Context, differences } from './benchmark.ts';
 import { randomFrom, startTime } from './workload.ts';
 
-/** What a line may cost with many live entries, times what it costs with few. */
+/** Largest cost of a line with many live entries, as a multiple of that with few. */
 const manyRatioMax = 2;
-/** What a line may cost under chosen addresses, times what it costs under random ones. */
+/** Largest cost of a line with chosen addresses, as a multiple of that with random ones. */
 const floodRatioMax = 1.5;
 /** Live entries of the small table. */
 const few = 1_000;
@@ -56,7 +56,7 @@ function source(n: number, chosen: boolean): Address {
   return { family, bytes, prefix: 128 };
 }
 
-/** The nth of a row in which neighbours have nothing in common: every number below 2^23 once. */
+/** The nth of a row in which neighbours are unrelated: every number below 2^23 once. */
 const scattered = (n: number): number => 2 * ((Math.imul(n >> 1, 0x9e37_79b1) >>> 0) & 0x007f_ffff) + (n & 1);
 
 let processes = 0;
@@ -185,7 +185,7 @@ async function manyEntries(context: Context): Promise<void> {
       index < manyBlocks.length ? timed(tables[1].engine, manyBlocks[index]!) : Number.NaN,
     ]) as [number, number][];
     for (const block of manyBlocks.slice(fewBlocks.length)) timed(tables[1].engine, block);
-    // The first round is for the compiler and the caches.
+    // The first round is a warm-up for compiler and caches.
     if (round < 0) continue;
     const both = pairs.filter(([, many]) => !Number.isNaN(many));
     costs[0].push(median(both.map(([cost]) => cost)));
@@ -226,9 +226,7 @@ async function manyEntries(context: Context): Promise<void> {
   });
 }
 
-/**
- * What the table makes of a key under a seed, as anybody can read it in table.ts: HalfSipHash-1-3.
- */
+/** What the table computes for a key with a seed, as published in table.ts: HalfSipHash-1-3. */
 export function hashUnder([seed0, seed1]: [number, number], { family, bytes }: Address): number {
   const view = new DataView(bytes.buffer);
   const words = family === 4 ? [view.getInt32(12, true)] : [view.getInt32(0, true), view.getInt32(4, true)];
@@ -257,7 +255,7 @@ export function hashUnder([seed0, seed1]: [number, number], { family, bytes }: A
   return (v1 ^ v3) >>> 0;
 }
 
-/** Of all sets, an attacker aims at one in so many. */
+/** An attacker aims at one of this many sets. */
 const aimedEach = 128;
 
 function aimed(seed: [number, number], count: number): Address[] {
@@ -328,7 +326,7 @@ async function flood(context: Context): Promise<void> {
       const engine = await engineWith(slots, [round + 11, ~round], 'evict_oldest');
       for (const { bytes } of before) feed(engine, bytes);
       const full = engine.counter(EVICTIONS);
-      // The block in the middle: one that others on the machine held up does not count.
+      // The middle block: one that other work delayed does not count.
       const cost = median(texts.map((block) => timed(engine, block)));
       problems[name]!.push(
         ...differences(
@@ -346,7 +344,7 @@ async function flood(context: Context): Promise<void> {
   for (const name of names) {
     const ratios = costs[name]!.map((cost, round) => cost / costs.random![round]!);
     const [evicted, usually] = [median(evictions[name]!), median(evictions.random!)];
-    // Six standard deviations of what chance makes of it.
+    // Six standard deviations of the expected number.
     if (Math.abs(evicted - usually) > 6 * Math.sqrt(usually) + 6)
       problems[name]!.push(`${evicted} sources were evicted, ${usually} by random addresses`);
     if (rounds > 1 && median(ratios) > floodRatioMax)

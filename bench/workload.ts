@@ -1,21 +1,21 @@
 /**
- * Logs to measure with: seeded, so that the same arguments give the same bytes, and written with
- * what they must lead to. Our own lines. Sources are from 198.18.0.0/15 (RFC 2544, benchmarks) and
- * 2001:db8::/32; the honest from 203.0.113.0/24. All lines lie within one findtime, so a source is
- * banned exactly once it has `maxretry` failures that count.
+ * Logs for measurements: seeded, so that the same arguments give the same bytes, and with the
+ * expected results. The lines are our own. Sources are from 198.18.0.0/15 (RFC 2544, benchmarks)
+ * and 2001:db8::/32; the honest ones from 203.0.113.0/24. All lines lie within one findtime, so a
+ * source is banned exactly once it has `maxretry` failures that count.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 
 /** Epoch seconds of the first line: 2026-03-10 12:00:00 UTC. */
 export const startTime = 1_773_144_000;
-/** All lines lie within this: 15 hours, a midnight among them. */
+/** All lines lie within this time: 15 hours, with a midnight in it. */
 const spanSeconds = 54_000;
 /** The findtime of the benchmarks, and the length of their bans: longer than all lines. */
 export const findtimeSeconds = 60_000;
-/** The clock by which the lines are read: all of them are past. */
+/** The clock when the lines are read: all of them are in the past. */
 export const readTime = startTime + findtimeSeconds;
 export const maxretry = 5;
-/** One source in so many is IPv6. */
+/** One source in this many is IPv6. */
 const ipv6Every = 10;
 
 export interface Workload {
@@ -65,7 +65,7 @@ interface Service {
   harmless(below: Below, second: number): string;
 }
 
-/** One line, and what becomes of it. */
+/** One line, and what happens to it. */
 interface Line {
   text: string;
   matched: boolean;
@@ -122,13 +122,13 @@ const nginxError = (below: Below, second: number, message: string, address: stri
 const nginxAccess = (below: Below, second: number, address: string, path: string, status: number): string =>
   `${address} - - [${day(second)}/Mar/2026:${clock(second)} +0000] "GET ${path} HTTP/1.1" ${status} ${below(9_000)} "-" "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"`;
 
-/** A connection that is under way: what it has still to say. */
+/** A connection in progress: the lines that it still has to write. */
 interface Talk {
   pid: number;
   lines: Line[];
 }
 
-/** So many connections are under way at once. */
+/** This many connections are in progress at once. */
 const talksMax = 8;
 
 /** What sshd and PAM write of one connection of an attacker: five tries at a password at most. */

@@ -1,4 +1,4 @@
-// What every file of the addon shares. Each file wraps one kernel interface: its functions take
+// What all files of the addon share. Each file wraps one kernel interface: its functions take
 // checked arguments, make the call and return the bytes or a negative errno. Nothing here decides
 // anything, and no log byte comes here.
 //
@@ -20,8 +20,8 @@
 
 namespace fail2zig {
 
-/// True for a whole number within bounds. Every number is checked by this before it is converted,
-/// so that none is cut or wraps.
+/// True for a whole number within bounds. Every number is checked before it is converted, so that
+/// none is truncated or wraps.
 inline bool IsWhole(const Napi::Value& value, double least, double most) {
   if (!value.IsNumber()) return false;
   const double number = value.As<Napi::Number>().DoubleValue();
@@ -44,10 +44,10 @@ using Uint32 = Whole<uint32_t, 0, UINT32_MAX>;
 using Count = Whole<int, 0, INT32_MAX>;
 /// A number that names a possible descriptor.
 using Descriptor = Count;
-/// A position in a file that JavaScript can say exactly.
+/// A position in a file that JavaScript can represent exactly.
 using Position = Whole<int64_t, 0, (int64_t{1} << 53) - 1>;
 
-/// A Uint8Array whose memory is there, and whose length every system call can take.
+/// A Uint8Array with its memory attached, and a length that every system call accepts.
 struct Bytes {
   static bool Fits(const Napi::Value& value) {
     if (!value.IsTypedArray()) return false;
@@ -62,7 +62,7 @@ struct Bytes {
   size_t size;
 };
 
-/// A string that a C string can hold: without a zero inside.
+/// A string without a NUL inside.
 struct Text {
   static bool Fits(const Napi::Value& value) {
     return value.IsString() && value.As<Napi::String>().Utf8Value().find('\0') == std::string::npos;
@@ -72,7 +72,7 @@ struct Text {
   const std::string text;
 };
 
-/// What a system call returned, or -errno. To be called right after it.
+/// The result of a system call, or -errno. To be called right after it.
 inline int64_t OrErrno(int64_t result) { return result < 0 ? -errno : result; }
 
 inline Napi::Value ToValue(Napi::Env env, int64_t number) {
@@ -97,8 +97,8 @@ Napi::Value Call(const Napi::CallbackInfo& info, Result (*)(Napi::Env, Types...)
 template <typename Result, typename... Types>
 std::index_sequence_for<Types...> PlacesOf(Result (*)(Napi::Env, Types...));
 
-/// Exports a function of the environment and its arguments; `usage` begins with its name, and is
-/// what a caller with wrong arguments is told.
+/// Exports a function of the environment and its arguments; `usage` begins with its name and is the
+/// message for wrong arguments.
 template <auto function>
 void Export(Napi::Object exports, const char* usage) {
   const auto checked = [](const Napi::CallbackInfo& info) {

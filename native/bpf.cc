@@ -1,5 +1,5 @@
-// bpf(2) and the clock that eBPF programs read. Attributes are laid out, and buffers sized, in
-// src/backends/xdp/bpf.ts.
+// bpf(2) and the clock that eBPF programs read. src/backends/xdp/bpf.ts lays out the attributes and
+// sizes the buffers.
 #include <linux/bpf.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,9 +11,9 @@
 
 namespace {
 
-/// More than union bpf_attr of any kernel; the kernel refuses what it does not know.
+/// Larger than union bpf_attr of any kernel; the kernel refuses what it does not know.
 constexpr size_t kAttributeBytesMax = 256;
-/// Pointers of one call: no command that we use has more.
+/// Pointers of one call: none of our commands has more.
 constexpr size_t kPointersMax = 4;
 
 using namespace fail2zig;
@@ -43,14 +43,14 @@ Napi::Value Bpf(const Napi::CallbackInfo& info) {
     offsets[at / 2 - 1] = offset;
   }
   const int64_t result = OrErrno(syscall(SYS_bpf, Int32(info[0]).value, copy, attributes.size));
-  // Addresses stay here; numbers that the kernel filled in go back.
+  // Addresses are not returned to JavaScript; numbers that the kernel filled in are.
   for (size_t pointer = 0; pointer < count / 2 - 1; pointer++) memset(copy + offsets[pointer], 0, 8);
   memcpy(attributes.data, copy, attributes.size);
   return ToValue(info.Env(), result);
 }
 
 /// 0 or -errno: struct bpf_prog_info in `into`, the ids of the program's maps in `ids`, as many as
-/// fit. Apart from bpf() because the address of the ids stands inside the answer's buffer.
+/// fit. Separate from bpf() because the address of the ids is inside the answer's buffer.
 int64_t ProgramInfo(Napi::Env, Descriptor descriptor, Bytes into, Bytes ids) {
   struct bpf_prog_info program = {};
   program.nr_map_ids = static_cast<uint32_t>(ids.size / sizeof(uint32_t));

@@ -1,4 +1,4 @@
-// What a process gives up for good: capabilities, files (Landlock), system calls (seccomp).
+// What a process gives up permanently: capabilities, files (Landlock), system calls (seccomp).
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -20,8 +20,8 @@ int64_t Prctl(Napi::Env, Uint32 option, Uint32 second, Uint32 third) {
                        static_cast<unsigned long>(third.value), 0UL, 0UL));
 }
 
-/// 0 or -errno. The calling thread's effective, permitted and inheritable sets: bits 0 to 31 and 32
-/// to 63.
+/// 0 or -errno. Sets the calling thread's effective, permitted and inheritable sets: bits 0 to 31
+/// and 32 to 63.
 int64_t Capset(Napi::Env, Uint32 low, Uint32 high) {
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   const struct __user_cap_data_struct sets[2] = {{low, low, low}, {high, high, high}};
@@ -45,7 +45,7 @@ constexpr long kAddRule = 445;
 constexpr long kRestrictSelf = 446;
 constexpr unsigned kVersion = 1;
 
-/// The kernel's version of Landlock or -errno.
+/// The ABI version of Landlock or -errno.
 int64_t LandlockVersion(Napi::Env) { return OrErrno(syscall(kCreateRuleset, nullptr, 0, kVersion)); }
 
 /// A descriptor or -errno.
@@ -53,14 +53,14 @@ int64_t LandlockRuleset(Napi::Env, Bytes attributes) {
   return OrErrno(syscall(kCreateRuleset, attributes.data, attributes.size, 0));
 }
 
-/// 0 or -errno. `attributes` has the 16 bytes that the larger type takes.
+/// 0 or -errno. `attributes` has the 16 bytes of the larger type.
 int64_t LandlockRule(Napi::Env, Descriptor ruleset, Uint32 type, Bytes attributes) {
   constexpr size_t kRuleBytes = 16;
   if (attributes.size < kRuleBytes) return -EINVAL;
   return OrErrno(syscall(kAddRule, ruleset.value, type.value, attributes.data, 0));
 }
 
-/// 0 or -errno. The calling thread, and what it becomes by execve.
+/// 0 or -errno. Restricts the calling thread, and what it becomes by execve.
 int64_t LandlockRestrict(Napi::Env, Descriptor ruleset) { return OrErrno(syscall(kRestrictSelf, ruleset.value, 0)); }
 
 /// Appends `value` in `base` at `end`; returns the new end.
@@ -80,8 +80,8 @@ char* Append(char* end, const char* text) {
   return end;
 }
 
-/// A system call was refused: says which one and where, and ends the process. Async-signal-safe; a
-/// reader of standard error that stopped does not hold it up.
+/// A system call was refused: prints which one and where, and ends the process. Async-signal-safe;
+/// a blocked reader of standard error does not delay it.
 void OnRefusedCall(int, siginfo_t* refused, void*) {
   char line[160];
   char* end = Append(line, "fail2zig: system call ");
@@ -94,7 +94,7 @@ void OnRefusedCall(int, siginfo_t* refused, void*) {
   _exit(70);
 }
 
-/// 0 or -errno. From now on SIGSYS says what was refused and ends the process.
+/// 0 or -errno. From now on SIGSYS reports what was refused and ends the process.
 int64_t EndAtRefusedCall(Napi::Env) {
   struct sigaction action = {};
   action.sa_sigaction = OnRefusedCall;

@@ -1,6 +1,5 @@
-// Datagram sockets of who listens to daemons (unix(7)): a service manager (sd_notify(3)) and
-// journald, connected, where what is sent goes through writeNow(); and syslog, whose socket may be
-// made anew at any time.
+// Datagram sockets (unix(7)) to a service manager (sd_notify(3)) and journald, connected, for use
+// with writeNow(); and to syslog, whose socket may be recreated at any time.
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -13,7 +12,7 @@ namespace {
 
 using namespace fail2zig;
 
-/// The address of a path, and its length; 0 where it has no room. "@" begins an abstract name.
+/// The address of a path, and its length; 0 if the path is too long. "@" begins an abstract name.
 socklen_t AddressOf(const std::string& path, struct sockaddr_un* address) {
   *address = {};
   address->sun_family = AF_UNIX;
@@ -23,8 +22,8 @@ socklen_t AddressOf(const std::string& path, struct sockaddr_un* address) {
   return static_cast<socklen_t>(offsetof(struct sockaddr_un, sun_path) + path.size());
 }
 
-/// A descriptor that never waits, connected to nobody, or -errno. Close-on-exec is left off on
-/// purpose: the descriptor is meant for the next stage.
+/// A non-blocking, unconnected descriptor, or -errno. Close-on-exec is off on purpose: the
+/// descriptor is for the next stage.
 int64_t DatagramOpen(Napi::Env) { return OrErrno(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0)); }
 
 /// The same, connected.

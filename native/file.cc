@@ -1,4 +1,4 @@
-// Calls on open files that Node has not: preadv(2), lseek(2) with SEEK_DATA, flock(2), and a write
+// Calls on open files that Node lacks: preadv(2), lseek(2) with SEEK_DATA, flock(2), and a write
 // that never waits.
 #include <poll.h>
 #include <sys/file.h>
@@ -19,14 +19,14 @@ int64_t ReadAround(Napi::Env, Descriptor file, Bytes before, Bytes into, Positio
   return OrErrno(preadv(file, parts, 2, position - static_cast<int64_t>(before.size)));
 }
 
-/// Where data begins, at `position` or behind it, or -errno (-ENXIO: only a hole follows).
+/// Where data begins, at or after `position`, or -errno (-ENXIO: only a hole follows).
 int64_t NextData(Napi::Env, Descriptor file, Position position) { return OrErrno(lseek(file, position, SEEK_DATA)); }
 
 /// 0, or -errno (-EAGAIN: somebody else holds it). Released when the descriptor is closed.
 int64_t TryLock(Napi::Env, Descriptor file) { return OrErrno(flock(file, LOCK_EX | LOCK_NB)); }
 
-/// The bytes written, or -errno (-EAGAIN: it would have to wait). Without O_NONBLOCK: that flag is
-/// of the open file, which others share.
+/// The bytes written, or -errno (-EAGAIN: it would have to wait). Without O_NONBLOCK: that flag
+/// belongs to the open file, which others share.
 int64_t WriteNow(Napi::Env, Descriptor file, Bytes bytes) {
   const ssize_t sent = send(file, bytes.data, bytes.size, MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent >= 0 || errno != ENOTSOCK) return OrErrno(sent);

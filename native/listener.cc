@@ -1,4 +1,4 @@
-// The control socket, made where it may still be given to a group: the launch stage.
+// Creates the control socket in the launch stage, which may still give it to a group.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -10,7 +10,7 @@ namespace {
 
 using namespace fail2zig;
 
-/// A new socket, used with the address of `path`: descriptor or -errno.
+/// A new socket, passed to `use` with the address of `path`: descriptor or -errno.
 int64_t Open(const Text& path, int flags, int (*use)(int, const struct sockaddr*, socklen_t)) {
   struct sockaddr_un address = {};
   if (path.text.size() >= sizeof(address.sun_path)) return -ENAMETOOLONG;
@@ -27,7 +27,7 @@ int64_t Open(const Text& path, int flags, int (*use)(int, const struct sockaddr*
 /// A descriptor that the next stage inherits, or -errno. It does not listen yet.
 int64_t UnixBind(Napi::Env, Text path) { return Open(path, 0, bind); }
 
-/// 0 where somebody listens there, or -errno (-EAGAIN: the backlog is full).
+/// 0 if somebody listens there, or -errno (-EAGAIN: the backlog is full).
 int64_t UnixProbe(Napi::Env, Text path) {
   const int64_t descriptor = Open(path, SOCK_NONBLOCK | SOCK_CLOEXEC, connect);
   if (descriptor >= 0) close(static_cast<int>(descriptor));

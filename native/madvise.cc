@@ -1,6 +1,6 @@
-// madvise(2). MADV_DONTNEED takes resident pages of a mapping away; the next use of one brings it
-// back from its file. Which mappings that is harmless for is decided in src/memory/ceiling.ts.
-// MADV_DONTDUMP splits a mapping. MADV_HUGEPAGE asks for large pages behind a buffer.
+// madvise(2). MADV_DONTNEED removes resident pages of a mapping; the next access loads them again
+// from the file. src/memory/ceiling.ts decides for which mappings that is safe. MADV_DONTDUMP
+// splits a mapping. MADV_HUGEPAGE requests large pages for a buffer.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -13,21 +13,21 @@ namespace {
 using namespace fail2zig;
 
 constexpr uintptr_t kPage = 4096;
-/// User space ends here on 64-bit machines with four page-table levels; larger numbers are a bug of
-/// ours.
+/// The end of user space on 64-bit machines with four page-table levels; a larger number is a bug
+/// of ours.
 constexpr int64_t kAddressMax = int64_t{1} << 47;
 
 using Address = Whole<uintptr_t, kPage, kAddressMax>;
 using Length = Whole<size_t, 1, kAddressMax>;
 
-/// 0 or -errno. Both are multiples of the page size, else -EINVAL comes from the kernel.
+/// 0 or -errno. Both are multiples of the page size, otherwise the kernel returns -EINVAL.
 int64_t DropPages(Napi::Env, Address address, Length bytes) {
   return OrErrno(madvise(reinterpret_cast<void*>(address.value), bytes, MADV_DONTNEED));
 }
 
-/// 0 or -errno. Makes ranges of their own of each `step` bytes: a kernel that maps a whole large
-/// folio of a file (6.18) stops at the end of a range. What tells neighbours apart is only whether
-/// a core dump holds them, which never holds clean pages of a file.
+/// 0 or -errno. Splits the range into ranges of `step` bytes: a kernel that maps a whole large
+/// folio of a file (6.18) stops at the end of a range. Neighbours only differ in whether a core
+/// dump contains them, which never contains clean pages of a file.
 int64_t SplitRange(Napi::Env, Address address, Length bytes, Length step) {
   for (size_t at = 0; at < bytes.value; at += 2 * step.value) {
     const size_t length = std::min(step.value, bytes.value - at);
@@ -36,7 +36,7 @@ int64_t SplitRange(Napi::Env, Address address, Length bytes, Length step) {
   return 0;
 }
 
-/// An ArrayBuffer whose memory is there.
+/// An ArrayBuffer with its memory attached.
 struct Memory {
   static bool Fits(const Napi::Value& value) {
     return value.IsArrayBuffer() && !value.As<Napi::ArrayBuffer>().IsDetached();
@@ -45,7 +45,7 @@ struct Memory {
   Napi::ArrayBuffer buffer;
 };
 
-/// 0 or -errno. The whole pages inside.
+/// 0 or -errno. For the whole pages inside.
 int64_t HugePages(Napi::Env, Memory memory) {
   const auto data = reinterpret_cast<uintptr_t>(memory.buffer.Data());
   const auto start = (data + kPage - 1) & ~(kPage - 1);

@@ -1,7 +1,7 @@
 // netlink(7) sockets: open, send, receive one datagram, wait. Messages are built and read in
-// src/backends/netlink/. send() may block for seconds while another nft transaction runs,
-// so it never runs on the calling thread; a receive never waits, but while a dump goes on the
-// kernel makes its next part inside it: some 10 ms where a set is large.
+// src/backends/netlink/. send() may block for seconds while another nft transaction runs, so it
+// never runs on the calling thread. A receive never waits, but during a dump the kernel builds the
+// next part inside it: some 10 ms for a large set.
 #include <linux/netlink.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -24,22 +24,23 @@ namespace {
 
 using namespace fail2zig;
 
-/// A send is waited for awake for a second at most.
+/// The calling thread waits awake for a send for at most a second.
 constexpr int64_t kAwakeMicrosecondsMax = 1000000;
 
 int SetOption(int descriptor, int level, int option, int value) {
   return setsockopt(descriptor, level, option, &value, sizeof value);
 }
 
-/// The privileged option first, then the one everybody may set; the kernel caps the latter.
+/// Tries the privileged option first, then the one that everybody may set, whose value the kernel
+/// caps.
 void SetBufferBytes(int descriptor, int forced, int plain, int bytes) {
   if (bytes > 0 && SetOption(descriptor, SOL_SOCKET, forced, bytes) < 0) {
     SetOption(descriptor, SOL_SOCKET, plain, bytes);
   }
 }
 
-/// A descriptor or -errno. With no groups the socket is connected to the kernel, which then refuses
-/// datagrams of any other process for us.
+/// A descriptor or -errno. Without groups the socket is connected to the kernel, which then rejects
+/// datagrams of any other process.
 int64_t Open(Napi::Env, Int32 protocol, Uint32 groups, Count sendBytes, Count receiveBytes) {
   const int descriptor = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   if (descriptor < 0) return -errno;
@@ -60,7 +61,7 @@ int64_t Open(Napi::Env, Int32 protocol, Uint32 groups, Count sendBytes, Count re
   return -error;
 }
 
-/// The bytes of one send() and, once `done`, what it returned.
+/// The bytes of one send() and, once `done`, its result.
 struct Job {
   int descriptor;
   const uint8_t* data;
@@ -71,9 +72,9 @@ struct Job {
   void Run() { result = OrErrno(send(descriptor, data, length, 0)); }
 };
 
-/// A thread that does one job at a time. It exists because a thread that waits is awake sooner than
-/// one of libuv's pool and its result need not come back through the event loop. Never destroyed:
-/// its thread ends with the process.
+/// A thread that does one job at a time. A thread that waits wakes up sooner than one of libuv's
+/// pool, and its result does not have to pass the event loop. Never destroyed: its thread ends with
+/// the process.
 class Sender {
  public:
   static Sender& Instance() {
@@ -81,7 +82,7 @@ class Sender {
     return *instance;
   }
 
-  /// False when a job is under way: this one was not taken.
+  /// False if a job is in progress: this one was not accepted.
   bool Post(const std::shared_ptr<Job>& job) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -123,8 +124,8 @@ class Sender {
 
 using Microseconds = Whole<int, 0, kAwakeMicrosecondsMax>;
 
-/// The bytes sent or -errno, where the call was over within that time; else a promise of it: a pool
-/// thread waits for it or, where the sender had another job, does it.
+/// The bytes sent or -errno, if the call finished within that time; else a promise of it. A pool
+/// thread waits for it, or does the send itself if the sender was busy.
 Napi::Value Send(Napi::Env env, Descriptor descriptor, Bytes bytes, Microseconds awake) {
   auto job = std::make_shared<Job>();
   job->descriptor = descriptor;
@@ -148,7 +149,7 @@ Napi::Value Send(Napi::Env env, Descriptor descriptor, Bytes bytes, Microseconds
   return Aside::Run(env, finish, {bytes.array});
 }
 
-/// A promise of 1 (something to read), 0 (time is up) or -errno.
+/// A promise of 1 (readable), 0 (timeout) or -errno.
 Napi::Value Wait(Napi::Env env, Descriptor descriptor, Count milliseconds) {
   const auto wait = [descriptor = descriptor.value, milliseconds = milliseconds.value] {
     struct pollfd watched = {descriptor, POLLIN, 0};
@@ -161,10 +162,10 @@ int64_t ReceiveNow(int descriptor, void* into, size_t length) {
   return OrErrno(recv(descriptor, into, length, MSG_DONTWAIT | MSG_TRUNC));
 }
 
-/// The length of one datagram (its real one, even where `into` is shorter) or -errno; never waits.
+/// The length of one datagram (its real one, even if `into` is shorter) or -errno; never waits.
 int64_t Receive(Napi::Env, Descriptor descriptor, Bytes into) { return ReceiveNow(descriptor, into.data, into.size); }
 
-/// A promise of the same, on a pool thread. `into` is the call's until then.
+/// A promise of the same, on a pool thread. `into` must not be touched until then.
 Napi::Value ReceiveAside(Napi::Env env, Descriptor descriptor, Bytes into) {
   const auto receive = [descriptor = descriptor.value, data = into.data, size = into.size] {
     return ReceiveNow(descriptor, data, size);

@@ -1,5 +1,5 @@
 // SO_PEERCRED and SO_PEERGROUPS (unix(7)): who connected to a unix socket, as the kernel recorded
-// it at connect(). SCM_RIGHTS: a descriptor that one side hands to the other with one byte.
+// it at connect(). SCM_RIGHTS: a descriptor that one side sends to the other with one byte.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -44,7 +44,7 @@ Napi::Value PeerCredentials(Napi::Env env, Descriptor descriptor) {
   return peer;
 }
 
-/// One byte with room for the descriptors that come with it.
+/// One byte, with room for the descriptors that come with it.
 struct Handed {
   char byte = 0;
   struct iovec piece = {&byte, 1};
@@ -52,7 +52,7 @@ struct Handed {
   struct msghdr message = {nullptr, 0, &piece, 1, control, sizeof control, 0};
 };
 
-/// 0 or -errno. Hands `file` over the connected unix socket, with one byte.
+/// 0 or -errno. Sends `file` over the connected unix socket, with one byte.
 int64_t SendDescriptor(Napi::Env, Descriptor socket, Descriptor file) {
   Handed handed;
   handed.message.msg_controllen = CMSG_SPACE(sizeof(int));
@@ -67,8 +67,8 @@ int64_t SendDescriptor(Napi::Env, Descriptor socket, Descriptor file) {
 }
 
 /// The descriptor that comes with the next byte (close-on-exec), without waiting, or -errno:
-/// -EAGAIN none is there yet, -EPIPE the other side ended, -EBADMSG it is not exactly one. Whatever
-/// else came is closed.
+/// -EAGAIN none yet, -EPIPE the peer closed, -EBADMSG not exactly one. Further descriptors are
+/// closed.
 int64_t ReceiveDescriptor(Napi::Env, Descriptor socket) {
   Handed handed;
   const int64_t length = OrErrno(recvmsg(socket, &handed.message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));

@@ -1,5 +1,5 @@
-// Calls back when a descriptor becomes readable, from the event loop, and lets the callee ask for a
-// rest: Node has this for sockets and files of its own only, and not without a stream, a buffer and
+// Calls back from the event loop when a descriptor becomes readable, and lets the callback ask for
+// a pause. Node has this only for its own sockets and files, and only with a stream, a buffer and
 // an event emitter per call.
 #include <uv.h>
 
@@ -11,7 +11,7 @@ namespace {
 
 using namespace fail2zig;
 
-/// Longest rest a callee may ask for, ms: an hour. Any other answer means none.
+/// Longest pause that a callback may ask for, ms: an hour. Any other result means none.
 constexpr double kRestMillisecondsMax = 3600000;
 
 /// One watched descriptor. Lives until both handles are closed: by the function that `whenReadable`
@@ -57,14 +57,14 @@ class Readable {
     uv_poll_start(&poll_, UV_READABLE, [](uv_poll_t* poll, int, int) { static_cast<Readable*>(poll->data)->Call(); });
   }
 
-  /// Asks the callee, who says how many milliseconds it will look at nothing; while it rests, the
-  /// descriptor is not polled.
+  /// Calls the callback, which returns for how many milliseconds it needs no call; during that
+  /// pause the descriptor is not polled.
   void Call() {
     const Napi::Env env = callback_.Env();
     const Napi::HandleScope scope(env);
     napi_value answered = nullptr;
-    // Nothing of this through the wrappers: where JavaScript can no longer run, since the
-    // environment ends, they end the process.
+    // Not through the wrappers: if JavaScript can no longer run because the environment ends, they
+    // would end the process.
     const napi_status status =
         napi_make_callback(env, context_, env.Global(), callback_.Value(), 0, nullptr, &answered);
     napi_value thrown = nullptr;
@@ -89,7 +89,7 @@ class Readable {
     }
   }
 
-  /// A thread that is ended in the middle of its JavaScript leaves null as what was thrown.
+  /// If a thread is ended in the middle of its JavaScript, the thrown value is null.
   static bool IsTermination(napi_env env, napi_value thrown) {
     napi_valuetype type = napi_undefined;
     return napi_typeof(env, thrown, &type) != napi_ok || type == napi_null;
@@ -101,7 +101,8 @@ class Readable {
     delete this;
   }
 
-  /// What the function that ends it holds: null from the moment that this object is about to go.
+  /// Shared with the function that stops it: null from the moment this object is about to be
+  /// deleted.
   const std::shared_ptr<Readable*> handle_ = std::make_shared<Readable*>(this);
   uv_poll_t poll_;
   uv_timer_t timer_;
@@ -119,8 +120,8 @@ struct Callback {
   Napi::Function function;
 };
 
-/// A function that ends it, or -errno. The callback is called as long as the descriptor is
-/// readable, and not again for as many milliseconds as it returns. End it before the descriptor is
+/// A function that stops it, or -errno. The callback is called while the descriptor is readable,
+/// and then not for as many milliseconds as it returns. To be stopped before the descriptor is
 /// closed.
 Napi::Value WhenReadable(Napi::Env env, Descriptor descriptor, Callback callback) {
   std::shared_ptr<Readable*> open;

@@ -7,8 +7,8 @@
 
 namespace {
 
-/// Where struct ipt_replace and ip6t_replace hold the bytes of their entries, the number of
-/// counters and their address.
+/// Offsets in struct ipt_replace and ip6t_replace: size of the entries, number of counters, address
+/// of the counters.
 constexpr size_t kEntriesSize = 40;
 constexpr size_t kCountersCount = 84;
 constexpr size_t kCountersPointer = 88;
@@ -41,7 +41,7 @@ int64_t SetOption(Napi::Env, Descriptor descriptor, Int32 level, Int32 option, B
 }
 
 /// IPT_SO_SET_REPLACE: a promise of 0 or -errno; `counters` receives those of the old table. On a
-/// pool thread, since it may take milliseconds and waits for whoever else replaces.
+/// pool thread, since it may take milliseconds and waits for other replaces.
 Napi::Value Replace(Napi::Env env, Descriptor descriptor, Int32 level, Bytes replace, Bytes counters) {
   if (replace.size < kReplaceHeader) return BadArgument(env, "xtablesReplace: no header");
   uint32_t size = 0;

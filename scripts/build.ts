@@ -1,8 +1,8 @@
 /**
- * Builds what runs: the engine (wasm with SIMD, wasm scalar) into build/, the bundles into
- * dist/. Only what is older than its sources is built again; `--force` builds all, `--unoptimized`
- * engines that are soon built and slow, to be tested. Files are renamed into place, so that two
- * builds at once do no harm.
+ * Builds the program: the engine (wasm with SIMD, wasm scalar) into build/, the bundles into dist/.
+ * Only what is older than its sources is rebuilt; `--force` rebuilds all, `--unoptimized` builds
+ * engines quickly that run slowly, for tests. Files are renamed into place, so that two builds at
+ * once do no harm.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -51,8 +51,8 @@ function readEngineFile(name: string, folder: string): string | null {
 }
 
 /**
- * `folders`: what the engine's memory is made of, `#linear`. `sizes`: where the bytes of each
- * matcher are written, for `fail2zig filters`.
+ * `folders`: the sources of the engine's memory, `#linear`. `sizes`: the file for the code size of
+ * each matcher, for `fail2zig filters`.
  */
 async function buildEngine(output: string, folders: string[], features: string[], sizes?: string): Promise<void> {
   const sources = ['src/engine', 'scripts/build.ts'];
@@ -81,7 +81,7 @@ async function buildEngine(output: string, folders: string[], features: string[]
     rmSync(join(root, temporary), { force: true });
     throw new Error(`${output}: ${stderr.toString()}`);
   }
-  // Names of functions are for measuring; the engine that ships has none.
+  // Function names are needed for measuring; the shipped engine has none.
   const named = readFileSync(join(root, temporary));
   if (sizes !== undefined) writeWhole(sizes, `${JSON.stringify(matcherSizes(named), null, 2)}\n`);
   writeFileSync(join(root, temporary), withoutNames(named));
@@ -95,8 +95,8 @@ function writeWhole(path: string, text: string): void {
 }
 
 /**
- * Each a bundle of its own beside that of the core, which loads what it needs: the backends, the
- * journal, lists of addresses, and what hears of files where there is no inotify.
+ * Separate bundles that the core loads only if needed: the backends, the journal, lists of
+ * addresses, and file events without inotify.
  */
 const apart = [
   ...['nftables/nftables', 'xtables/iptables', 'xtables/ipset', 'xdp/xdp', 'log-only'].map(
@@ -106,7 +106,7 @@ const apart = [
   'sources/portable-events',
   'lists/lists',
 ];
-/** The same for the commands, among them the launch stage: each start reads what it needs. */
+/** The same for the commands, including the launch stage: each start only reads what it needs. */
 const apartOfMain = ['audit', 'check', 'compare', 'filters', 'import', 'match', 'remove', 'replay', 'start'].map(
   (name) => `commands/${name}`,
 );
@@ -123,12 +123,12 @@ const bundledApart: Plugin = {
     ),
 };
 
-/** Those of this source; the executable takes all that stand there. */
+/** The bundles of this source; the executable contains all of them. */
 const bundles = new Set<string>();
 
 /**
- * Bundles entries, by the name of what comes out, in one go: what they share is read once. Bytes
- * are the same as one by one.
+ * Bundles several entries, by output name, in one run: shared files are read once. The bytes are
+ * the same as one by one.
  */
 async function bundle(entries: Readonly<Record<string, string>>, external: string[] = []): Promise<void> {
   for (const name of Object.keys(entries)) bundles.add(`${name}.cjs`);
@@ -148,14 +148,14 @@ async function bundle(entries: Readonly<Record<string, string>>, external: strin
     plugins: [bundledApart],
     // In CommonJS require() does it: the loader of import() would cost 13 MB.
     supported: { 'dynamic-import': false },
-    // Paths stand in what comes out: where node_modules really lies makes no difference.
+    // Paths are part of the output: the real location of node_modules must not matter.
     preserveSymlinks: true,
     platform: 'node',
     target: 'node24',
     format: 'cjs',
     define: { 'import.meta.dirname': '__dirname' },
     legalComments: 'none',
-    // Less to read and compile at each start: a tenth of its time.
+    // Less to read and compile at each start: it saves a tenth of its time.
     minify: true,
     logLevel: 'warning',
   });
@@ -172,7 +172,8 @@ await buildEngine(
   'build/matchers.json',
 );
 await buildEngine('build/engine-scalar.wasm', ['src/engine/scalar', 'src/engine/wasm'], ['--disable', 'simd']);
-// What runs takes the wasm engine only; its source beside it would cost 1.4 MiB of the core's heap.
+// The shipped program only uses the wasm engine; the plain one would cost 1.4 MiB of the core's
+// heap.
 const plainEngine = ['./engine.ts', './linear.ts'];
 await bundle(
   {

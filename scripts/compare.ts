@@ -1,8 +1,8 @@
 /**
  * `npm run compare -- record`: what fail2ban (Debian's package, unpacked by the set-up) says about
  * the lines of our corpus, for every filter that both have, written to test/compare/record.jsonl.
- * LP-37 compares ours with it. With FAIL2BAN_TREE, a source tree of fail2ban's newest revision is
- * asked instead: record-newest.jsonl. Without `record`: what differs, printed.
+ * LP-37 compares our results with it. With FAIL2BAN_TREE, a source tree of fail2ban's newest
+ * revision is used instead: record-newest.jsonl. Without `record`: prints the differences.
  */
 import { writeFileSync } from 'node:fs';
 import {

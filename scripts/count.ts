@@ -1,6 +1,6 @@
 /**
  * `npm run count`: lines of code by part, beside their limits, the original and fail2ban as
- * packaged. Exit status 1 where a part is over its limit.
+ * packaged. Exit status 1 if a part exceeds its limit.
  */
 import { originalLines, type SizeLimit, sizeLimits } from '../spec/size.ts';
 import { readCommandLine } from './lab/command-line.ts';

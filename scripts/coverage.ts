@@ -1,6 +1,6 @@
 /**
- * `npm run coverage`, see `usage`: c8 over the tests, the processes that they spawn included; then
- * lines and branches of each room, which `--record` keeps in test/evidence.
+ * `npm run coverage`, see `usage`: c8 over the tests and the processes that they start; then lines
+ * and branches of each room, which `--record` stores in test/evidence.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

@@ -1,11 +1,11 @@
 /**
- * `npm start`: the main job where anyone can watch it. In a private network namespace the real
- * daemon follows a log that is written line by line; each ban is shown as it lands in the kernel,
+ * `npm start`: a demonstration that anyone can watch. In a private network namespace the real
+ * daemon follows a log that is written line by line. Each ban is shown when it reaches the kernel,
  * and real packets from a second namespace show who is dropped. Nothing outside these namespaces
- * and a temporary directory is touched. Where no namespace may be made the daemon runs log-only,
+ * and a temporary directory is changed. If no namespace can be created, the daemon runs log-only,
  * and the demonstration says so.
  *
- * Exit status: 0 everything happened as it must; 1 something did not (the end of the output says
+ * Exit status: 0 everything happened as expected; 1 something did not (the end of the output says
  * what).
  */
 import { execFileSync } from 'node:child_process';
@@ -27,7 +27,7 @@ const sshPort = 22;
 const storySeconds = 4;
 const stormSources = 200;
 const stormPauseMs = 2;
-/** The process may pass its ceiling by this much (claim of the memory model). */
+/** The process may exceed its ceiling by this factor (claim of the memory model). */
 const ceilingTolerance = 1.1;
 /** How long the last ban may take before it counts as missing, ms. */
 const lastBanMs = 5_000;
@@ -37,28 +37,28 @@ const paint = (style: Style, text: string): string => styleText(style, text, { s
 const say = (text = ''): void => void process.stdout.write(`${text}\n`);
 const heading = (text: string): void => say(`\n${paint('bold', text)}`);
 
-/** What did not happen as it must. */
+/** What did not happen as expected. */
 const failures: string[] = [];
 function expect(holds: boolean, what: string): void {
   if (!holds) failures.push(what);
 }
 
-/** Bans as they land, against the line that caused each. */
+/** Bans as they reach the kernel, matched with the line that caused each. */
 class Landing {
   readonly latencies: number[] = [];
   readonly landed = new Set<string>();
-  /** Bans are announced one by one. */
+  /** Whether bans are announced one by one. */
   spoken = true;
   readonly #word: string;
   readonly #attempts = new Map<string, number>();
   readonly #decisiveAt = new Map<string, number>();
 
-  /** `word`: what is said of an address. */
+  /** `word`: the word that is printed with an address. */
   constructor(word: string) {
     this.#word = word.padEnd(9);
   }
 
-  /** A line is about to be written; returns how many failures its source has then. */
+  /** Called before a line is written; returns how many failures its source has with it. */
   before({ failureOf }: SampleLine): number {
     if (failureOf === undefined) return 0;
     const count = (this.#attempts.get(failureOf) ?? 0) + 1;
@@ -76,7 +76,7 @@ class Landing {
   }
 }
 
-/** A log file that is written as sshd would, one write(2) a line. */
+/** A log file, written like sshd does: one write(2) a line. */
 class LogFile {
   readonly path: string;
   lines = 0;
@@ -139,7 +139,7 @@ async function probe(title: string, peer: Peer, probes: Sample['probes']): Promi
   });
 }
 
-/** The sets as nft(8) sees them: other eyes than ours. */
+/** The sets as nft(8) sees them: an independent check. */
 function compareWithNft(banned: string[]): void {
   let listed: { nftables: { set?: { elem?: { elem: { val: string } }[] } }[] };
   try {
@@ -198,7 +198,7 @@ async function listenForConnections(): Promise<void> {
   });
 }
 
-/** With the kernel: everything is shown. */
+/** With a namespace: everything is shown. */
 async function withPackets(directory: string): Promise<void> {
   const sample = sampleLog(stormSources);
   const addresses = sample.probes.map(({ from }) => `${from}/${from.includes(':') ? 128 : 32}`);
@@ -226,7 +226,7 @@ async function withPackets(directory: string): Promise<void> {
   }
 }
 
-/** Without: the daemon says what it would do. */
+/** Without: the daemon logs what it would do. */
 async function logOnly(directory: string, why: string): Promise<void> {
   say(`No network namespace can be made here (${why}): the daemon runs log-only, and no packet is sent.`);
   const sample = sampleLog(0);

@@ -1,6 +1,6 @@
 /**
- * The documents that are made of the program's own tables: manual pages (mdoc) and the reference of
- * the configuration. scripts/generate.ts writes them, a test compares.
+ * Documents generated from the program's own tables: manual pages (mdoc) and the reference of the
+ * configuration. scripts/generate.ts writes them, a test compares.
  */
 
 import { readFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ import { usage as fleetUsage } from '../src/fleet/usage.ts';
 import { outputSchema } from './output-schema.ts';
 import { withScores } from './scores.ts';
 
-/** The day on which the pages were last written anew. */
+/** The day on which the pages were last rewritten. */
 const written = 'November 30, 2026';
 
 const usages: Readonly<Record<string, string>> = {
@@ -90,7 +90,7 @@ source, and writes bans into the kernel.
 .Xr fail2zig-client 1
 talks to the running daemon.
 ${tagged([
-  ['Fl -config Ar FILE', 'The configuration. By itself it is /etc/fail2zig.toml.'],
+  ['Fl -config Ar FILE', 'The configuration (default: /etc/fail2zig.toml).'],
   ['Fl -version', 'Prints the version.'],
 ])}.Pp
 SIGTERM and SIGINT stop the daemon.
@@ -138,7 +138,7 @@ over its control socket.
 Root and the members of the socket's group may use it.
 .Pp
 DURATION is written 90, 10m, "1d 12h" or permanent.
-ADDRESS is IPv4 or IPv6, with /PREFIX where a prefix is meant.
+ADDRESS is IPv4 or IPv6, with /PREFIX for a whole prefix.
 A word - stands for the words of standard input.
 .Sh COMMANDS
 ${tagged(rows)}.Sh OPTIONS
@@ -231,7 +231,7 @@ function configurationDocument(): string {
     const rows = keys.map(
       (each) => `| \`${each.key}\` | ${cell(each.value)} | ${cell(code(each.otherwise))} | ${cell(each.says)} |\n`,
     );
-    return `\n## \`${header}\`\n\n${cell(says)}\n\n| key | value | by itself | |\n|---|---|---|---|\n${rows.join('')}`;
+    return `\n## \`${header}\`\n\n${cell(says)}\n\n| key | value | default | |\n|---|---|---|---|\n${rows.join('')}`;
   });
   return `<!-- Made by npm run generate. Do not edit. -->
 # The configuration
@@ -239,28 +239,24 @@ function configurationDocument(): string {
 \`/etc/fail2zig.toml\` is TOML. Every key is optional. A key that is not known, is written twice or has a wrong value is
 refused with its line and column, and nothing is changed: \`fail2zig check\` says so beforehand. Durations are whole
 seconds, or \`"30s"\`, \`"10m"\`, \`"1h"\`, \`"1d"\`, \`"1w"\`, \`"1d 12h"\`. Sizes are written \`"64MB"\`, where MB is
-1024 × 1024 bytes. [config/fail2zig.toml](../config/fail2zig.toml) is a file to begin with, [docs/filters.md](filters.md) says
+1024 × 1024 bytes. [config/fail2zig.toml](../config/fail2zig.toml) is a file to start from, [docs/filters.md](filters.md) says
 how patterns are written.
 
-Beside the file, \`/etc/fail2zig.d/*.toml\` are read in the order of their names, each by itself: a jail or a few keys in a
-file of their own, which a package, a role or a colleague puts there. Tables are joined (\`[jails.sshd]\` may stand in two
-files, each with keys of its own), \`[[filter]]\` is continued. A key that two files set is refused, and both places are
-named: to change one, change it where it stands. Every file, and the directory, is held to what holds for the first:
-nobody but its owner may decide what stands in it, and one mistake refuses all of them, each named with file, line and
-column. Names that begin with a dot are passed over, others that do not end in \`.toml\` with a warning. For
-\`--config NAME.toml\` the directory is \`NAME.d\`.
+The files \`/etc/fail2zig.d/*.toml\` are read too, in the order of their names: a package, a role or a colleague can put a jail
+or a few keys there. Tables are joined (\`[jails.sshd]\` may be in two files with different keys), and \`[[filter]]\` is
+continued. A key that two files set is refused, and both places are named: change it where it is. Every file, and the
+directory, must meet the same conditions as the main file: only its owner may write it. One mistake refuses all files; every
+mistake is reported with file, line and column. Names that begin with a dot are skipped, and so, with a warning, are others that
+do not end in \`.toml\`. For \`--config NAME.toml\` the directory is \`NAME.d\`.
 ${tables.join('')}`;
 }
 
 /** A cell of a table. */
 const cell = (text: string): string => text.replaceAll('|', '\\|');
-/** A line of a log as code, whatever backticks it holds. */
+/** A log line as code, even if it contains backticks. */
 const lineOf = (text: string): string => (text.includes('`') ? `\`\` ${cell(text)} \`\`` : `\`${cell(text)}\``);
 
-/**
- * Each built-in filter: what it is for, its modes, where it reads in the journal, a line that
- * counts.
- */
+/** Each built-in filter: its purpose, its modes, its entries in the journal, a line that counts. */
 function filterDocument(): string {
   const sections = filters.map(({ name, about, modes = [], tags = [], patterns }) => {
     const { units = [], identifiers = [] } = journalOrigins.get(name) ?? {};

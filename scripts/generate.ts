@@ -1,6 +1,6 @@
 /**
  * Writes src/engine/generated/ from src/filters/, and the manual pages and the reference of the
- * configuration from their tables. `--check` writes nothing and fails where a file differs.
+ * configuration from their tables. `--check` writes nothing and fails if a file differs.
  *   npm run generate [-- --check]
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,8 +1,8 @@
 /**
- * What a matcher weighs: bytes of the functions of each generated file in a built engine, read from
- * a build with function names (`asc --debug`), and that build without the names. Functions that
- * were inlined count where they went. Format: WebAssembly core specification, binary format; the
- * name section of its appendix.
+ * The size of matchers: bytes of the functions of each generated file in a built engine, read from
+ * a build with function names (`asc --debug`), and that build without the names. Inlined functions
+ * count where they were inlined. Format: WebAssembly core specification, binary format; the name
+ * section of its appendix.
  */
 
 const customSection = 0;
@@ -12,7 +12,7 @@ const functionNames = 1;
 
 interface Section {
   id: number;
-  /** Of the whole section, its head included. */
+  /** Of the whole section, including its head. */
   start: number;
   body: number;
   end: number;
@@ -61,7 +61,7 @@ function sectionsOf(bytes: Uint8Array): Section[] {
   return sections;
 }
 
-/** How many functions are imported: they come first in the numbering and have no code. */
+/** Number of imported functions: they come first in the numbering and have no code. */
 function importedFunctions(bytes: Uint8Array, section: Section | undefined): number {
   if (!section) return 0;
   const reader = new Reader(bytes, section.body);
@@ -133,7 +133,7 @@ export function matcherSizes(bytes: Uint8Array): Record<string, number> {
   return result;
 }
 
-/** The same module without custom sections: what runs is what it was. */
+/** The same module without custom sections: the code does not change. */
 export function withoutNames(bytes: Uint8Array): Uint8Array {
   const kept = sectionsOf(bytes).filter(({ id }) => id !== customSection);
   return Buffer.concat([bytes.subarray(0, 8), ...kept.map(({ start, end }) => bytes.subarray(start, end))]);

@@ -45,7 +45,7 @@ const { status } = spawnSync(
 );
 if (status === 0) {
   const whole = JSON.parse(readFileSync(join(folder, 'mutation.json'), 'utf8')) as MutationReport;
-  // An incremental report also holds what earlier runs found in other files.
+  // An incremental report also contains what earlier runs found in other files.
   const asked = Object.entries(whole.files).filter(([path]) => values.mutate?.includes(path) ?? true);
   const report: MutationReport = { files: Object.fromEntries(asked) };
   const survivors = survivorsOf(report);

@@ -1,7 +1,7 @@
 /**
- * The tests that call the addon, over a build of it that the compiler's sanitizers watch (ASan,
- * UBSan): an access outside a buffer, a use after free or an overflow ends the test process. They
- * run in a copy of the sources under build/asan, where the loader finds that build and no other.
+ * The tests that call the addon, over a build of it with the compiler's sanitizers (ASan, UBSan):
+ * an access outside a buffer, a use after free or an overflow ends the test process. They run in a
+ * copy of the sources under build/asan, where the loader finds that build and no other.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { buildNative, sanitized } from './native.mjs';
 const root = join(import.meta.dirname, '..');
 const copy = join(root, 'build', 'asan');
 
-/** Everything that goes through the addon by itself; the last ones in network namespaces. */
+/** Everything that uses the addon directly; the last ones in network namespaces. */
 const tests = {
   plain: ['test/unit/native-arguments.test.ts', 'test/unit/readable.test.ts', 'test/unit/memory.test.ts'],
   kernel: [
@@ -41,7 +41,7 @@ console.log(buildNative(join(copy, 'build', 'fail2zig.node'), sanitized).output)
 const env = {
   ...process.env,
   LD_PRELOAD: `${libraryOf('libasan.so')} ${libraryOf('libubsan.so')}`,
-  // V8 frees nothing at its end.
+  // V8 frees nothing when it ends.
   ASAN_OPTIONS: 'detect_leaks=0',
   UBSAN_OPTIONS: 'print_stacktrace=1',
 };

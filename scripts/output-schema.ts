@@ -1,6 +1,6 @@
 /**
- * What `fail2zig-client COMMAND --json` prints, as zod schemas: docs/client-output.schema.json is
- * made of them (JSON Schema 2020-12), and a test holds real outputs against them.
+ * The output of `fail2zig-client COMMAND --json`, as zod schemas: docs/client-output.schema.json is
+ * generated from them (JSON Schema 2020-12), and a test checks real outputs with them.
  */
 import { z } from 'zod';
 
@@ -44,7 +44,7 @@ const ignored = z.strictObject({
   lifted: z.array(z.strictObject({ address: z.string(), jail: z.string() })).optional(),
 });
 
-/** By command. New keys may come; those that are here stay. */
+/** By command. New keys may be added; existing ones stay. */
 export const outputs = {
   status: z.looseObject({
     version: z.string(),

@@ -1,6 +1,6 @@
 /**
- * `npm run package`: what is given to others, in dist/: the single executable and what is made of
- * it. The same source gives the same bytes (SOURCE_DATE_EPOCH is honoured).
+ * `npm run package`: the files of a release, in dist/: the single executable and everything made
+ * from it. The same source gives the same bytes (SOURCE_DATE_EPOCH is honoured).
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

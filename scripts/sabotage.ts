@@ -46,7 +46,7 @@ type Placed = [Breakage, string];
 
 /** What a run over all has found so far. */
 interface Progress {
-  /** Hash of the tree that it is about. */
+  /** Hash of the tree to which it belongs. */
   tree: string;
   minutes: number;
   control: Control;
@@ -60,7 +60,7 @@ const kernelSpecs = globSync('spec/*.kernel.spec.ts', { cwd: root }).map((path) 
   readFileSync(join(root, path), 'utf8'),
 );
 
-/** What a breakage costs, as an order: an engine to build, then daemons and namespaces. */
+/** The cost of a breakage, for sorting: an engine to build, then daemons and namespaces. */
 function effort({ claims }: Breakage, path: string): number {
   if (path.startsWith('src/engine/')) return 2;
   return kernelSpecs.some((text) => claims.some((id) => text.includes(`'${id}'`))) ? 1 : 0;
@@ -101,7 +101,9 @@ const usage = `npm run sabotage -- [NAME…] [--all] [--list] [--minutes N] [--j
 
   Exit status 1 where nobody notices a breakage.`;
 
-/** Where to begin: what an interrupted run over all of this tree found, or nothing. */
+/**
+ * Where to begin: with the results of an interrupted run over all of this tree, or with nothing.
+ */
 function earlier(all: boolean): Progress {
   const nothing = { tree: tree(), minutes: 0, control: { claims: [], tests: [] }, breakages: [] };
   if (!all || !existsSync(progressPath)) return nothing;
@@ -121,7 +123,7 @@ const distinct = (list: readonly string[]): string[] => [...new Set(list)].sort(
 const judgesOf = ({ noticedBy, by }: Verdict): string[] =>
   noticedBy === 'tests' ? by.split(' ') : noticedBy.endsWith('claim') ? [by.split(':', 1)[0]!] : [];
 
-/** Which of those who noticed a breakage fail without one as well. */
+/** Which of those who noticed a breakage also fail without one. */
 async function controlOf(scratch: Scratch, verdicts: readonly Verdict[]): Promise<Control> {
   console.log('control: all who noticed one, over the tree as it is');
   const judges = (list: readonly Verdict[], kind: (judge: string) => boolean) =>
@@ -163,7 +165,7 @@ async function tryWaiting(
 
 interface Run {
   all: boolean;
-  /** No breakage begins later, ms of performance.now(). */
+  /** No breakage is started after this, ms of performance.now(). */
   deadline: number;
 }
 
@@ -223,7 +225,7 @@ function report({ breakages: verdicts, minutes, control }: Progress, all: boolea
   return exitStatus(verdicts);
 }
 
-/** Writes what was tried into the record, which says how much of all that is. */
+/** Writes what was tried into the record, which says how much of the whole that is. */
 function record(verdicts: readonly Verdict[], minutes: number, control: Control): void {
   const tried = verdicts.filter(({ noticedBy }) => noticedBy !== 'not run');
   const named = breakages.length;

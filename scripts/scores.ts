@@ -19,7 +19,7 @@ export interface Score {
   name: string;
   text: string;
   percent?: number;
-  /** What of it was run, where not all. */
+  /** What part of it was run, if not all. */
   only?: string;
 }
 
@@ -86,7 +86,7 @@ export function mutationScore({ files }: MutationReport, folder?: string): Score
   return { name, text: `${percent} % (${killed} of ${valid} mutants detected)`, percent };
 }
 
-/** Each mutant that no test noticed: place, what was put there, by which rule. */
+/** Each mutant that no test noticed: place, replacement, rule. */
 export function survivorsOf({ files }: MutationReport): string[] {
   return Object.entries(files).flatMap(([path, { mutants }]) =>
     mutants
@@ -133,7 +133,7 @@ const day = ({ date }: { date: string }): string => date.slice(0, 10);
 /** `91.5 % of lines, 80 % of branches` → 80; `90.2 % (…)` → 90.2. */
 const percentIn = (text: string): number => Number([...text.matchAll(/([\d.]+) %/g)].at(-1)?.[1]);
 
-/** Rooms by their recorded mutation scores; those that were not run are named. */
+/** Rooms with their recorded mutation scores; rooms that were not run are named. */
 export function mutationRooms(recordOf: (name: string) => LongRecord | undefined): { run: Score[]; missing: string[] } {
   const found = mutatedRooms.map((room) => ({ room, record: recordOf(`mutation-${room}`) }));
   const run = found.flatMap(({ room, record }): Score[] => {

@@ -1,8 +1,8 @@
 /**
- * The last line of a CI run: "N passed, N failed", from the test run's own report.
- *   node scripts/tally.ts TEST_STATUS CHECK_STATUS
- * The check (types, format, lint, generated files) counts as one; a test run without a report, or
- * one that failed without a failed test, counts as failed. Exit status 0 where nothing failed.
+ * The last line of a CI run: "N passed, N failed", from the test run's own report. node
+ * scripts/tally.ts TEST_STATUS CHECK_STATUS. The check (types, format, lint, generated files)
+ * counts as one; a test run without a report, or one that failed without a failed test, counts as
+ * failed. Exit status 0 if nothing failed.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -44,7 +44,7 @@ export interface Outcome {
   id: string;
   sentence: string;
   status: Status;
-  /** `file:line` of its specification; empty where there is none. */
+  /** `file:line` of its specification; empty if there is none. */
   place: string;
   /** The figure of a HELD claim, the reason of any other. */
   evidence: string;
@@ -64,7 +64,7 @@ export interface Finding {
 
 const knownSkips = new Set(Object.values(environments).map(({ without }) => without));
 
-/** The status of one specification's claims; a state and a result that disagree mean FAILED. */
+/** The status of one specification's claims; if state and result disagree, it is FAILED. */
 export function judge({ result, state, errors }: Finding): { status: Status; evidence: string } {
   const judged = result.status === 'HELD' || result.status === 'NOT MET';
   if (state === 'passed' && judged && result.twinFailed.length > 0) {
@@ -104,7 +104,7 @@ export function settle(
   });
 }
 
-/** The same, or FAILED where a claim that was HELD is lowered. */
+/** The same, or FAILED if a claim that was HELD has a lower status now. */
 function lowered(outcome: Outcome, heldBefore: ReadonlySet<string>): Outcome {
   if (!heldBefore.has(outcome.id) || !['PENDING', 'NOT MET'].includes(outcome.status)) return outcome;
   const evidence = `it was HELD and is ${outcome.status} now: ${outcome.evidence}`;
@@ -112,7 +112,8 @@ function lowered(outcome: Outcome, heldBefore: ReadonlySet<string>): Outcome {
 }
 
 /**
- * Text for a terminal: control characters, which a quoted log line may hold, are shown as escapes.
+ * Text for a terminal: control characters, which a quoted log line may contain, are shown as
+ * escapes.
  */
 function printable(text: string): string {
   return Array.from(text, (character) => {
@@ -156,9 +157,9 @@ export function specificationsOf(ids: readonly string[]): string[] {
 }
 
 /**
- * Specification files that a change since `revision` may touch: those that import a changed file,
- * directly or not; and those that start the built program or read the tree as text, wherever the
- * program changed.
+ * Specification files that a change since `revision` may affect: those that import a changed file,
+ * directly or not; and, if the program changed, those that start the built program or read the tree
+ * as text.
  */
 function filesTouchedSince(revision: string): string[] {
   const git = (...args: string[]) => spawnSync('git', args, { encoding: 'utf8' }).stdout.split('\n').filter(Boolean);
@@ -179,11 +180,11 @@ interface Selection {
   files: string[];
   /** Rows to settle and to print. */
   register: readonly Claim[];
-  /** Title pattern, where single claims were asked for. */
+  /** Title pattern, if single claims were asked for. */
   pattern?: RegExp;
 }
 
-/** Runs the specifications of a selection; the second value lists what went wrong beside claims. */
+/** Runs the specifications of a selection; the second value lists problems besides claims. */
 async function run({ files, pattern }: Selection, first: boolean): Promise<[Finding[], string[]]> {
   const findings: Finding[] = [];
   const troubles: string[] = [];
@@ -217,7 +218,7 @@ async function run({ files, pattern }: Selection, first: boolean): Promise<[Find
   return [findings, troubles];
 }
 
-/** Prints what holds first, what does not last and together; returns the exit status. */
+/** Prints what holds first, and what does not hold last and together; returns the exit status. */
 export function report(outcomes: readonly Outcome[], troubles: readonly string[], allowSkips: boolean): number {
   console.log('');
   for (const status of order) {
@@ -285,7 +286,7 @@ async function main(): Promise<number> {
   if (values.only !== undefined && !values.full) misuse('--only needs --full');
   const long = values.full ? makeLongRuns(values.only) : [];
   if (values.only !== undefined) return long.length > 0 ? 1 : 0;
-  // What people read goes to standard error where a machine reads standard output.
+  // If a program reads standard output, text for people goes to standard error.
   if (values.json) console.log = console.error;
   if (values.record && !whole) misuse('--record needs a run over everything');
   const selection = select(positionals, values.changed ? (values.since ?? 'HEAD') : undefined);
@@ -330,7 +331,7 @@ function writeReport(outcomes: readonly Outcome[], seconds: number): void {
   writeFileSync(reportPath, `${JSON.stringify(report, null, 2)}\n`);
 }
 
-/** The page for people; a claim that this run left out is shown as such. */
+/** The page for people; it marks claims that this run left out. */
 function writePage(ran: readonly Outcome[], seconds: number): void {
   const byId = new Map(ran.map((outcome) => [outcome.id, outcome]));
   const outcomes = settle(claims, []).map((other): Outcome => {

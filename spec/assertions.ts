@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 
-/** Fails where `found` holds anything, naming the first of it. */
+/** Fails if `found` contains anything, and names the first of it. */
 export function assertNone(found: readonly string[], what: string): void {
   assert.ok(found.length === 0, `${found.length} ${what}: ${found.slice(0, 3).join(', ')}`);
 }

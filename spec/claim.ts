@@ -15,14 +15,14 @@ import { claimOf } from './claims.ts';
 import { type EnvironmentName, missing } from './environment.ts';
 import { provenOver } from './support/broken.ts';
 
-/** A piece, or how to make one (called anew for each run of the body). */
+/** A piece, or how to make one (called again for each run of the body). */
 export type Supply<Piece> = { make: () => Piece | Promise<Piece>; dispose?: (piece: Piece) => void | Promise<void> };
 
 /** A broken piece, what is wrong with it, and the assertion that must notice. */
 export interface Twin<Piece> {
   why: string;
   piece: Supply<Piece>;
-  /** What the message of the failed assertion says. */
+  /** What the message of the failed assertion must match. */
   expected: RegExp;
 }
 
@@ -34,7 +34,7 @@ export interface Sabotaged {
   expected: RegExp;
 }
 
-/** What a body returns that measured its claim and found that it does not hold. */
+/** What a body returns if it measured its claim and found that it does not hold. */
 export class NotMet {
   readonly evidence: string;
   constructor(evidence: string) {
@@ -42,12 +42,12 @@ export class NotMet {
   }
 }
 
-/** Evidence as one line, or NotMet with the figure that was measured. */
+/** Evidence as one line, or NotMet with the measured figure. */
 export type Evidence = string | NotMet;
 
 export type Body<Piece> = (piece: Piece) => Evidence | Promise<Evidence>;
 
-/** What a claim's test leaves in its task's meta data. */
+/** What a claim's test stores in its task's meta data. */
 export interface ClaimResult {
   ids: string[];
   /** `file:line` of the specification. */
@@ -56,9 +56,9 @@ export interface ClaimResult {
   status: 'HELD' | 'NOT MET' | 'SKIPPED' | 'FAILED';
   /** What the environment lacks, for SKIPPED. */
   why?: string;
-  /** One line with the figure that was measured or counted. */
+  /** One line with the measured or counted figure. */
   evidence: string;
-  /** Each twin with the assertion it failed. */
+  /** Each twin, with the assertion that it failed. */
   twinFailed: { why: string; by: string }[];
   seconds: number;
 }
@@ -69,7 +69,7 @@ declare module 'vitest' {
   }
 }
 
-/** What a specification file registered; the ledger reads these without running any body. */
+/** What a specification file registered; the ledger reads it without running any body. */
 export interface Definition {
   ids: string[];
   place: string;
@@ -80,7 +80,7 @@ export interface Definition {
 }
 
 export interface Settings {
-  /** What the surroundings must offer; where one is absent the claim is SKIPPED with the reason. */
+  /** What the environment must offer; if one is absent, the claim is SKIPPED with the reason. */
   needs?: EnvironmentName[];
   /** For the body and all twins together. */
   timeoutMs?: number;
@@ -192,8 +192,8 @@ async function withPiece<Piece>(supply: Supply<Piece>, body: Body<Piece>): Promi
 }
 
 /**
- * First line of the assertion that the twin failed; throws where the twin passed, crashed the body,
- * or failed another assertion than the expected one. NotMet is a failure that the body measured.
+ * The first line of the assertion that the twin failed; throws if the twin passed, crashed the
+ * body, or failed another assertion than the expected one. NotMet counts as a measured failure.
  */
 async function failureOf(
   { why, expected }: { why: string; expected: RegExp },

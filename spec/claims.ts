@@ -629,7 +629,7 @@ export const claims: readonly Claim[] = [...build(claimRows, 'claim'), ...build(
 const byId: ReadonlyMap<string, Claim> = new Map(claims.map((claim) => [claim.id, claim]));
 
 /**
- * The row of `id`; throws where there is none, so that a specification cannot prove what nobody
+ * The row of `id`; throws if there is none, so that a specification cannot prove what nobody
  * promised.
  */
 export function claimOf(id: string): Claim {

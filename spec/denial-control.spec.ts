@@ -1,6 +1,6 @@
 /**
- * Denial of service, second part: clients of the control socket and scrapers, and what they may not
- * slow down.
+ * Denial of service, second part: clients of the control socket and scrapers, and what they must
+ * not slow down.
  */
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
@@ -24,7 +24,7 @@ import { controlGroup } from './support/control-socket.ts';
 import { type Pipeline, pipeline } from './support/pipeline.ts';
 
 /**
- * How many turns of the event loop go by until `state` holds; Infinity where it does not within
+ * How many turns of the event loop pass until `state` is true; Infinity if it is not within
  * `turnsMax`.
  */
 async function turnsUntil(state: () => boolean, turnsMax: number): Promise<number> {
@@ -41,15 +41,15 @@ interface FloodedSocket {
   reached: () => number;
   /** Requests that came in. */
   received: () => number;
-  /** The same server with a short deadline for peers that say nothing. */
+  /** The same server with a short deadline for silent peers. */
   silentPath: string;
-  /** Lets the clock of the budgets go on. */
+  /** Advances the clock of the budgets. */
   advance: (ms: number) => void;
-  /** Who connects from now on. */
+  /** The user of the next connections. */
   become: (uid: number) => void;
   /** Connections that the server with short deadlines has open. */
   silentOpen: () => number;
-  /** What was asked of listen(2). */
+  /** The backlogs passed to listen(2). */
   backlogs: number[];
   close: () => Promise<void>;
 }
@@ -58,8 +58,8 @@ interface FloodedSocket {
 const silentMs = 200;
 
 /**
- * The real server for one member of the group. `hurried`: its clock runs so fast that nobody's
- * budget is ever used up.
+ * The real server for one member of the group. `hurried`: its clock runs so fast that no budget is
+ * ever used up.
  */
 function floodedSocket({
   hurried = false,
@@ -189,7 +189,7 @@ claim(
     const limited = peer.responses.filter((response) => !response.ok && response.error.code === 'rate-limited');
     assert.equal(limited.length, excess, 'requests over the budget that were refused');
     assert.equal(reached() - alreadyReached, controlRequestsBurst, 'requests that reached the daemon');
-    // What the loop takes between two turns is one read of a socket.
+    // In one turn the loop reads a socket once.
     const chunk = Math.ceil(65_536 / frame.length);
     assert.ok(most <= chunk, `${most} requests between two turns in which logs are read`);
     become(1001);
@@ -256,8 +256,8 @@ interface Scraped extends Pipeline {
 }
 
 /**
- * The middle of the daemon beside the real metrics page. `fresh`: a page for each scrape. `waits`:
- * bans wait for scrapers.
+ * The core of the daemon beside the real metrics page. `fresh`: a new page for each scrape.
+ * `waits`: bans wait for scrapers.
  */
 function scraped({ fresh = false, waits = false } = {}): Supply<Scraped> {
   return {
@@ -289,7 +289,10 @@ function scraped({ fresh = false, waits = false } = {}): Supply<Scraped> {
   };
 }
 
-/** A loop turn is no time: a ban that needs none but its own needs a handful. */
+/**
+ * A turn of the loop is not a fixed time, but a ban that waits for nothing else needs only a
+ * handful.
+ */
 const turnsMax = 200;
 const greedy = 4;
 

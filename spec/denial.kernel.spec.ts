@@ -1,6 +1,5 @@
 /**
- * Denial of service against the whole daemon: lines that were made to break it, in the log that it
- * reads.
+ * Denial of service against the whole daemon: lines made to break it, in the log that it reads.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';

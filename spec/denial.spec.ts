@@ -1,4 +1,6 @@
-/** Denial of service: bounds on what anybody may take. */
+/**
+ * Denial of service: limits of what anybody may use.
+ */
 import assert from 'node:assert/strict';
 import { createConnection, type Socket } from 'node:net';
 import { type BackendRow, backendRows, chooseBackend, NoBackendError } from '../src/backends/choose.ts';
@@ -19,8 +21,7 @@ import type { MetricsPiece } from './twins/careless-metrics.ts';
 import { hopefulChooser } from './twins/hopeful-chooser.ts';
 
 /**
- * How many of `count` connections that say nothing are still open once one more than the limit has
- * been tried.
+ * How many of `count` silent connections are still open after one more than the limit was tried.
  */
 async function openAtOnce({ port }: MetricsPiece, count: number): Promise<number> {
   const sockets: Socket[] = [];
@@ -29,7 +30,7 @@ async function openAtOnce({ port }: MetricsPiece, count: number): Promise<number
   for (let i = 0; i < count; i++) {
     const socket = createConnection({ port, host: '127.0.0.1' });
     sockets.push(socket);
-    // A dropped newcomer is closed by the server; one that was let in gets an answer.
+    // The server closes a connection beyond the limit; an accepted one gets an answer.
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
     socket.on('error', () => {});
     socket.once('data', () => {
@@ -45,7 +46,7 @@ async function openAtOnce({ port }: MetricsPiece, count: number): Promise<number
 }
 
 const shortMs = 500;
-/** More than the kernel's buffers take off the hands of the server. */
+/** More than the kernel buffers for the server. */
 const pageBytes = 48 * 1024 * 1024;
 
 claim(
@@ -89,7 +90,7 @@ claim(
 type Choose = typeof chooseBackend;
 const firewall = { backend: 'auto', table: 'fail2zig', allowLogOnly: false, interfaces: [] } as const;
 
-/** Backends of which each refuses to be installed. */
+/** Backends that all refuse to be installed. */
 const refusing: BackendRow[] = (['nftables', 'iptables', 'ipset'] as const).map((name) => ({
   name,
   auto: () => true,
@@ -150,7 +151,7 @@ claim(
 );
 
 /**
- * Rows in the table's order of which the first `failing` refuse to be installed; `tried` is told of
+ * Rows in the table's order; the first `failing` refuse to be installed; `tried` gets the name of
  * each.
  */
 function rowsWith(failing: number, tried: string[], closed: string[]): BackendRow[] {

@@ -1,5 +1,5 @@
 /**
- * What the running daemon says about an attack whose user names would like to be part of its log.
+ * What the running daemon says about an attack whose user names try to become part of its log.
  */
 import assert from 'node:assert/strict';
 import { appendFileSync, linkSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
@@ -17,8 +17,8 @@ const sources = 30;
 const address = (index: number): string => `192.0.2.${index + 1}`;
 
 /**
- * User names that forge lines, fields, objects and moves of the cursor; `zebra` marks what the
- * attacker wrote.
+ * User names that forge lines, fields, objects and cursor movements; `zebra` marks the attacker's
+ * text.
  */
 const names = [
   'zebra',
@@ -60,7 +60,7 @@ async function attacked(settings: string): Promise<Attack> {
     truncateSync(path, 0);
     await until(() => heard('truncated'), { what: 'the cut' });
     appendFileSync(path, log.subarray(0, log.indexOf('\n') + 1));
-    // At no instant is there no file: one that comes after a gap is no rotation to the daemon.
+    // The path never is without a file: after a gap the daemon would not see a rotation.
     linkSync(path, `${path}.1`);
     writeFileSync(`${path}.new`, '');
     renameSync(`${path}.new`, path);
@@ -88,7 +88,7 @@ function levels(atInfo: string, atDebug: string, spoil = (attack: Attack) => att
   };
 }
 
-/** A daemon that shows the line behind each thing it says of an address. */
+/** A daemon that quotes the log line behind each thing it says about an address. */
 function quoting(attack: Attack): Attack {
   const lines = attack.log.toString('latin1').split('\n');
   const quoted = attack.said.map((line) => {
@@ -98,7 +98,7 @@ function quoting(attack: Attack): Attack {
   return { ...attack, said: quoted };
 }
 
-/** Whether any part of an attacker's name that is none of our words stands in a line. */
+/** Whether a line contains a part of an attacker's name that is not one of our words. */
 const holdsAttackersText = (line: string): boolean => /zebra|198\.51\.100\.9/.test(line);
 
 claim(
@@ -147,7 +147,7 @@ interface JsonLog {
   line: (fields: Fields) => string;
 }
 
-/** Values nobody chose for us, up to what a field holds. */
+/** Values that others choose, up to the longest field. */
 const values = [
   ...names,
   '',
@@ -175,7 +175,7 @@ function jsonLine(fields: Fields): string {
   return written;
 }
 
-/** A log put together from texts. */
+/** A log that concatenates texts. */
 function concatenated(fields: Fields): string {
   const rest = Object.entries(fields).map(([name, value]) => `,"${name}":"${value}"`);
   return `{"time":"${new Date().toISOString()}","level":"info","msg":"banned"${rest.join('')}}\n`;

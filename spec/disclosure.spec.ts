@@ -1,5 +1,6 @@
 /**
- * Information disclosure: who learns what. The control socket's share (I-02) is proven with S-01.
+ * Information disclosure: who learns what. The part of the control socket (I-02) is proven with
+ * S-01.
  */
 import assert from 'node:assert/strict';
 import { ConfigError } from '../src/config/problem.ts';

@@ -1,7 +1,6 @@
 /**
- * What is built from the same source is the same, wherever and whenever it is built: two clean
- * builds in directories of different depth, side by side on this machine with its compilers. Other
- * systems are not tried here.
+ * Builds are reproducible: two clean builds in directories of different depth, side by side on this
+ * machine with its compilers, are the same. Other systems are not tried here.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -20,7 +19,7 @@ const root = join(import.meta.dirname, '..');
 const sources = ['src', 'native', 'scripts', 'package.json', 'package-lock.json', 'tsconfig.json'];
 const run = promisify(execFile);
 
-/** What the caller's environment may differ in. */
+/** Ways in which the caller's environment may differ. */
 const surroundings = [
   { LC_ALL: 'C', TZ: 'UTC', HOME: '/root' },
   { LC_ALL: 'C.UTF-8', TZ: 'Asia/Kolkata', HOME: '/nowhere' },

@@ -1,6 +1,6 @@
 /**
- * What is left to code that an attacker got to run inside the core: capabilities, files, system
- * calls. The attempts are made in the real daemon, whose bundle has a hook in front.
+ * What an attacker's code inside the core can still do: capabilities, files, system calls. The
+ * attempts are made in the real daemon, whose bundle starts with a hook.
  */
 import assert from 'node:assert/strict';
 import { codeRanges, filled } from '../src/confined.ts';
@@ -16,7 +16,7 @@ const needs = ['linux', 'root', 'namespaces', 'built'] as const;
 
 const said = ({ number, arguments: given = [] }: Call): string => `call ${number}(${given.join(', ')})`;
 
-/** Calls as the filter of a started core judges them. */
+/** Calls as the filter of a started core decides them. */
 function judge(): { passed: number; refused: number } {
   const code = codeRanges('70000000-70010000 rwxp 00000000 00:00 0 \n');
   let [passed, refused] = [0, 0];

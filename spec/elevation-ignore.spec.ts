@@ -15,7 +15,7 @@ import { type Watched, watched } from './support/watched.ts';
 
 const caller = { uid: 0, gid: 0, pid: 1 };
 
-/** What a new daemon ignores that finds what this one has saved. */
+/** What a new daemon ignores that loads the state which this one saved. */
 async function afterRestart(byHand: readonly IgnoredByHand[]): Promise<string[]> {
   const directory = mkdtempSync(join(tmpdir(), 'ignored-'));
   const path = join(directory, 'state');
@@ -37,14 +37,14 @@ async function afterRestart(byHand: readonly IgnoredByHand[]): Promise<string[]>
   }
 }
 
-/** Whether `address` is banned for its failure once another is that failed after it. */
+/** Whether `address` is banned for its failure, after which another address fails as well. */
 async function isBanned({ fail, backend }: Watched, address: string, after: string): Promise<boolean> {
   fail(address, after);
   await until(() => backend.held.has(`sshd ${after}`), { what: 'the ban of the one behind it' });
   return backend.held.has(`sshd ${address}`);
 }
 
-/** The daemon's middle, and what its state file is given. */
+/** The core of the daemon, and the content of its state file. */
 type Ignoring = Watched & { saved: () => readonly IgnoredByHand[] };
 
 function ignoring(spoil?: (made: Watched) => Watched, saved?: () => readonly IgnoredByHand[]): Supply<Ignoring> {

@@ -1,4 +1,6 @@
-/** Elevation: what a list has ignored. */
+/**
+ * Elevation: networks that a list ignores.
+ */
 import assert from 'node:assert/strict';
 import { parseCidr } from '../src/text/address.ts';
 import type { Address } from '../src/types.ts';
@@ -11,7 +13,7 @@ import { type Watched, watched } from './support/watched.ts';
 const caller = { uid: 0, gid: 0, pid: 1 };
 const addressOf = (text: string): Address => parseCidr(text, 'refuse') as Address;
 
-/** The daemon's middle beside the real lists, whose file is replaced. */
+/** The core of the daemon beside the real lists, whose file is replaced. */
 interface Ignoring extends Watched {
   listing: Listing;
   follow(lines: readonly string[]): Promise<void>;
@@ -74,7 +76,7 @@ claim(
         [true, 'a list'],
       ],
     );
-    // What the kernel lets pass where a wider ban covers it.
+    // What the kernel lets pass though a wider ban covers it.
     assert.deepEqual(
       listing.kernel.held(''),
       [

@@ -1,4 +1,6 @@
-/** IPv4 sources that are counted by a prefix, and who must not suffer for it. */
+/**
+ * IPv4 sources that are counted by prefix, and who must not suffer from it.
+ */
 import assert from 'node:assert/strict';
 import type { NetworkInterfaceInfo } from 'node:os';
 import { compilePieces } from '../src/config/compile.ts';

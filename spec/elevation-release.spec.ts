@@ -1,4 +1,6 @@
-/** What a release says of itself, and how one that was made by others is told from it. */
+/**
+ * The contents of a release, and how a forged one is recognised.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, readFileSync } from 'node:fs';
@@ -10,7 +12,7 @@ import { claim, given, sabotaged, twin } from './claim.ts';
 
 const root = join(import.meta.dirname, '..');
 
-/** Runs minisign; its exit status and words. */
+/** Runs minisign; its exit status and output. */
 function minisign(...words: string[]): { status: number | null; said: string } {
   const { status, stdout, stderr } = spawnSync(tool('minisign') ?? 'minisign', words, {
     encoding: 'utf8',
@@ -28,8 +30,8 @@ interface Bill {
 const releaseFiles = ['bill.cdx.json', 'install.sh'];
 
 /**
- * Makes the texts of a release in a folder, and signs them with a key that is made there; the way
- * the workflow does it, whose text is handed on.
+ * Creates the files of a release in a folder and signs them with a key that is created there, like
+ * the workflow, whose text is passed on.
  */
 interface Release {
   make: (folder: string) => void;

@@ -1,6 +1,6 @@
 /**
  * Elevation of privilege, second part: who is never banned, whoever asks, in the engine, the
- * enforcer and the kernel; and what the process of the running daemon is and may do.
+ * enforcer and the kernel; and what the process of the running daemon may do.
  */
 import assert from 'node:assert/strict';
 import type { NetworkInterfaceInfo } from 'node:os';
@@ -17,9 +17,9 @@ import { assertScene, breakage, type Scenarios, type Scene, scenarios } from './
 import { engineTracker, epoch, type Tracker, type TrackerOptions } from './support/tracker.ts';
 
 /**
- * Everything but two commands that an operator runs by hand: `check` starts our own core once, to
- * ask whether the ceiling holds the configuration, and `compare` asks an installed fail2ban; and
- * but the start of the single executable, which runs the bundles and loads the addon inside it.
+ * Exceptions: two commands that an operator runs by hand (`check` starts our own core once, to ask
+ * whether the ceiling fits the configuration, and `compare` runs an installed fail2ban), and the
+ * start of the single executable, which runs the bundles and loads the addon inside it.
  */
 const apart = new Set(['src/commands/check.ts', 'src/import/fail2ban.ts', 'src/single/main.ts']);
 const source: SourceTree = new Map(
@@ -35,7 +35,7 @@ const executingFunctions = ['execl', 'execlp', 'execle', 'execv', 'execvp', 'exe
 /** System calls that start a program, by their names for syscall(2). */
 const startingCalls = ['execve', 'execveat', 'fork', 'vfork', 'clone', 'clone3'].map((name) => `SYS_${name}`);
 
-/** Ways into the runtime around its modules. */
+/** Ways into the runtime that bypass its modules. */
 const internals = new Set(['_linkedBinding', 'binding', 'createRequire']);
 
 /** C++ without comments and texts. */
@@ -48,7 +48,7 @@ function nativeCalls(text: string, names: string[]): string[] {
   return names.filter((name) => new RegExp(`(?<![\\w.])${name}\\s*\\(`).test(codeOf(text)));
 }
 
-/** Every way to start a program that the tree holds, as `path: what`. */
+/** Every way to start a program in the tree, as `path: what`. */
 function waysToStart(tree: SourceTree): string[] {
   const ways: string[] = [];
   for (const [path, text] of tree) {
@@ -110,7 +110,7 @@ claim(
     twin(
       'a daemon that runs a program whose module is named at run time',
       processOf(source, scenarios(bans, breakage('a ban runs a program whose module is named at run time'))),
-      // The filter of system calls (E-01c) ends it in the attempt.
+      // The filter of system calls (E-01c) ends the process at the attempt.
       /processes and threads since|cannot reach the daemon|ended the connection without an answer/,
     ),
   ],
@@ -185,7 +185,7 @@ const ignoreList = [
   ignored('203.0.113.64', 4, 27),
   ignored('2001:db8:8:0:0:0:0:0', 6, 47),
 ];
-/** The second jail has an entry of its own, and lacks the last of the first. */
+/** The second jail has an entry of its own, and lacks the last one of the first jail. */
 const ignoreLists = [ignoreList, [...ignoreList.slice(0, -1), ignored('198.51.100.200', 4, 32)]];
 
 /** The engine told of failures: nobody on a list is banned, and everybody else is. */
@@ -225,8 +225,8 @@ function assertListed(tracker: Tracker): string {
 }
 
 /**
- * A decision that waits for the kernel while its address comes onto the list; resolves to what is
- * banned in the end.
+ * A decision waits for the kernel while its address is added to the list; resolves to the bans in
+ * the end.
  */
 async function bansAfterWaiting(list: readonly Address[]): Promise<string[]> {
   let refuses = true;

@@ -50,22 +50,22 @@ interface RawEngine {
   size: number;
   examine: (start: number, end: number) => number;
   /**
-   * What a filter makes of the first `length` bytes of a text, where the rest stands behind them
-   * (`whole`), or blanks.
+   * What a filter makes of the first `length` bytes of a text if the rest follows them (`whole`),
+   * or blanks.
    */
   beginning: (text: Uint8Array, length: number, whole: boolean, filter: string, mode: string) => string;
 }
 
 const blanks = Buffer.alloc(256, ' ');
 
-/** The engine's own export, without the host around it that would never pass such offsets. */
+/** The engine's own export, without the host around it, which would never pass such offsets. */
 async function rawEngine(build: Build): Promise<RawEngine> {
   let engine: Awaited<ReturnType<typeof engineOf>> | undefined;
   const made = await instantiatedBy(async () => {
     engine = await engineOf({ build });
   });
   const last = made.at(-1);
-  // No finding: over the plain engine, which other claims are proven by, there is nothing to see.
+  // Not a finding: over the plain engine, which other claims use, there is nothing to see.
   if (last === undefined || engine === undefined) throw new Error('no engine was instantiated');
   const { buffer } = engine;
   const examiner = engine;
@@ -76,7 +76,7 @@ async function rawEngine(build: Build): Promise<RawEngine> {
     beginning(text, length, whole, filter, mode) {
       buffer.set(whole ? text : blanks.subarray(0, text.length));
       const { outcome, pattern, user } = examiner.examine(text.subarray(0, length), filter, mode, epoch, false);
-      // What else was heard of the attempt decides which of these it is.
+      // The other lines of the attempt decide which of these it is.
       const taken = ['failure', 'counted-before', 'held', 'no-failure', 'no-address'].includes(outcome);
       const name = user === undefined ? '' : Buffer.from(user).toString('latin1');
       return [taken ? 'taken' : outcome, pattern, name].join('|');
@@ -85,14 +85,14 @@ async function rawEngine(build: Build): Promise<RawEngine> {
 }
 
 /**
- * Bytes behind a line that a vector may be loaded from (src/engine/linear.ts): lines stand nowhere
- * near the end of the memory.
+ * Bytes after a line that a vector load may read (src/engine/linear.ts): lines are never near the
+ * end of the memory.
  */
 const readBehind = 63;
 
 /**
- * Offsets outside the memory: just behind it, far behind it, and negative ones, which are far
- * behind it as unsigned.
+ * Offsets outside the memory: just behind it, far behind it, and negative ones, which as unsigned
+ * are far behind it.
  */
 function* outside(size: number): Generator<number> {
   for (let beyond = 0; beyond < 256; beyond++) yield size + beyond;
@@ -109,7 +109,7 @@ const samples = filters.flatMap(({ name, patterns }) =>
     .map(({ sample, modes = [''] }) => ({ name, mode: modes[0]!, text: Buffer.from(sample) })),
 );
 
-/** Cuts each sample at each of its bytes: what follows the end makes no difference. */
+/** Cuts each sample at each of its bytes: whatever follows the end must make no difference. */
 function assertEnds({ beginning }: RawEngine): number {
   let lines = 0;
   for (const { name, mode, text } of samples) {
@@ -123,10 +123,10 @@ function assertEnds({ beginning }: RawEngine): number {
   return lines;
 }
 
-/** The plain engine says so of an access of its own; what runs has the virtual machine say it. */
+/** The plain engine reports its own access; in production the virtual machine does. */
 const plainSays = 'engine memory access out of bounds';
 
-/** Who asks for no particular build gets the one with checks, and no bundle holds another. */
+/** Without a requested build we get the one with checks, and no bundle contains another. */
 async function assertProduction(): Promise<void> {
   const options = { jails: [], tableBytes: 0, now: epoch };
   const made = await instantiatedBy(async () => {
@@ -154,7 +154,7 @@ claim(
         assert.throws(() => examine(start, start + 4_096), { name: 'RuntimeError' }, `bytes at ${start} of ${size}`);
         offsets++;
       }
-      // Inside, whatever the memory holds, a line ends at its end.
+      // Inside the memory, whatever it contains, a line ends at its end.
       const end = size - readBehind;
       for (let start = end - 5_000; start < end; start += 7) examine(start, Math.min(end, start + 4_096));
       lines += assertEnds(engine);

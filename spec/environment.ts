@@ -1,7 +1,7 @@
 /**
- * What a specification may need from the machine it runs on, and how to find out. This table is the
- * complete list of reasons for which a claim can be SKIPPED; a skip for any other reason counts as
- * a failure in `npm run verify`.
+ * What a specification may need from its machine, and how to find out. This table lists all reasons
+ * for which a claim can be SKIPPED; a skip for any other reason counts as a failure in `npm run
+ * verify`.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -21,7 +21,7 @@ export type EnvironmentName =
   | 'systemd';
 
 interface Environment {
-  /** What to tell a person where it is absent. */
+  /** What to tell a person if it is absent. */
   without: string;
   present: () => boolean;
 }
@@ -49,8 +49,8 @@ export const environments: Readonly<Record<EnvironmentName, Environment>> = {
 const known = new Map<EnvironmentName, boolean>();
 
 /**
- * Why the first absent one of `needs` is absent; undefined where all are present. Each is probed
- * once per process.
+ * Why the first absent one of `needs` is absent; undefined if all are present. Each is probed once
+ * per process.
  */
 export async function missing(needs: readonly EnvironmentName[]): Promise<string | undefined> {
   for (const name of needs) {

@@ -1,4 +1,6 @@
-/** What an operator could do to himself. */
+/**
+ * Mistakes by which operators could lock themselves out.
+ */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -33,7 +35,7 @@ claim(
     const socket = join(directory.path, 'socket');
     try {
       await listenAt(server, socket);
-      // sudo has no variable of SSH; the shell that it came from has.
+      // sudo removes SSH's variables; the shell that started it still has them.
       for (const [pid, parent] of Object.entries({ 40: 30, 30: 1 })) {
         mkdirSync(join(directory.path, pid));
         writeFileSync(join(directory.path, pid, 'stat'), `${pid} (a) S ${parent}`);

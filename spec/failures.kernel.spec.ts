@@ -1,6 +1,6 @@
 /**
- * What happens when the kernel refuses, forgets or is changed by others, and over a restart of the
- * real daemon: the scenarios of the kernel tests, each in namespaces of its own.
+ * What happens when the kernel refuses or loses something or other programs change it, and over a
+ * restart of the real daemon: the scenarios of the kernel tests, each in its own namespaces.
  */
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
@@ -29,7 +29,7 @@ const restarts = [
   'a damaged state is set aside, said, and the daemon starts empty',
   'nothing that a dry run decided is enforced by a later run',
 ];
-/** The twins need not wait so long for what does not come. */
+/** The twins need not wait so long for what never comes. */
 const impatient: TreeChange = {
   path: 'test/netns/restart.scenario.ts',
   find: 'withinMs: 15_000',
@@ -90,13 +90,13 @@ claim(
   { needs: [...needs], timeoutMs: 240_000 },
 );
 
-/** The pipeline over a kernel that refuses; a twin's is deaf, or of another mind. */
+/** The pipeline over a kernel that refuses; a twin's kernel behaves otherwise. */
 interface Refusing {
   /** Refuses the first three transactions (ENOBUFS). */
   busy: Pipeline;
   /** Refuses IPv6 bans as long as `isFull` (ENFILE), and 192.0.2.66 always (ERANGE). */
   full: Pipeline & { isFull: boolean };
-  /** Has no set until somebody makes it again (ENOENT). */
+  /** Has no set until somebody creates it again (ENOENT). */
   gone: Pipeline;
   pauses: (tries: number) => number[];
   scene: Scene;
@@ -140,7 +140,7 @@ async function gonePipeline(isMadeAgain: boolean): Promise<Pipeline> {
   return pipeline({ backend });
 }
 
-/** The pauses of a daemon that tries again as soon as it may. */
+/** The pauses of a daemon that retries as soon as it may. */
 function pausesOf(max = banRetryMsMax): Refusing['pauses'] {
   return (tries) => {
     let now = 0;
@@ -166,7 +166,7 @@ const refusals: Scenarios = {
 
 interface RefusingFlaw {
   lies?: boolean;
-  /** What a full set refuses is taken for what no set can hold. */
+  /** Treats a full set like a ban that no set can hold. */
   givesUp?: boolean;
   isMadeAgain?: boolean;
   pauses?: Refusing['pauses'];
@@ -196,7 +196,10 @@ function refusing(flaw: RefusingFlaw = {}): Supply<Refusing> {
 const held = ({ backend }: Pipeline): string[] => [...backend.held.keys()].sort();
 const soon = { withinMs: 3_000 };
 
-/** Three refusals of a whole transaction: each logged and counted by name, and the ban lands. */
+/**
+ * Three refusals of a whole transaction: each is logged and counted by name, and the ban reaches
+ * the kernel.
+ */
 async function assertBusy(busy: Pipeline): Promise<void> {
   const { fail, enforcer, log } = busy;
   fail('192.0.2.7');
@@ -209,7 +212,7 @@ async function assertBusy(busy: Pipeline): Promise<void> {
   assert.equal(enforcer.problem, undefined, 'the problem is over');
 }
 
-/** A set that is full, and one ban that the kernel does not take: neither holds up the others. */
+/** A full set, and one ban that the kernel refuses: neither delays the others. */
 async function assertFull(full: Refusing['full']): Promise<void> {
   const { fail, enforcer, log } = full;
   fail('2001:db8:1::1', '192.0.2.66', '192.0.2.1', '192.0.2.2', '192.0.2.3');

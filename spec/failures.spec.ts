@@ -1,4 +1,6 @@
-/** What happens when things fail, and what is promised to those who find a failure. */
+/**
+ * What happens when things fail, and what we promise to those who find a failure.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -54,7 +56,7 @@ const unknownKeys: [text: string, line: number, column: number][] = [
   [`[[filter]]\nname = "own"\n[[filter.patterns]]\npattern = "from {ip}"\n colour = "red"\n${validConfig}`, 5, 2],
 ];
 
-/** Line and column at which an unknown key is refused; undefined where the text is accepted. */
+/** Line and column at which an unknown key is refused; undefined if the text is accepted. */
 function placeOfRefusal(compile: Compile, text: string): [number, number] | undefined {
   try {
     compile(text);

@@ -1,4 +1,6 @@
-/** What fail2zig-fleet, the one process that speaks to other hosts, promises. */
+/**
+ * What fail2zig-fleet promises, the only process that talks to other hosts.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -57,7 +59,7 @@ const bundles = (): Map<string, string> =>
   );
 
 const source = readTree('src/**/*.ts');
-/** What stands in the bundle of the process and in no other. */
+/** Text that only the bundle of this process contains. */
 const marks = ['/v1/decisions/stream', '/v1/watchers'];
 const whole: Fleet = { tree: source, bundles: bundles(), start: startOnce };
 

@@ -1,4 +1,6 @@
-/** What `npm run verify` itself promises: that HELD cannot be read where nothing was proven. */
+/**
+ * What `npm run verify` itself promises: it never says HELD where nothing was proven.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { type Finding, judge, type Outcome, report, type Status, settle } from '../scripts/verify.ts';
@@ -12,7 +14,7 @@ interface Machinery {
   judge: typeof judge;
   settle: typeof settle;
   report: typeof report;
-  /** What this machine is said to have. */
+  /** What the machine is assumed to have. */
   has: (name: 'root' | 'namespaces') => boolean;
   assertNone: typeof assertNone;
 }

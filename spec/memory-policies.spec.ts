@@ -1,6 +1,6 @@
 /**
- * The memory page, second part: what a full table does is the operator's choice, and what leaves
- * the engine is bounded.
+ * The memory page, second part: the operator chooses what a full table does, and everything that
+ * leaves the engine is bounded.
  */
 import assert from 'node:assert/strict';
 import { presentStats } from '../src/client/present.ts';
@@ -20,17 +20,17 @@ import { watched } from './support/watched.ts';
 const policies = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'] as const;
 
 /**
- * What became of a full set of eight (four banned sources, then four that failed once) when a ninth
- * source failed.
+ * What happened to a full set of eight (four banned sources, then four with one failure) when a
+ * ninth source failed.
  */
 interface Outcome {
-  /** Whose place the newcomer took; 'nobody' where it found none. */
+  /** Whose place the new source took; 'nobody' if it found none. */
   gaveWay: string;
   denied: number;
-  /** Whether the denial is handed out to be logged. */
+  /** Whether the denial is passed on to be logged. */
   said: boolean;
   banAllDue: boolean;
-  /** Whose ban ends for a newcomer where all are banned, and whether the enforcer is told. */
+  /** Whose ban ends for a new source if all are banned, and whether the enforcer is told. */
   ended: string;
 }
 
@@ -65,7 +65,7 @@ async function outcomeUnder(evictionPolicy: EvictionPolicy): Promise<Outcome> {
   const said: string[] = [];
   engine.takeDenials(({ address }) => void said.push(addressText(address)));
   const lost = bannedOnes.filter((address) => !engine.isBanned(0, addressOf(v4(address))));
-  // A second failure bans whoever was remembered; whoever has gone is asked last.
+  // A second failure bans every remembered source; the forgotten one is tried last.
   for (const address of openOnes.toReversed()) {
     fail(address, 11);
     if (bans(engine) === 0) lost.push(address);
@@ -74,7 +74,7 @@ async function outcomeUnder(evictionPolicy: EvictionPolicy): Promise<Outcome> {
   return { gaveWay: lost.join(' ') || 'nobody', denied, said: said.includes(newcomer), banAllDue, ended };
 }
 
-/** A newcomer in a set of eight sources whose bans the kernel holds. */
+/** A new source in a set of eight sources whose bans the kernel holds. */
 async function endedUnder(evictionPolicy: EvictionPolicy): Promise<string> {
   const engine = await engineUnder(evictionPolicy);
   const all = [...bannedOnes, ...openOnes];
@@ -138,7 +138,7 @@ claim(
   ],
 );
 
-/** A daemon's middle with 64 entries under a policy. */
+/** The core of a daemon with 64 entries under a policy. */
 function policyPipeline(policy: EvictionPolicy): Supply<Pipeline> {
   const text = `[memory]\neviction_policy = "${policy}"\n${validConfig}maxretry = 2\nignoreself = false\n`;
   return { make: () => pipeline({ text, slots: 64 }), dispose: ({ enforcer }) => enforcer.stop() };
@@ -151,7 +151,7 @@ claim(
     const tracked: string[] = [];
     for (let i = 0; i < 10_000 && !engine.banAllDue && engine.counter(EVICTIONS) === 0; i++) {
       const before = engine.tracked;
-      // Fed without waking the enforcer, so that the moment the table is full can be looked at.
+      // Fed without waking the enforcer, to examine the moment when the table is full.
       feedText(engine, failureLine(sourceAddress(i), Math.floor(Date.now() / 1000), i), Date.now() / 1000);
       if (engine.tracked > before) tracked.push(`sshd ${sourceAddress(i)}`);
     }
@@ -185,7 +185,7 @@ claim(
       feedText(engine, failureLine(address, epoch, connection++), epoch);
     for (const address of known) engine.confirmBan(0, address);
     assert.equal(bans(engine), bannedOnes.length);
-    // The last hundred come a second apart: so the last four are those that stay.
+    // The last hundred come a second apart, so the last four are the ones that stay.
     for (let i = 0; i < 2_000; i++) {
       const time = epoch + 1 + Math.max(0, i - 1_900);
       feedText(engine, failureLine(sourceAddress(i), time, connection++), time);
@@ -194,7 +194,7 @@ claim(
     assert.equal(held, known.length, 'bans still remembered after the flood');
     assert.equal(engine.counter(EVICTIONS_BANNED), 0, 'bans given up');
     assert.equal(engine.counter(EVICTIONS), 2_000 - 4, 'sources below the threshold given up');
-    // The four that are tracked are banned as well: then nobody gives way.
+    // The four tracked sources are banned as well: then nobody is evicted.
     const others = [1_996, 1_997, 1_998, 1_999].map(sourceAddress);
     for (const address of others) {
       feedText(engine, failureLine(address, epoch + 100, connection++), epoch + 100);
@@ -219,12 +219,12 @@ claim(
   ],
 );
 
-/** Makes a table for so many bytes; what it came to. */
+/** Makes a table for this many bytes; returns what it became. */
 type SizeTable = (
   bytes: number,
 ) => Promise<{ slots: number; slotBytes: number; memoryBytes: number; memories: number }>;
 
-/** The engine, with every memory it asks for counted. */
+/** The engine, with every memory that it requests counted. */
 const sizeTable: SizeTable = async (bytes) => {
   const global = globalThis as unknown as { WebAssembly: { Memory: new (descriptor: object) => object } };
   const Original = global.WebAssembly.Memory;
@@ -238,7 +238,7 @@ const sizeTable: SizeTable = async (bytes) => {
   try {
     const jail = { filter: 'sshd', mode: '', maxretry: 5, findtime: 600, bantime: 3_600, ipv6Prefix: 64, ignore: [] };
     const { slots, slotBytes, memoryBytes } = await Engine.create({ jails: [jail], tableBytes: bytes, now: epoch });
-    // No finding: the plain engine has no memory of WebAssembly.
+    // Not a finding: the plain engine has no WebAssembly memory.
     if (memories === 0) throw new Error('not the engine whose memory is to be counted');
     return { slots, slotBytes, memoryBytes, memories };
   } finally {
@@ -295,7 +295,7 @@ claim(
   ],
 );
 
-/** What a flood left waiting at each place of the way, against the bound of that place. */
+/** How much a flood left waiting at each stage, against the bound of that stage. */
 interface Waiting {
   lineBytes: number;
   readBytes: number;
@@ -303,7 +303,7 @@ interface Waiting {
   batch: number;
 }
 
-/** 10,000 sources banned at their first failure while the kernel answers late. */
+/** 10,000 sources are banned at their first failure while the kernel answers late. */
 async function flood(): Promise<Waiting> {
   const made = await pipeline({ slots: 262_144 });
   const { engine, enforcer, backend } = made;
@@ -327,14 +327,14 @@ async function flood(): Promise<Waiting> {
       enforcer.wake();
     }
   }
-  // A ring that holds more than it has room for has lost some.
+  // If the ring holds more than it has room for, some were lost.
   await until(() => enforcer.counters.bans[0] === 10_000 || decisions > decisionsMax, { what: 'all bans' });
   await enforcer.stop();
   const longest = await longestLine();
   return { lineBytes: longest, readBytes, decisions, batch: Math.max(...backend.batches) };
 }
 
-/** The longest prefix of a line without end in which an address still counts, bytes. */
+/** The longest prefix of an endless line in which an address still counts, bytes. */
 async function longestLine(): Promise<number> {
   const engine = await engineOf({ filter: 'nginx-limit-req', maxretry: [1], findtime: 10_000_000 });
   const stamp = new Date(epoch * 1000).toISOString().slice(0, 19).replaceAll('-', '/').replace('T', ' ');
@@ -374,7 +374,7 @@ claim(
   async ({ fail, engine, operator }) => {
     for (let i = 0; i < 2_000; i++) {
       fail(sourceAddress(i));
-      // The kernel takes what was decided, and ends the bans that made room.
+      // The kernel confirms what was decided, and ends the bans of evicted entries.
       if (i % 4 === 0) await until(() => engine.waiting === 0 && !engine.hasDenials, { what: 'an idle enforcer' });
     }
     const evictions = engine.counter(EVICTIONS);

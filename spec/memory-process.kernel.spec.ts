@@ -1,5 +1,5 @@
 /**
- * The memory page on the whole process: the real daemon with the nftables backend in a namespace,
+ * The memory page for the whole process: the real daemon with the nftables backend in a namespace,
  * 200,000 distinct sources through a real log file, its size as the kernel counts it. The long runs
  * are `npm run soak`.
  */
@@ -27,7 +27,7 @@ const sources = 200_000;
 const run = promisify(execFile);
 const soak = join(import.meta.dirname, '..', 'test', 'soak', 'main.ts');
 
-/** A soak's report; a failed check is the body's to find. */
+/** A soak's report; the body finds a failed check. */
 function attack(...options: string[]): Attack {
   return async () => {
     const folder = mkdtempSync(join(tmpdir(), 'fail2zig-spec-'));
@@ -100,10 +100,10 @@ claim(
 );
 
 const parts = ['file', 'heap', 'runtime', 'engine', 'table'];
-/** A part over its bound by more than this has a bound that nobody keeps. */
+/** A part that exceeds its bound by more than this has a bound that means nothing. */
 const overMax = 1.5;
 
-/** What each part takes, and what it may take, bytes. */
+/** The size of each part and its bound, bytes. */
 function partsOf(stats: Report['stats']): { part: string; bytes: number; bound: number }[] {
   const of = (name: string): number => stats[`memory.${name}`] ?? Number.NaN;
   return parts.map((part) => ({ part, bytes: of(`${part}_bytes`), bound: of(`${part}_bytes_max`) }));
@@ -114,7 +114,7 @@ const listOf = (stats: Report['stats']): string =>
     .map(({ part, bytes, bound }) => `${part} ${mebibytes(bytes)} of ${mebibytes(bound)}`)
     .join(', ');
 
-/** The daemon's own report, with other figures. */
+/** The daemon's own report, with changed figures. */
 const withStats =
   (change: (stats: Report['stats']) => Report['stats']): Attack =>
   async () => {
@@ -170,8 +170,8 @@ claim(
     const listed = partsOf(stats);
     const missing = listed.filter(({ bytes, bound }) => !(bytes > 0 && bound > 0)).map(({ part }) => part);
     assert.deepEqual(missing, [], 'terms that are not printed');
-    // Clean pages of files are the kernel's to take; on a busy machine a sample may catch them just
-    // before they are given back.
+    // The kernel may drop clean pages of files; on a busy machine a sample may come just before the
+    // daemon releases them.
     const own = listed.filter(({ part }) => part !== 'file');
     const largest = own.toSorted((one, other) => other.bytes - one.bytes)[0];
     assert.equal(largest?.part, 'table', 'the largest part of its own');
@@ -190,7 +190,7 @@ claim(
   { needs: [...needs], timeoutMs: 240_000 },
 );
 
-/** Less room than sources, so that the table is full for most of the run. */
+/** Fewer entries than sources, so that the table is full for most of the run. */
 const crowded = { sources: 600_000, ceiling: '56MB' };
 const crowding = ['--ceiling', crowded.ceiling, '--seconds', '1', '--rate', '100000'];
 let second: Promise<Report> | undefined;
@@ -209,8 +209,8 @@ claim(
     assert.ok(last.peakBytes <= bound, `VmHWM ${mebibytes(last.peakBytes)} MiB is over 1.1 times ${options.ceiling}`);
     const full = samples.filter(({ evictions }) => evictions > 0);
     assert.ok(full.length >= 3, `the table was full in ${full.length} samples`);
-    // Clean pages of files come and go within their own bound, garbage and a state being written
-    // within the other parts'.
+    // Clean pages of files vary within their own bound; garbage and a state being saved vary within
+    // the bounds of the other parts.
     const range = (field: 'rssBytes' | 'anonymousBytes'): number[] => {
       const sizes = full.map((sample) => sample[field]);
       return [Math.min(...sizes), Math.max(...sizes)];

@@ -1,6 +1,6 @@
 /**
- * The memory page, third part: what a failure costs in a table that is full, in work that no busy
- * machine can change.
+ * The memory page, third part: the cost of a failure in a full table, in work that does not depend
+ * on the load of the machine.
  */
 import assert from 'node:assert/strict';
 import { DENIED, EVICTIONS } from '../src/engine/counters.ts';
@@ -9,9 +9,7 @@ import { claim, type Supply, sabotaged, twin } from './claim.ts';
 import { countedEngine } from './support/counted-engine.ts';
 import { epoch, failureLine, feedText, sourceAddress } from './support/tracker.ts';
 
-/**
- * A failure of a source never seen before comes in; the work it took, from its line to the table.
- */
+/** A failure of a new source: the work from its line to the table. */
 type Insert = (source: number) => number;
 
 interface CountedTable {
@@ -28,11 +26,11 @@ const slotCounts = [1_024, 8_192];
 /** Failures for each entry of the table: most of them find it full. */
 const rounds = 3;
 /**
- * The dearest failure to the typical one: the lines differ by a few bytes, the searched sets by
- * what stands in them.
+ * The most expensive failure compared with a typical one: lines differ by a few bytes, the searched
+ * sets by their content.
  */
 const factorMax = 2;
-/** The dearest failure in a table eight times as large: the same work, but for chance. */
+/** The most expensive failure in a table eight times as large: the same work, except for chance. */
 const growthMax = 1.25;
 
 const real: MakeTable = async (slots, evictionPolicy) => {
@@ -52,7 +50,7 @@ const real: MakeTable = async (slots, evictionPolicy) => {
   };
 };
 
-/** A dictionary that doubles its room when that is used up, and moves everything. */
+/** A dictionary that doubles its room when it is full, and moves everything. */
 const doubling: MakeTable = async (slots) => {
   let room = slots / 4;
   const insert: Insert = (source) => {

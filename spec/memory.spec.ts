@@ -1,4 +1,6 @@
-/** The memory page: one ceiling, a block that cannot grow, a table that gives way by policy. */
+/**
+ * The memory page: one ceiling, a block that cannot grow, a table that evicts by policy.
+ */
 import assert from 'node:assert/strict';
 import type { NetworkInterfaceInfo } from 'node:os';
 import { GCProfiler } from 'node:v8';
@@ -44,7 +46,7 @@ claim(
 
 const slots = 1_024;
 
-/** A dictionary, where the real table has so many entries, five failures and ten minutes. */
+/** A dictionary, where the real table has this many entries, five failures and ten minutes. */
 const growing = (entries = slots): Supply<Tracker> => given(growingTracker(entries, 5, 600));
 
 /** The links of a host with one address. */
@@ -117,7 +119,7 @@ claim(
     for (let i = 0; i < sources; i++) tracker.fail(sourceAddress(i), epoch + (i >> 10));
     assert.ok(tracker.tracked() <= slots, 'more entries than slots');
     assert.equal(tracker.tracked() + tracker.evicted(), sources, 'entries in use and entries given up');
-    // Full as it is, it goes on deciding.
+    // The full table continues to decide.
     for (let i = 0; i < 5; i++) tracker.fail('192.0.2.7', epoch + 100 + i);
     assert.deepEqual(
       tracker.take().map(({ address }) => address),
@@ -205,7 +207,7 @@ claim(
       const address = sourceAddress(Math.floor((random.next().value ?? 0) * 900));
       failures.push({ address, time: epoch + Math.floor(i / 2) });
     }
-    // At the edge of the window: one that counts by a second, one that does not.
+    // At the edge of the window: one counts by a second, the other does not.
     const edges = [sourceAddress(900), sourceAddress(901)];
     for (const address of edges) failures.push({ address, time: epoch + 3_000 });
     for (const [index, address] of edges.entries()) failures.push({ address, time: epoch + 3_600 + index });
@@ -242,7 +244,7 @@ interface WebAssemblyWithMemory {
   Memory: new (descriptor: { initial: number; maximum?: number }) => WebAssemblyMemory;
 }
 
-/** Makes an engine and keeps hold of the memory it asks for. `change` may spoil the request. */
+/** Creates an engine and keeps the memory that it requests. `change` may spoil the request. */
 async function memoryOf(change: (descriptor: { initial: number; maximum?: number }) => void): Promise<MemoryPiece> {
   const global = globalThis as unknown as { WebAssembly: WebAssemblyWithMemory };
   const Original = global.WebAssembly.Memory;
@@ -336,8 +338,8 @@ claim(
     while (lines < 1_000_000) lines += feed();
     const grown = process.memoryUsage().heapUsed - before;
     const collections = profiler.stop()?.statistics.length ?? 0;
-    // A collection would hide growth, so there must be none; what the loop itself leaves is far
-    // below a byte a line.
+    // A collection would hide growth, so there must be none; the loop itself leaves far less than a
+    // byte a line.
     assert.ok(collections === 0, `${collections} garbage collections`);
     assert.ok(grown < lines / 8, `the heap grew by ${grown} bytes over ${lines} lines`);
     return `${lines} lines: 0 garbage collections, heap +${grown} bytes (${(grown / lines).toFixed(4)} per line)`;

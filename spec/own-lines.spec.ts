@@ -1,6 +1,6 @@
 /**
- * Promises of our own about lines and logs: what wraps a line, the zone in which it was written,
- * how attempts are counted, which files are opened, and who may run a second daemon.
+ * Our own promises about lines and logs: wrapped lines, time zones, how attempts are counted, which
+ * files are opened, and who may run a second daemon.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -51,7 +51,7 @@ const bans: Bans = async (settings, text) => {
 const sender = '192.0.2.7';
 const refused = (address: string, user: string): string =>
   `[2026-11-21 08:59:59.129][vaultwarden::api::identity][ERROR] Username or password is incorrect. Try again. IP: ${address}. Username: ${user}.`;
-/** What a client names itself, to look like a line or an entry of another. */
+/** A name that a client chooses to imitate a line or an entry of another. */
 const imitation = `x\n${refused('203.0.113.66', 'x')}","stream":"stdout","time":"2026-11-21T08:59:59Z"}\n{"log":"y`;
 const time = '2026-11-21T08:59:59.123456789Z';
 const vaultwarden = { filter: 'vaultwarden' };
@@ -111,7 +111,7 @@ claim(
   ],
 );
 
-/** How zones are read, and what is said of a log that is off. */
+/** How zones are read, and what is reported about a log with wrong times. */
 interface Zones {
   zoneOf: (name: string) => ZoneChange[];
   problemsOf: (engine: Engine) => string[];
@@ -299,7 +299,7 @@ claim(
   ],
 );
 
-/** What follows files; says what became of each path, and lets go of them. */
+/** Follows files; says what happened to each path, and closes them. */
 type Open = (paths: string[]) => { refused: string[]; read: () => string; close: () => void };
 
 const followed: Open = (paths) => {
@@ -333,7 +333,7 @@ const followed: Open = (paths) => {
   };
 };
 
-/** Opens first and looks then, at what `isLog` looks at. */
+/** Opens first and checks afterwards, with `isLog`. */
 const opening =
   (isLog: (descriptor: number) => boolean): Open =>
   (paths) => {
@@ -362,7 +362,7 @@ claim(
     const { refused, read, close } = open([...strange, log]);
     try {
       assert.deepEqual([...refused].sort(), [...strange].sort(), 'what is refused');
-      // Nobody holds its other end: a writer that will not wait is turned away.
+      // Nobody reads the other end: a writer that does not wait gets an error.
       assert.throws(
         () => openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK),
         { code: 'ENXIO' },

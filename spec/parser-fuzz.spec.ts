@@ -1,4 +1,6 @@
-/** The parsers against inputs nobody thought of: fuzzing, and the replay of millions of lines. */
+/**
+ * The parsers against inputs that nobody thought of: fuzzing, and the replay of millions of lines.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -12,7 +14,7 @@ import { claim, given, sabotaged, twin } from './claim.ts';
 
 const sshd = findTarget('sshd') as Target;
 
-/** A fuzz target, the findings that are stored, and what is run on each change. */
+/** A fuzz target, the stored findings, and what runs on each change. */
 interface Replayed {
   target: Target;
   findings: ReturnType<typeof readFindings>;
@@ -69,7 +71,7 @@ claim(
   { timeoutMs: 120_000 },
 );
 
-/** What D-02 asks for. */
+/** The number of lines that D-02 demands. */
 const replayLines = 4_100_000;
 
 interface Replaying {
@@ -148,7 +150,7 @@ claim(
 
 interface Fuzzing {
   run: typeof fuzz;
-  /** The newest long run that somebody recorded, and how it is shown. */
+  /** The newest recorded long run, and how it is shown. */
   recorded: LongRecord | undefined;
   shown: typeof recordText;
 }

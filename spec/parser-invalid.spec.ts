@@ -1,4 +1,6 @@
-/** The parser engine, fourth part: lines that are well formed and yet say what cannot be. */
+/**
+ * The parser engine, fourth part: well-formed lines with impossible content.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { call } from '../src/client/call.ts';
@@ -19,9 +21,9 @@ import { rememberingBackend } from './support/pipeline.ts';
 import { addressText, epoch, feedText } from './support/tracker.ts';
 import { noFiles, noMemory, noRoutes } from './support/watched.ts';
 
-/** A daemon's middle that reads one log for three filters, with its control socket. */
+/** The core of a daemon that reads one log for three filters, with its control socket. */
 interface Reader {
-  /** Feeds a line; whom it bans. */
+  /** Feeds a line; returns who is banned. */
   read: (line: string) => string[];
   /** The counters as the control socket gives them. */
   stats: () => Promise<Stats>;
@@ -85,7 +87,7 @@ interface Form {
   line: (time: string) => string;
   /** The second of `epoch`. */
   real: string;
-  /** What no calendar or clock shows. */
+  /** Times that no calendar or clock has. */
   impossible: string[];
 }
 
@@ -115,12 +117,12 @@ const forms: Form[] = [
     impossible: ['31/Nov/2025:03:15:28 +0000', '21/Nov/2025:03:15:61 +0000', '251399 03:15:28'],
   },
 ];
-/** Each impossible line with the same line at a moment there was. */
+/** Each impossible line with the same line at a possible time. */
 const impossibleLines = new Map(
   forms.flatMap(({ line, real, impossible }) => impossible.map((time) => [line(time), line(real)])),
 );
 
-/** Bytes of a user name: what sshd writes at most, and what fits into a line. */
+/** Bytes of a user name: the most that sshd writes, and the most that fits a line. */
 const userLengths = [100, 1_000, 3_900];
 const sender = (length: number): string => `192.0.2.${100 + userLengths.indexOf(length)}`;
 const forged = ' from 198.51.100.9 port 1 ssh2';

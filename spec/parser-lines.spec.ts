@@ -1,6 +1,6 @@
 /**
- * The parser engine, third part: where the bytes of a line are, what is taken from it, and what it
- * costs at worst.
+ * The parser engine, third part: where the bytes of a line are, what is taken from it, and its cost
+ * at worst.
  */
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
@@ -28,7 +28,7 @@ function log(count: number): { text: string; names: string[] } {
   return { text: lines.join(''), names };
 }
 
-/** What reading a log left: the reads, and all memory that the reader holds lines in. */
+/** What reading a log left: the reads, and all memory in which the reader keeps lines. */
 interface Reading {
   engine: Engine;
   reads: Read[];
@@ -91,7 +91,7 @@ claim(
   reading((engine) => ({ sink: engine, kept: [] })),
   ({ engine, copies, memories, written }) => {
     assert.equal(engine.counter(DECISIONS), 300, 'decisions');
-    // The next read overwrites the buffer; whatever still holds a line after that has kept it.
+    // The next read overwrites the buffer; whatever still contains a line after that has kept it.
     for (const memory of memories()) assert.ok(memory.length > 0);
     engine.buffer.fill(0);
     const kept = written.names.filter((name) => count(memories(), name) > 0);
@@ -142,7 +142,7 @@ claim(
   [sabotaged('the user is a copy of its bytes', /the user is a view of engine memory/)],
 );
 
-/** Feeds a line: how many bans it brought, and how many lines were dropped for their address. */
+/** Feeds a line: number of bans, and of lines dropped because of their address. */
 type Drops = (line: string) => { bans: number; dropped: number };
 
 function dropping(prepare: (line: string) => string, counts = true): Supply<Drops> {
@@ -190,16 +190,14 @@ claim(
   ],
 );
 
-/**
- * The address that a line is charged to under a filter; undefined where it is charged to nobody.
- */
+/** The address that a line is charged to under a filter; undefined if nobody is charged. */
 type ChargedTo = (line: Buffer, filter: string, mode: string) => string | undefined;
 
 interface Injection {
   chargedTo: ChargedTo;
   /** Whom the line of an honest user is charged to. */
   honestFor: ChargedTo;
-  /** Where the engine found the user in a line, for knowing what an attacker may write. */
+  /** Where the engine found the user in a line, to know what an attacker may write. */
   userAt: (line: Buffer, filter: string, mode: string) => [start: number, end: number] | undefined;
 }
 
@@ -245,8 +243,8 @@ function forgedNames(line: string, end: number): string[] {
 }
 
 /**
- * Whether tokens capture the user in a text, which is what stands where a remote side chooses it;
- * an account's name is a span.
+ * Whether tokens capture the user in a text, which is used where a remote side chooses it; an
+ * account's name is a span.
  */
 function takesAnyUser(value: unknown): boolean {
   if (value === null || typeof value !== 'object') return false;
@@ -255,12 +253,12 @@ function takesAnyUser(value: unknown): boolean {
 }
 
 /**
- * User names of basic authentication end before their first colon (RFC 7617 section 2): the service
- * never has more to write.
+ * User names of basic authentication end before their first colon (RFC 7617 section 2), so the
+ * service never writes more.
  */
 const colonless = new Set(['nginx-http-auth']);
 
-/** Which bytes of a message each `text` of a pattern takes: what a remote side chose. */
+/** Which bytes of a message each `text` of a pattern matches: those that a remote side chose. */
 function textsIn(tokens: readonly Token[], message: Buffer): Range[] {
   return tokens.flatMap(({ kind }, at) => {
     if (kind !== 'text') return [];
@@ -293,8 +291,8 @@ function chargedIn(filter: Filter, match: Match, message: Buffer, modeBit: numbe
 }
 
 /**
- * Forges each text of a pattern, in matchers that are compiled here from the definition; how many
- * texts and lines that were.
+ * Forges each text of a pattern, in matchers compiled here from the definition; returns the number
+ * of texts and lines.
  */
 function forgeTexts(filter: Filter, match: Match, pattern: Pattern): { texts: number; lines: number } {
   const mode = pattern.modes?.[0] ?? filter.modes?.[0];
@@ -321,8 +319,8 @@ function forgeTexts(filter: Filter, match: Match, pattern: Pattern): { texts: nu
 }
 
 /**
- * What nginx writes where a client at 192.0.2.66 asked for a file whose name is the rest of a line,
- * up to the referrer: two readings, neither of which may be believed.
+ * What nginx writes when a client at 192.0.2.66 requests a file whose name is the rest of a line,
+ * up to the referrer: two readings, neither of which may be trusted.
  */
 const fileNames = ['", host: "example.org"', '"'].map((host) => {
   const missing = (client: string) => `" failed (2: No such file or directory), client: ${client}, server: `;
@@ -411,7 +409,7 @@ claim(
 );
 
 /**
- * The rooms on the way of a log line, and which of them each may know; nothing points backwards.
+ * The rooms that a log line passes, and which of them each must not know; nothing points backwards.
  */
 const ways: [room: string, mustNotKnow: string[]][] = [
   [
@@ -430,7 +428,7 @@ const ways: [room: string, mustNotKnow: string[]][] = [
 
 interface Flow {
   tree: SourceTree;
-  /** Every decision that a log of hostile names brings. */
+  /** Every decision from a log of hostile names. */
   decide: () => Promise<unknown[]>;
 }
 

@@ -1,5 +1,6 @@
 /**
- * The parser engine, second part: patterns of the operator, and what the command `filters` shows.
+ * The parser engine, second part: patterns of the operator, and the output of the command
+ * `filters`.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -26,11 +27,11 @@ import { addressText, epoch } from './support/tracker.ts';
 const surroundings = { filters: [{ name: 'sshd', modes: [] }], groupId: () => 0, tryLines };
 
 /**
- * What a configuration with one filter makes of a line: who is charged and when; undefined where
- * the line is passed over.
+ * What a configuration with one filter makes of a line: who is charged and when; undefined if the
+ * line is skipped.
  */
 type Reader = (line: string) => { address: string; time: number } | undefined;
-/** Reads a configuration; throws ConfigError where it is refused. */
+/** Reads a configuration; throws ConfigError if it is refused. */
 type Load = (text: string) => Reader;
 
 const load: Load = (text) => {
@@ -89,7 +90,8 @@ claim(
 );
 
 /**
- * Pattern texts that would be regular expressions, and a line that only a regular expression takes.
+ * Pattern texts that would be regular expressions, and a line that only a regular expression
+ * matches.
  */
 const expressions: [what: string, pattern: string, line: string][] = [
   ['quantifier *', 'from* {ip}', 'frommm 192.0.2.7'],
@@ -120,7 +122,7 @@ const expressions: [what: string, pattern: string, line: string][] = [
   ['pattern within a pattern', '{{word} {ip}}', 'x 192.0.2.7'],
 ];
 
-/** Texts in quotes, and what each would take as an expression. */
+/** Texts in quotes, and what each would match as an expression. */
 const plain: [text: string, taken: string][] = [
   ['fr.m*', 'frommm'],
   ['from|rhost', 'rhost'],
@@ -132,7 +134,7 @@ const plain: [text: string, taken: string][] = [
   ['^from', 'from'],
 ];
 
-/** What became of a pattern: refused, or it took the line or left it. */
+/** What happened to a pattern: refused, or it matched the line, or not. */
 type Fate = (pattern: string, line: string) => 'refused' | 'takes' | 'leaves';
 
 const fate: Fate = (pattern, line) => {
@@ -182,7 +184,7 @@ claim(
   ],
 );
 
-/** Patterns that nothing safe can be made of, each with what is wrong. */
+/** Patterns that cannot be made safe, each with the reason. */
 const inexpressible: [why: string, pattern: string][] = [
   ['no address', 'login failed for {user}{end}'],
   ['two addresses', 'from {ip} via {ip}'],
@@ -195,7 +197,7 @@ const inexpressible: [why: string, pattern: string][] = [
   ['nothing at all', ''],
 ];
 
-/** How a text is refused: a place; undefined where it is taken. */
+/** The position of a refusal; undefined if the text is accepted. */
 type Refusal = (text: string) => { line: number; column: number; reason: string } | undefined;
 const refusal: Refusal = (text) => {
   try {

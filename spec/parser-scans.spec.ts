@@ -1,6 +1,6 @@
 /**
- * The parser engine, fifth part: addresses and times are read many bytes at once, and mean what
- * they mean read one by one.
+ * The parser engine, fifth part: addresses and times are read many bytes at once, with the same
+ * result as byte by byte.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -21,7 +21,7 @@ type Part = (typeof parts)[number];
 interface Scans {
   /** Vector instructions in one file of the engine, built alone as the engine is built. */
   vectors: (part: Part) => Promise<number>;
-  /** What the SIMD build, and another one, read in a line: outcome, address, time. */
+  /** What the SIMD build, and another one, read from a line: outcome, address, time. */
   simd: (line: string) => string;
   scalar: (line: string) => string;
 }
@@ -69,7 +69,7 @@ function scans(flag: '--enable' | '--disable', spoil = (line: string) => line): 
 
 const digits = (max: number): fc.Arbitrary<string> =>
   fc.string({ unit: fc.constantFrom(...'0123456789'), maxLength: max });
-/** Addresses of every length, sound ones and near misses. */
+/** Addresses of every length, valid ones and near misses. */
 const address = fc.oneof(
   fc.ipV4(),
   fc.ipV6(),

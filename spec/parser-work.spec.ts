@@ -1,6 +1,7 @@
 /**
- * The parser engine, fourth part: what a line costs at worst, in accesses to its bytes. They are
- * counted (support/counted-engine.ts), not timed: another machine, or a busy one, counts the same.
+ * The parser engine, fourth part: the worst cost of a line, in accesses to its bytes. They are
+ * counted (support/counted-engine.ts), not timed, so the result does not depend on the machine or
+ * its load.
  */
 import assert from 'node:assert/strict';
 import { compileConfig } from '../src/config/compile.ts';
@@ -20,8 +21,8 @@ interface Worker {
 }
 
 /**
- * A sample cut where each of its words ends, and from there on filled with what stands before or
- * after that place, again and again.
+ * A sample, cut at the end of each word and then filled with the text before or after that place,
+ * repeated.
  */
 function busyLines(samples: readonly string[], length: number): Buffer[] {
   const lines: Buffer[] = [];
@@ -70,14 +71,16 @@ function ofOperator(): Promise<Worker> {
   );
 }
 
-/** Long enough to tell a line from its square, bytes. Longer lines are read by the same code. */
+/**
+ * Long enough to distinguish linear from quadratic cost, bytes. The same code reads longer lines.
+ */
 const longBytes = 8 * 1024;
 assert.ok(longBytes <= lineBytesMax);
 const times = 8;
 const shortBytes = longBytes / times;
-/** The square would be 64 times the steps. */
+/** Quadratic cost would be 64 times the steps. */
 const growthMax = 1.25 * times;
-/** A line that is passed over at its first bytes takes fewer, however long it is. */
+/** A line that is rejected at its first bytes takes fewer steps, however long it is. */
 const fewSteps = shortBytes;
 /** Of all patterns of a filter together; a step takes up to 16 bytes. */
 const stepsPerByteMax = 8;
@@ -102,7 +105,7 @@ function judge({ samples, examine }: Worker): string {
   return `${tried} hostile lines of ${samples.size} filter(s), ${shortBytes} → ${longBytes} bytes: at most ${worst.toFixed(1)} times the steps, the dearest ${dearest.toFixed(1)} for each byte`;
 }
 
-/** A matcher that begins again for every place where a line may end. */
+/** A matcher that starts again at every place where a line may end. */
 function retrying(real: () => Promise<Worker>): Supply<Worker> {
   return {
     async make() {

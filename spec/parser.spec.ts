@@ -18,7 +18,7 @@ import { validConfig } from './support/configuration.ts';
 import { instantiatedBy } from './support/instantiated.ts';
 import { addressText, engineOf, epoch, failureLine, feedText, linesTooLong } from './support/tracker.ts';
 
-/** The rooms that touch log bytes: the engine, and the sources that read them in. */
+/** The rooms that touch log bytes: the engine, and the sources that read them. */
 const readers = readTree('src/engine/**/*.ts', 'src/sources/**/*.ts');
 
 claim(
@@ -39,7 +39,7 @@ claim(
   ],
 );
 
-/** Everything that decides how a built-in filter reads a line, as it stands in the repository. */
+/** Everything that decides how a built-in filter reads a line, as in the repository. */
 interface Filters {
   definitions: Filter[];
   generated: Map<string, string>;
@@ -48,7 +48,7 @@ interface Filters {
 const generatedFolder = 'src/engine/generated/';
 const generated = new Map([...readTree(`${generatedFolder}*.ts`)].map(([path, text]) => [basename(path), text]));
 
-/** Why a configuration is refused that brings a filter of this name; '' where it is taken. */
+/** Why a configuration with a filter of this name is refused; '' if it is accepted. */
 function refusalOf(name: string): string {
   try {
     const text = `[[filter]]\nname = "${name}"\npattern = "from {ip}"\n${validConfig}`;
@@ -134,7 +134,7 @@ const kinds: Readonly<Record<string, readonly string[]>> = {
   end: [],
 };
 
-/** Tokens of another kind, or that say something else, as text; those within others too. */
+/** Tokens of another kind, or with other properties, as text; nested ones too. */
 function foreignTokens(tokens: readonly Token[]): string[] {
   return tokens.flatMap((token) => {
     const { kind, ...said } = token;
@@ -223,7 +223,7 @@ function lineReader(prepare: (line: string) => string): Supply<ReadLine> {
       return (line, rest) => {
         const before = linesTooLong(engine);
         for (let i = 0; i < 2; i++) {
-          // Its end comes with a later read, which begins with the line where nothing was taken.
+          // Its end comes with a later read, which begins with the line if nothing was consumed.
           const waits = line.length <= lineBytesMax;
           if (rest !== undefined) {
             const { written } = new TextEncoder().encodeInto(prepare(line), engine.buffer);
@@ -324,7 +324,7 @@ async function builds(): Promise<Builds> {
   const modules = await instantiatedBy(async () => {
     for (const build of ['wasm', 'scalar', 'plain'] as const) made.push(await examinerOf(build));
   });
-  // No finding: over the plain engine, which other claims are proven by, there is nothing to see.
+  // Not a finding: over the plain engine, which other claims use, there is nothing to see.
   if (modules.length === 0) throw new Error('not the builds that are to be compared');
   const [simd, ...others] = made;
   return { simd: simd!, others };

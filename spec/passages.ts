@@ -1,11 +1,11 @@
 /**
- * What the pages of the requirements say, in short, by the id of the claim that was made of it;
- * and, where this implementation keeps it in another way than the original, how. The pages are
- * named in `pages` (claims.ts). Claims of our own (X-…) have no passage.
+ * The requirement pages in short, by the id of the claim that was made of each statement; and, if
+ * this implementation keeps it in another way than the original, how. The pages are named in
+ * `pages` (claims.ts). Our own claims (X-…) have no passage.
  */
 export interface Passage {
   says: string;
-  /** Where it is kept in another way. */
+  /** If it is kept in another way. */
   here?: string;
 }
 

@@ -1,10 +1,10 @@
 /**
- * Claims that no specification proves yet, each with the honest reason. A row leaves this table in
- * the same change that brings its specification; `test/unit/ledger.test.ts` refuses an id that
- * stands in both places or in none.
+ * Claims that no specification proves yet, each with the honest reason. The change that adds the
+ * specification removes the row; `test/unit/ledger.test.ts` refuses an id that is in both places or
+ * in none.
  */
 
-/** A run that nobody has made or recorded yet. */
+/** A run that has not been made or recorded yet. */
 const run = (what: string) => `needs a recorded run: ${what}`;
 
 export const pendingReasons: Readonly<Record<string, string>> = {

@@ -1,6 +1,5 @@
 /**
- * The benchmarks that are published with figures: what was recorded says how it is repeated, and
- * repeating it works.
+ * The benchmarks with published figures: each record says how to repeat it, and repeating it works.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -65,7 +64,7 @@ function offeredBy(help: string): Map<string, Set<string>> {
   return offered;
 }
 
-/** The counts of each workload, without the figures that a machine makes. */
+/** The counts of each workload, without the figures that depend on the machine. */
 function countsOf(out: string): string[] {
   return out.split('\n').flatMap((line) => /^parse (\S+ .*) ok(?: |$)/.exec(line)?.[1] ?? []);
 }

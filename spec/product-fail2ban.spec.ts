@@ -1,6 +1,5 @@
 /**
- * Beside fail2ban: its operators' words, with the same values over the same logs, lead to the same
- * bans.
+ * Beside fail2ban: its settings, with the same values over the same logs, lead to the same bans.
  */
 import assert from 'node:assert/strict';
 import { Engine } from '../src/engine/host.ts';
@@ -28,7 +27,7 @@ const addresses = [
   ...Array.from({ length: 4 }, (_, index) => `2001:db8:${index + 1}::7`),
 ];
 /**
- * Attempts of one line each: what fail2ban counts twice of one attempt is another matter
+ * Attempts of one line each: how fail2ban counts several lines of one attempt is tested elsewhere
  * (test/compare).
  */
 const kinds: SessionKind[] = ['single-password', 'session', 'pam-only', 'many-names', 'name-change', 'client-gives-up'];
@@ -42,9 +41,9 @@ const settings: Words[] = [
 ];
 
 /**
- * Attempts that last for less than any findtime above, and behind them one source that fails once
- * less than a ban needs, and once more when all that is long over. Where failures lie closer to the
- * edge of the window, fail2ban only estimates.
+ * Attempts that take longer than any findtime above, followed by one source that fails once less
+ * than a ban needs, and once more much later. Closer to the edge of the window, fail2ban only
+ * estimates.
  */
 function log(seed: number, { maxretry }: Words): string[] {
   const { lines } = sessions({ seed, connections: 60, kinds, addresses, start, spreadSeconds: 400 });
@@ -56,7 +55,7 @@ function log(seed: number, { maxretry }: Words): string[] {
   return [...lines, ...early, patient(8_000, 99)];
 }
 
-/** The first ban of each address: what follows depends on whether the firewall let it go on. */
+/** The first ban of each address: what follows depends on whether the firewall let it continue. */
 function firstOf(bans: { ip: string; line: number }[], seconds: number): string[] {
   const first = new Map<string, number>();
   for (const { ip, line } of bans) if (!first.has(ip)) first.set(ip, line);
@@ -64,7 +63,7 @@ function firstOf(bans: { ip: string; line: number }[], seconds: number): string[
 }
 
 const ours: Decide = async (lines, { maxretry, findtime, bantime, ignoreip }) => {
-  /** Whole seconds stand with quotes and without. */
+  /** Whole seconds are tried with and without quotes. */
   const value = (text: string): string => (/^-1$|^86400$/.test(text) ? text : `"${text}"`);
   const { jails } = compileText(`[defaults]
 ignoreip = [${ignoreip.map((network) => `"${network}"`).join(', ')}]

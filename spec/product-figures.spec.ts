@@ -1,6 +1,6 @@
 /**
- * The figures that are published: each row of the white paper's table leads to the run that
- * measured it, and that run says how.
+ * The published figures: each row of the white paper's table leads to the run that measured it, and
+ * that run says how.
  */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
@@ -29,7 +29,7 @@ interface Published {
 }
 
 const root = join(import.meta.dirname, '..');
-/** Stands for a run that would be recorded now. */
+/** Replaces a run that would be recorded now. */
 const freshPath = 'a fresh run';
 
 function freshRun(): Run {
@@ -67,7 +67,7 @@ const withFigures = (change: (figure: Figure) => Partial<Figure>): Supply<Publis
     results: run.results.map((result) => ({ ...result, figures: result.figures.map(change) as Figure[] })),
   }));
 
-/** Checks that a run says how its figures were measured; how many there are. */
+/** Checks that a run says how its figures were measured; returns their number. */
 function figuresOf({ command, machine, results }: Run, path: string): number {
   assert.match(command, /^npm run bench -- \w/, `the command of ${path}`);
   for (const fact of machineFacts) assert.ok(machine[fact], `${fact} of the machine of ${path}`);
@@ -150,7 +150,7 @@ function ringRun(spoil: (run: Run) => Run = (run) => run): Supply<Run> {
   };
 }
 
-/** A ring that saved this share of a core would be worth its place beside the reader, %. */
+/** If a ring saved this share of a core, it would be worth having beside the reader, %. */
 const savedMin = 1;
 
 claim(

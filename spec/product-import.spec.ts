@@ -1,6 +1,6 @@
 /**
- * Coming from fail2ban: a tree is read as fail2ban reads it, what cannot be carried over is told,
- * and the filters that most hosts use agree with fail2ban on known lines.
+ * Coming from fail2ban: a tree is read as fail2ban reads it, what cannot be carried over is
+ * reported, and the filters that most hosts use agree with fail2ban on known lines.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -32,7 +32,7 @@ const tree = 'test/corpus/fail2ban';
 
 type Import = (folder: string, enabled?: readonly string[]) => Imported;
 
-/** The import whose text has something else in it. */
+/** The import, with something else in its text. */
 const changed =
   (change: (text: string) => string): Import =>
   (folder, enabled) => {
@@ -175,7 +175,7 @@ interface Theirs {
   logpath: string[];
 }
 
-/** What comes of the own tree with one line more for its sshd jail. */
+/** The result for our own tree with one more line for its sshd jail. */
 function withLine(run: Import, line: string): Imported {
   return withTree(
     (folder) => {
@@ -273,7 +273,7 @@ const brokenAsTyped = (name: string): Supply<Typed> => ({
   dispose: ({ remove }) => remove?.(),
 });
 
-/** Compares the last line with the plan; returns the path that it names. */
+/** Compares the last line with the plan; returns the path in it. */
 function assertCounts(out: string, imported: Imported): string | undefined {
   const [, jails, warnings, path] =
     /→ translated (\d+) jails(?: · \d+ not protected)? · (\d+) warnings · wrote (\S+)/.exec(out) ?? [];
@@ -297,7 +297,7 @@ claim(
     const path = assertCounts(out, imported);
     assert.ok(path?.endsWith('fail2zig.toml') && file !== undefined, 'the file that it names is written');
     assert.equal(status, 3, 'exit status with warnings');
-    // Jails that cannot be carried over are told apart from those that are.
+    // Jails that cannot be carried over are reported separately from those that are.
     withTree(addOddJails, (folder) => {
       const told = run(folder);
       assertCounts(told.out, importTree(folder));

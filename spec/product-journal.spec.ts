@@ -1,6 +1,6 @@
 /**
- * The journal as a source, over files that a small writer makes in each form that journald has. A
- * real journald is asked by `npm run test:journal`.
+ * The journal as a source, over files that a small writer creates in each form that journald has.
+ * `npm run test:journal` uses a real journald.
  */
 import assert from 'node:assert/strict';
 import { renameSync, rmSync, truncateSync, utimesSync } from 'node:fs';
@@ -228,7 +228,7 @@ claim(
 
 const entries = 200;
 
-/** Files that cannot be right, and what is said of each. */
+/** Invalid files, and the message for each. */
 const damages: readonly [string, (writer: JournalWriter) => void, RegExp][] = [
   ['cut', ({ path, places }) => truncateSync(path, places[20]! + 8), /fewer|ends within|damaged/],
   ['a chain of arrays that leads back', (writer) => writer.poke(176, 8n), /out of order/],

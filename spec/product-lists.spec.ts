@@ -1,4 +1,6 @@
-/** Files of addresses that the kernel holds for ever. */
+/**
+ * Files of addresses that the kernel holds permanently.
+ */
 import assert from 'node:assert/strict';
 import { chmodSync, rmSync } from 'node:fs';
 import fc from 'fast-check';
@@ -18,7 +20,7 @@ const six = (number: number, prefix: number): string => {
   const address: Address = { family: 6, bytes, prefix };
   return formatAddress(maskAddress(address));
 };
-/** More lengths than sets, near one another, so that some are written as longer ones. */
+/** More prefix lengths than sets, close together, so that some are written as longer ones. */
 const line = fc.oneof(
   fc.tuple(fc.nat(0xffff), fc.integer({ min: 21, max: 32 })).map(([number, prefix]) => four(number, prefix)),
   fc
@@ -60,7 +62,8 @@ function refusal(listing: Listing): string {
 }
 
 /**
- * Every content in its turn; at no moment is anything away that both the old and the new one name.
+ * Each content in turn; at no moment is an address missing that both the old and the new content
+ * name.
  */
 async function follow(contents: readonly (readonly string[])[]): Promise<number> {
   const listing = new Listing();

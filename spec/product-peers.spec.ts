@@ -1,5 +1,5 @@
 /**
- * The peers on the same work: what `npm run bench -- peers --record` left, and how it is shown.
+ * The peers on the same work: what `npm run bench -- peers --record` stored, and how it is shown.
  * Whoever has the packages repeats the run with that one command.
  */
 import assert from 'node:assert/strict';
@@ -144,7 +144,7 @@ type GrowthRun = RecordedRun & { build: string };
 
 type Grown = GrowthRun['results'][number] & { sizes: readonly number[]; growth: number };
 
-/** Fewer sources would not tell growth from what a start leaves behind. */
+/** With fewer sources, growth could not be distinguished from what a start leaves. */
 const crowdMin = 10_000;
 /** The daemon's share of what fail2ban grows by, and its bound, MiB: what a start leaves behind. */
 const growthShareMax = 0.1;

@@ -33,7 +33,7 @@ const sound: [name: string, text: string][] = [
 /** What is not read. */
 const passedOver = ['.hidden.toml', 'README', 'old.toml.bak'];
 
-/** Everything at once, as one file says it. */
+/** The same settings in a single file. */
 const whole = `${main}bantime = "2h"\n[jails.two]\nfilter = "two"\nlogpath = "/var/log/two"
 [[filter]]\nname = "one"\npattern = "one {ip}"\n[[filter]]\nname = "two"\npattern = "two {ip}"\n`.replace(
   'maxretry = 3',

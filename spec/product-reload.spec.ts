@@ -1,4 +1,6 @@
-/** Another configuration while the daemon runs: what is taken, what is refused, and what stays. */
+/**
+ * Another configuration while the daemon runs: what is applied, what is refused, and what stays.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { claim, given, sabotaged, twin } from './claim.ts';
@@ -54,7 +56,7 @@ const failures = (from: number, until: number) =>
       { minLength: 20, maxLength: 60 },
     )
     .map((all) => all.sort((one, other) => one.at - other.at));
-/** A table laid out for long windows as well, so that most changes fit. */
+/** A table that is also laid out for long windows, so that most changes fit. */
 const roomy = '\n[jails.roomy]\nfilter = "sshd"\nlogpath = "/var/log/none.log"\nmaxretry = 20\n';
 const cases: fc.Arbitrary<Case> = fc.record({
   old: configuration.map((text) => text + roomy),
@@ -93,7 +95,7 @@ async function byStart({ old, next, before, after }: Case, withWindows = true): 
 
 interface Piece {
   course(each: Case): Promise<Course>;
-  /** A change that needs a restart beside others: what was said, and what it left. */
+  /** A change that needs a restart, together with others: the message, and its effect. */
   refuse(run: Reloading, next: string): Promise<string>;
 }
 

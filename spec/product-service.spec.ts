@@ -1,4 +1,6 @@
-/** One service in the place of another, by systemd's own tool over a root of its own. */
+/**
+ * One service replaces another, with systemd's own tool over a separate root.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -8,7 +10,7 @@ import { tool, toolEnvironment } from '../test/support/tools.ts';
 import { claim, given, sabotaged, twin } from './claim.ts';
 
 const project = join(import.meta.dirname, '..');
-/** Debian's unit of fail2ban, unpacked by the set-up; else one that has what matters of it. */
+/** Debian's unit of fail2ban, unpacked by the set-up; else one with the relevant parts. */
 const unpacked = join(project, 'build/tools/lib/systemd/system/fail2ban.service');
 const old = existsSync(unpacked)
   ? readFileSync(unpacked, 'utf8')

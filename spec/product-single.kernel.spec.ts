@@ -1,4 +1,6 @@
-/** The single executable, in a root that holds nothing else. */
+/**
+ * The single executable, in a root that contains nothing else.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { coreFlags } from '../src/commands/start.ts';

@@ -1,4 +1,6 @@
-/** How large the program is, counted by cloc over the files that its imports reach. */
+/**
+ * The size of the program, counted by cloc over the files that its imports reach.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +17,7 @@ interface Counted {
 
 const real: Counted = { parts: parts(), count: countLines };
 
-/** The parts with one more file of so many lines in the one that runs as root. */
+/** The parts, with one more file of this many lines in the one that runs as root. */
 function grown(lines: number): Supply<Counted> {
   return {
     make() {

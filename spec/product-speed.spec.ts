@@ -1,6 +1,7 @@
 /**
- * How fast the program is, by the recorded runs that the white paper's table leads to: what was
- * measured, beside what, and whether it reaches what was promised. What falls short is NOT MET.
+ * The speed of the program, by the recorded runs to which the white paper's table leads: what was
+ * measured, compared with what, and whether it reaches the promise. A figure that falls short is
+ * NOT MET.
  */
 import assert from 'node:assert/strict';
 import fs, { readFileSync } from 'node:fs';
@@ -35,7 +36,7 @@ function recorded(benchmark: string, spoil: (run: Run) => Run = (run) => run): S
 const withResults = (benchmark: string, change: (result: Result) => Result | undefined): Supply<Run> =>
   recorded(benchmark, (run) => ({ ...run, results: run.results.flatMap((result) => change(result) ?? []) }));
 
-/** The results of the build that ships, steady state: one for each file. */
+/** The results of the shipped build in steady state: one for each file. */
 function shipped({ path, results }: Run): Result[] {
   const found = results.filter(({ workload }) => workload.endsWith('/wasm'));
   assert.ok(found.length >= 4, `${path} measures ${found.length} files`);
@@ -88,7 +89,7 @@ const liveLines = 4_000;
 
 /**
  * One pass as the benchmark measures it: what was read before, while and after its clock ran, and
- * what came of the lines.
+ * the result of the lines.
  */
 async function assertPass(): Promise<void> {
   const { path, remove } = temporaryDirectory();
@@ -110,7 +111,7 @@ async function assertPass(): Promise<void> {
     };
     fs.readSync = ((...parameters: Parameters<typeof readSync>) => {
       const count = readSync(...parameters);
-      // What begins a file is looked at first, and the engine is a file too.
+      // The beginning of a file is examined first, and the engine is a file too.
       if ((parameters[1] as Uint8Array).length === inputBytes) read[looks]! += count;
       return count;
     }) as typeof readSync;
@@ -141,7 +142,7 @@ claim(
       const { lines, matched, decisions, bytesPerLine } = result.counts as Record<string, number>;
       assert.ok(matched! > 0 && matched! < lines!, `${matched} of ${lines} lines of ${result.workload} match`);
       assert.ok(decisions! > 0 && bytesPerLine! > 50, `no decisions or lines in ${result.workload}`);
-      // Of processor time, whatever ran on how many cores.
+      // CPU time, however many cores it ran on.
       figure(result, 'cpu');
     }
     const shares = results.map((result) => {
@@ -171,7 +172,7 @@ claim(
   ],
 );
 
-/** Figures of passes of which the engine's takes three times as long as that of `wc`. */
+/** Figures of passes in which the engine takes three times as long as `wc`. */
 function assertRatio(): void {
   const taken = new Map(
     Object.entries({ wc: 2, c: 4, wasm: 6, plain: 60 }).map(([way, cpuSeconds]) => [way, [{ lines: 1, cpuSeconds }]]),

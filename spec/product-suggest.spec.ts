@@ -1,4 +1,6 @@
-/** A configuration for a host, over a small system made of files. */
+/**
+ * A suggested configuration, over a small system made of files.
+ */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -18,7 +20,7 @@ const system = {
   '/etc/ssh/sshd_config': 'Port 2222\nInclude more.conf\nMatch User git\nPort 24\n',
   '/etc/ssh/more.conf': 'ListenAddress 192.0.2.1:2022\nListenAddress 192.0.2.2\n',
   '/var/log/nginx/error.log': '',
-  // Left over from before the journal; and a service that somebody has masked.
+  // Left from the time before the journal; and a masked service.
   '/var/log/auth.log': '',
   '/var/log/mail.log': '',
   '/usr/lib/systemd/system/postfix.service': '',

@@ -1,4 +1,6 @@
-/** The log to syslog, by choice: over a datagram socket of a path, in the form of RFC 5424. */
+/**
+ * The log in syslog, if configured: over a datagram socket at a path, in the form of RFC 5424.
+ */
 import assert from 'node:assert/strict';
 import { closeSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

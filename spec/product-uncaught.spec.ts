@@ -1,4 +1,6 @@
-/** What our programs say where they are at their end: for people, and no source. */
+/**
+ * What our programs print at an unexpected error: a message for people, and no source code.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -8,7 +10,7 @@ import { claim, given, twin } from './claim.ts';
 
 const bundles = join(import.meta.dirname, '../dist');
 
-/** Each program with a mistake that is met in it, or with a part of it that is missing. */
+/** Each program with a bug in it, or with a missing part. */
 const programs = [
   { bundle: 'main.cjs', words: ['--version'], says: /^fail2zig: this is a mistake in fail2zig: Error: injected/ },
   { bundle: 'client.cjs', words: ['--version'], says: /^fail2zig-client: this is a mistake .*: Error: injected/ },
@@ -21,9 +23,9 @@ const programs = [
   },
 ] as const;
 
-/** A mistake behind the first turn of the script, before it may have ended. */
+/** A bug after the first turn of the script, before the program can end. */
 const injected = 'if (process.argv.includes("--version")) process.nextTick(() => { throw new Error("injected"); });\n';
-/** Longest line that people are shown. */
+/** Longest line that people get to see. */
 const lineCharactersMax = 300;
 
 /** A script that is loaded before the program. */

@@ -1,6 +1,6 @@
 /**
  * The product on the real kernel: bans in each backend, judged by packets that pass or do not, in
- * namespaces of their own.
+ * their own namespaces.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -20,7 +20,7 @@ import { failureLine } from './support/tracker.ts';
 const needs = ['linux', 'root', 'namespaces', 'built', 'nft'] as const;
 const kernel = { needs: [...needs], timeoutMs: 240_000 };
 
-/** What bans do to packets, told from other eyes than the backend's. */
+/** What bans do to packets, seen from outside the backend. */
 const nftables = [
   'drops a banned IPv4 source and answers its neighbour',
   'drops a whole banned /64 and answers the next one',
@@ -122,7 +122,7 @@ claim(
   kernel,
 );
 
-/** fail2zig-fleet is a process of its own, which X-fleet speaks of. */
+/** fail2zig-fleet is a separate process; X-fleet covers it. */
 const source = withoutFleet(readTree('src/**/*.ts'));
 const outward: Scenarios = { process: ['no packet leaves for another host'] };
 
@@ -216,7 +216,7 @@ claim(
 
 /** Milliseconds from exec to the decision on a line written after it; undefined where none came. */
 type FirstEvent = () => Promise<number | undefined>;
-/** Far above what a loaded machine takes; what is measured is the evidence. */
+/** Far more than a loaded machine needs; the measured time is the evidence. */
 const firstEventMs = 5_000;
 
 function firstEvent(written: string): FirstEvent {

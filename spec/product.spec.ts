@@ -1,4 +1,6 @@
-/** The product as the landing page shows it: sources, backends, figures. */
+/**
+ * The product as the landing page shows it: sources, backends, figures.
+ */
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
@@ -32,7 +34,7 @@ import { type Follower, pollingFollower } from './twins/polling-followers.ts';
 
 type Follow = (path: string) => Follower;
 
-/** The real file source, told of changes by `events` (the system's own by default). */
+/** The real file source, with changes reported by `events` (the system's own by default). */
 const followWith =
   (events?: FileSourceOptions['events']): Follow =>
   (path) => {
@@ -71,7 +73,7 @@ async function following(
   }
 }
 
-/** News of inotify come within milliseconds. */
+/** inotify reports within milliseconds. */
 const heardSoon = { withinMs: 3_000 };
 
 /** Waits until `count` lines were read, or says which were. */
@@ -98,7 +100,7 @@ claim(
       await expectLines(read, expected);
       write('two');
       await expectLines(read, expected);
-      // A writer that was not told of the rotation goes on in the old file.
+      // A writer that was not told of the rotation continues in the old file.
       appendFileSync(`${path}.1`, 'late in the old file\n');
       expected.push('late in the old file');
       await expectLines(read, expected);
@@ -111,7 +113,7 @@ claim(
       await until(() => read().length >= expected.length);
       write('cut');
       await expectLines(read, expected);
-      // Cut, and at once longer than it was: copytruncate and a busy service.
+      // Truncated, and at once longer than before: copytruncate and a busy service.
       const grown = Array.from({ length: 40 }, (_, index) => `grown past the old place, line ${index}`);
       writeFileSync(path, `${grown.join('\n')}\n`);
       expected.push(...grown);
@@ -147,7 +149,7 @@ claim(
         write(line);
       }
       await expectLines(read, expected);
-      // Renamed to where nobody looks, with lines that were not read yet, and one that comes late.
+      // Renamed to a place that nobody watches, with unread lines, and one that comes late.
       const away = temporaryDirectory();
       write('unread');
       renameSync(path, join(away.path, 'auth.log'));
@@ -180,7 +182,7 @@ function inotifyWatches(): number {
       const text = readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8');
       watches += text.split('\n').filter((line) => line.startsWith('inotify wd:')).length;
     } catch {
-      // The descriptor that listed the directory is gone by now.
+      // The descriptor that listed the directory is closed by now.
     }
   }
   return watches;
@@ -202,7 +204,7 @@ const unpolled =
     };
   };
 
-/** Inotify, of which one kind of news is not heard. */
+/** inotify with one kind of event suppressed. */
 const hardOfHearing = (isHeard: (mask: number) => boolean): Follow =>
   unpolled(
     followWith((options) => {
@@ -225,7 +227,7 @@ claim(
     await following(start, async (path, read) => {
       added = inotifyWatches() - before;
       assert.ok(added > 0, 'no inotify watch was made');
-      // The first look at the log, which needs no news, is over with the first line.
+      // The first check of the log, which needs no event, is over after the first line.
       appendFileSync(path, 'first line\n');
       await until(() => read().length > 0, heardSoon).catch(() => {});
       const expected = ['first line', 'new line'];
@@ -304,7 +306,7 @@ claim(
   ],
 );
 
-/** The file source where there is no inotify, and what the operator's guide says of it. */
+/** The file source without inotify, and what the operator's guide says about it. */
 interface Portable {
   follow: Follow;
   guide: string;
@@ -322,7 +324,7 @@ claim(
   given(portable),
   async ({ follow: start, guide: text }) => {
     await following(start, async (path, read) => {
-      // The first look at the log needs no news.
+      // The first check of the log needs no event.
       appendFileSync(path, 'one\n');
       await expectLines(read, ['one']);
       appendFileSync(path, 'more\n');

@@ -1,4 +1,6 @@
-/** What README.md and THREAT_MODEL.md promise beside the requirements. */
+/**
+ * What README.md and THREAT_MODEL.md promise in addition to the requirements.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -18,10 +20,10 @@ import { addressText, engineOf, epoch, failureLine, feedText, sourceAddress } fr
 
 const jail = { filter: 'sshd', mode: '', maxretry: 1, findtime: 600, bantime: 3_600, ipv6Prefix: 64, ignore: [] };
 
-/** Feeds a failure so many seconds from now; what came of it. */
+/** Feeds a failure this many seconds from now; returns the result. */
 type AtTime = (seconds: number) => { bans: number; future: number; tooOld: number };
 
-/** `live` false is a replay, which takes each line's time; `clock` is what the engine is told. */
+/** `live` false is a replay, which uses each line's time; `clock` is what the engine gets. */
 function times({ live = true, clock = (_line: number): number => epoch } = {}): Supply<AtTime> {
   return {
     make() {
@@ -94,7 +96,7 @@ claim(
   ],
 );
 
-/** Which of 256 sources find a place in a small table that denies newcomers, one digit each. */
+/** Which of 256 sources find room in a small table that denies new ones, one digit each. */
 type Places = () => string;
 
 function places(seed?: [number, number]): Places {
@@ -142,7 +144,7 @@ interface Framed {
   close: () => Promise<void>;
 }
 
-/** The real server; `mend` is what stands before it in a twin. */
+/** The real server; `mend` is what a twin puts in front of it. */
 function framed(mend = (bytes: Buffer) => bytes): Supply<Framed> {
   return {
     async make() {
@@ -231,7 +233,7 @@ claim(
   ],
 );
 
-/** The address that a line is charged to; undefined where it is charged to nobody. */
+/** The address that a line is charged to; undefined if nobody is charged. */
 type ChargedTo = (line: string) => string | undefined;
 
 function charging(before = (line: string) => line): Supply<ChargedTo> {
@@ -260,7 +262,7 @@ function padded(length: number, pad: string): string {
 
 const tailBytes = ` from ${sender} port 40022 ssh2`.length;
 const lengths = [300, 1_000, 10_000, 65_536, lineBytesMax - 1, lineBytesMax];
-/** The second one is cut exactly behind the forged end. */
+/** The second one is cut exactly after the forged end. */
 const cutLengths = [lineBytesMax + 1, lineBytesMax + tailBytes, lineBytesMax + 60, 2 * lineBytesMax];
 const pads = ['x', ' ', 'a b ', '\t', '\\', `x${forged} `, '\u0000'];
 
@@ -292,7 +294,7 @@ claim(
   ],
 );
 
-/** One way out, for text that an attacker chose. */
+/** One output for text that an attacker chose. */
 type Output = (text: string) => string | Promise<string>;
 
 const logged =
@@ -367,14 +369,14 @@ const outputs: Outputs = {
   'the command check': command('check', (path) => ['--config', path]),
 };
 
-/** What a terminal obeys, or a reader does not see. */
+/** Characters that control a terminal, or that a reader does not see. */
 const hidden = [
   ...Array.from({ length: 32 }, (_, code) => code).filter((code) => code !== 10),
   ...Array.from({ length: 33 }, (_, index) => 0x7f + index),
   ...[0xad, 0x61c, 0x200b, 0x200e, 0x2028, 0x202a, 0x202e, 0x2060, 0x2066, 0x2069, 0xfeff, 0xfffa, 0xe0001, 0xe0041],
 ];
 const hostile = `a\u001b[2Jb${hidden.map((code) => String.fromCodePoint(code)).join('x')}c`;
-/** What our own words hold, and bytes of a log read as letters. */
+/** Characters of our own messages, and bytes of a log read as letters. */
 const isHarmless = (character: string): boolean => /[\n -~\u00a0-\u00ac\u00ae-\u00ff…–]/.test(character);
 
 claim(

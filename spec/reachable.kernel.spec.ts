@@ -1,6 +1,6 @@
 /**
- * Promises of our own about what a ban must not cut off, and what it must not miss: the scenarios
- * of test/netns/reachable.scenario.ts in namespaces, with a real router and a real destination NAT.
+ * Our own promises about what a ban must not cut off, and what it must not miss: the scenarios of
+ * test/netns/reachable.scenario.ts in namespaces, with a real router and a real destination NAT.
  */
 import { claim, twin } from './claim.ts';
 import { assertScene, breakage, impatient, scenarios } from './support/scenarios.ts';

@@ -1,4 +1,6 @@
-/** Repudiation: records that journald has too, and a log in which no change stays hidden. */
+/**
+ * Repudiation: records that journald gets too, and a log in which no change stays hidden.
+ */
 import assert from 'node:assert/strict';
 import { closeSync, readFileSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -30,7 +32,9 @@ const fieldsOf = (text: string): Record<string, string> =>
 const reason = 'mine\nPRIORITY=0\u001b[2J';
 const shown = 'mine\\nPRIORITY=0\\x1b[2J';
 
-/** A ban of the log and its end, one of an operator, a refusal, a command; what journald gets. */
+/**
+ * A ban of the log and its end, one by an operator, a refusal, a command; the entries for journald.
+ */
 async function entriesOf(make: (journal: number) => Recorder): Promise<Record<string, string>[]> {
   const directory = temporaryDirectory();
   const path = join(directory.path, 'socket');
@@ -290,7 +294,7 @@ claim(
         for (let at = 0; at < 60; at++) {
           const edited = edit(files, at * 7_919 + 13, at * 104_729 + 1, '{"number":9}');
           if (edited.every((each, index) => each === files[index]!)) continue;
-          // Text behind the last line is what a crash may leave, if it is no record.
+          // A crash may leave text after the last line, if it is not a record.
           if (edited.every((each, index) => each.startsWith(files[index]!))) continue;
           assert.ok(found(edited).findings.length > 0, `${kind}: edit ${at} was not found`);
           edits++;

@@ -1,4 +1,6 @@
-/** Repudiation: what can be said afterwards about bans. */
+/**
+ * Repudiation: what can be said about bans afterwards.
+ */
 import assert from 'node:assert/strict';
 import type { BanRow, Operator } from '../src/control/answers.ts';
 import { collect } from '../test/support/collect.ts';

@@ -1,13 +1,13 @@
 /**
- * How many lines of code each part may have: code as cloc counts it, without comments and blank
- * lines, emitted matchers apart. `npm run count` prints the counts beside these limits and LP-03
- * holds them. A limit is raised only together with what it pays for.
+ * The limit of lines of code for each part: code as cloc counts it, without comments and blank
+ * lines and without emitted matchers. `npm run count` prints the counts beside these limits and
+ * LP-03 checks them. A limit is raised only together with the text that says what for.
  */
 
 export interface SizeLimit {
   /** Lines of code. */
   linesMax: number;
-  /** What it pays for. */
+  /** What the lines are for. */
   why: string;
 }
 

@@ -1,7 +1,7 @@
 /**
- * The source tree as a piece: what files import, call and contain, read from their syntax tree, so
+ * The source tree as a piece: imports, calls and contents of files, read from their syntax tree, so
  * that comments and strings cannot fool a specification. A twin is the same tree with one broken
- * file put in place.
+ * file in it.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
@@ -12,17 +12,17 @@ export type SourceTree = ReadonlyMap<string, string>;
 
 export interface Import {
   specifier: string;
-  /** Erased before the program runs. */
+  /** Removed before the program runs. */
   typeOnly: boolean;
 }
 
 type Node = { type: string; start: number } & Record<string, unknown>;
 
-/** Every file that matches, read now; throws where a pattern fits none. */
+/** Every file that matches, read now; throws if a pattern matches none. */
 export function readTree(...patterns: string[]): SourceTree {
   const found = patterns.map((pattern) => globSync(pattern));
   const empty = patterns.filter((_, index) => found[index]!.length === 0);
-  if (empty.length > 0) throw new Error(`no file fits ${empty.join(', ')}`);
+  if (empty.length > 0) throw new Error(`no file matches ${empty.join(', ')}`);
   const paths = found.flat().sort();
   return new Map(paths.map((path) => [path, readFileSync(path, 'utf8')]));
 }
@@ -56,7 +56,7 @@ function specifierText(value: unknown): string {
   return isNode(value) && typeof value.value === 'string' ? value.value : computedSpecifier;
 }
 
-/** By the text of the file: body and twins look at mostly the same tree. */
+/** By the text of the file: body and twins mostly see the same tree. */
 const known = new Map<string, readonly Import[]>();
 
 /**
@@ -96,7 +96,7 @@ function loadsModule(callee: unknown): boolean {
   return callee.property.name === 'getBuiltinModule';
 }
 
-/** Methods of strings that build a regular expression from whatever they are given. */
+/** String methods that build a regular expression from their argument. */
 const expressionMethods = new Set(['match', 'matchAll', 'search']);
 
 /**
@@ -139,8 +139,8 @@ export interface Reach {
 }
 
 /**
- * What is loaded with `entry`; type imports and JSON, which is data, left out. `aliases` maps
- * specifiers such as #linear to files.
+ * Everything that is loaded with `entry`, without type imports and JSON, which is data. `aliases`
+ * maps specifiers such as #linear to files.
  */
 export function reachOf(tree: SourceTree, entry: string, aliases: Readonly<Record<string, string>> = {}): Reach {
   const reach: Reach = { files: new Set(), packages: [], builtins: new Set() };

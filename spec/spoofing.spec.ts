@@ -1,5 +1,6 @@
 /**
- * Spoofing: who is taken for whom. Peers of the control socket are real processes of other users.
+ * Spoofing: who is mistaken for whom. Peers of the control socket are real processes of other
+ * users.
  */
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
@@ -19,13 +20,13 @@ import { firstAddress, lastFrom } from './twins/first-address.ts';
 
 const everybodyIsRoot = () => ({ pid: 1, uid: 0, gid: 0, groups: [] });
 
-/** Takes any further group for ours. */
+/** Accepts any supplementary group as ours. */
 const anyGroupCounts: typeof native.peerCredentials = (fd) => {
   const peer = native.peerCredentials(fd);
   return typeof peer === 'number' || peer.groups.length === 0 ? peer : { ...peer, groups: [controlGroup] };
 };
 
-/** Sees the first group of a peer only. */
+/** Only sees the first group of a peer. */
 const firstGroupOnly: typeof native.peerCredentials = (fd) => {
   const peer = native.peerCredentials(fd);
   return typeof peer === 'number' ? peer : { ...peer, groups: [] };
@@ -50,7 +51,7 @@ claim(
     assert.equal((await list(path, stranger, controlGroup)).ok, true, 'the group is not admitted');
     assert.equal((await list(path, stranger, stranger, [4, controlGroup])).ok, true, 'a further group is not admitted');
     assert.ok((await list(path, stranger, stranger)).unreachable, 'the mode lets a stranger in');
-    // Even where somebody opened the file, the kernel's record of the peer decides.
+    // Even if the file is accessible, the kernel's record of the peer decides.
     for (const socket of [path, ungroupedPath, unknownPath]) chmodSync(socket, 0o666);
     await assertRefused('a stranger', list(path, stranger, stranger));
     await assertRefused('a stranger with other groups', list(path, stranger, stranger, [4, 24]));
@@ -96,7 +97,7 @@ claim(
   { needs: ['root'], timeoutMs: 120_000 },
 );
 
-/** The address that the last of some lines is charged to; undefined where it is nobody. */
+/** The address that the last of some lines is charged to; undefined if nobody is charged. */
 type ChargedTo = (...lines: string[]) => string | undefined;
 
 /** `before` is what a twin makes of a line. */
@@ -116,15 +117,15 @@ function engineCharges(before = (line: string) => line): Supply<ChargedTo> {
   };
 }
 
-/** A line of sshd's, so many seconds after the first; each host and process may be another one. */
+/** A line of sshd, this many seconds after the first; host and process may differ. */
 const sshdLine = (message: string, { pid = 7, host = 'one', second = 0 } = {}): string =>
   `${new Date((epoch + second) * 1000).toISOString()} ${host} sshd[${pid}]: ${message}`;
 const connects = (address: string) => `Connection from ${address} port 40022 on 192.0.2.1 port 22`;
-/** Names no address: it is charged to the one that its connection is known by. */
+/** Names no address: it is charged to the known address of its connection. */
 const gaveUp = 'Disconnecting: Too many authentication failures for root [preauth]';
 const [first, later] = ['192.0.2.21', '192.0.2.22'];
 
-/** Lines that belong together, or not, and whom the last one is charged to. */
+/** Lines that belong together, or not, and who is charged for the last one. */
 const connections: [what: string, lines: string[], charged: string | undefined][] = [
   ['a process that was heard of', [sshdLine(connects(first)), sshdLine(gaveUp)], first],
   ['another process', [sshdLine(connects(first), { pid: 8 }), sshdLine(gaveUp, { pid: 9 })], undefined],
@@ -141,7 +142,7 @@ const connections: [what: string, lines: string[], charged: string | undefined][
   [
     'a process number that was given again',
     [
-      // A connection that tries several names fails with each line that follows.
+      // A connection that tries several names fails with each following line.
       ...['root', 'admin'].map((name) =>
         sshdLine(`Failed password for ${name} from ${first} port 1 ssh2`, { pid: 11 }),
       ),
@@ -162,8 +163,8 @@ const connections: [what: string, lines: string[], charged: string | undefined][
 ];
 
 /**
- * What an attacker at 192.0.2.66 may put where a user name stands, to have 198.51.100.9 banned or
- * itself overlooked.
+ * What an attacker at 192.0.2.66 may write as user name, to get 198.51.100.9 banned or to hide
+ * himself.
  */
 const victim = '198.51.100.9';
 const names = [
@@ -210,7 +211,7 @@ claim(
     ];
     for (const line of innocent) assert.equal(chargedTo(line), undefined, `charged: ${line}`);
     for (const [what, told, charged] of connections) assert.equal(chargedTo(...told), charged, what);
-    // What was cut off may have named the sender: the forged end is none.
+    // The cut part may have named the sender, so the forged end does not count.
     const head = sshdLine('Failed password for invalid user ', { pid: 14 });
     const forged = ` from ${victim} port 22 ssh2`;
     const long = head + 'x'.repeat(lineBytesMax - head.length - forged.length) + forged;

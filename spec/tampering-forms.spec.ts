@@ -1,4 +1,6 @@
-/** State files over an upgrade and back: what the daemon of another version wrote. */
+/**
+ * State files over an upgrade and a downgrade: what a daemon of another version wrote.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +10,7 @@ import { temporaryDirectory } from '../test/support/control.ts';
 import { changedState, overState, stateForms, stateOf, tableFormAt } from '../test/support/old-states.ts';
 import { claim, given, twin } from './claim.ts';
 
-/** Starts over a state of such bytes; what becomes of it. */
+/** Starts with a state of these bytes; returns the result. */
 type Start = (home: string, bytes: Buffer) => Promise<{ bans: readonly string[]; said: readonly string[] }>;
 
 const start: Start = async (home, bytes) => {

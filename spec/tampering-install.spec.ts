@@ -1,4 +1,6 @@
-/** What the package leaves on the disk. */
+/**
+ * What the package installs on the disk.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, writeFileSync } from 'node:fs';
@@ -10,7 +12,7 @@ import { claim, given, twin } from './claim.ts';
 /** Builds the package into a folder, with the umask of a careful user; returns its path. */
 type Build = (folder: string) => string;
 
-/** Stands for the executable, which is built elsewhere: it answers what the package asks it for. */
+/** Replaces the executable, which is built elsewhere: it answers what the package asks. */
 const standIn = '#!/bin/sh\necho "# completions"\n';
 
 const build: Build = (folder) => {

@@ -1,6 +1,6 @@
 /**
- * Tampering, second part: how state is written, what damaged state does, and what happens before a
- * configuration is judged.
+ * Tampering, second part: how state is saved, what damaged state does, and what happens before a
+ * configuration is checked.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -36,7 +36,7 @@ type Save = (path: string, take: () => Snapshot, disk: StateDisk) => Promise<unk
 
 const { O_EXCL, O_NOFOLLOW } = constants;
 
-/** The real disk, telling what is done to it: `open NAME`, `sync NAME`, `rename`, `exclusive`. */
+/** The real disk, recording what is done to it: `open NAME`, `sync NAME`, `rename`, `exclusive`. */
 function recordedDisk(told: string[]): StateDisk {
   return {
     unlink,
@@ -61,8 +61,8 @@ function recordedDisk(told: string[]): StateDisk {
 }
 
 /**
- * A save while somebody puts a second name of `victim` where the new file is to be made. Returns
- * the code of the error.
+ * A save while somebody creates a second name of `victim` at the path of the new file. Returns the
+ * code of the error.
  */
 async function saveBesideLink(save: Save, path: string, victim: string): Promise<string> {
   let planted = false;
@@ -162,7 +162,8 @@ claim(
 
 interface Restart {
   /**
-   * A daemon's middle started over the state at `path`, with bans of an earlier run in the kernel.
+   * The core of a daemon started over the state at `path`, with bans of an earlier run in the
+   * kernel.
    */
   restart: (path: string, held: string[]) => Promise<Pipeline>;
   load: typeof loadState;
@@ -190,7 +191,7 @@ async function restart(path: string, held: string[], adopts = true): Promise<Pip
 
 const restarting: Restart = { restart, load: loadState };
 
-/** Flips one bit of a byte. At 17, in the time of the file, nothing but the checksum finds it. */
+/** Flips one bit of a byte. At 17, in the time of the file, only the checksum detects it. */
 function flip(path: string, sound: Buffer, at: number): void {
   const bytes = Buffer.from(sound);
   bytes[at]! ^= 4;
@@ -199,7 +200,7 @@ function flip(path: string, sound: Buffer, at: number): void {
 const onlyChecksumAt = 17;
 const checksumReason = 'its checksum does not fit';
 
-/** Flips each byte in turn. Returns how many of them nothing but the checksum finds. */
+/** Flips each byte in turn. Returns how many of the flips only the checksum detects. */
 function flipEach(load: Restart['load'], directory: string, sound: Buffer): number {
   const path = join(directory, 'flipped');
   let byChecksum = 0;

@@ -18,8 +18,8 @@ export class Backoff {
   }
 
   /**
-   * The pause from now on, ms. Starts over where the last one ended longer ago than it took, and
-   * `from` more.
+   * The pause from now on, ms. It starts over when nobody asked for longer than the last pause plus
+   * `from`.
    */
   next(): number {
     const now = this.#now();

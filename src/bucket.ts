@@ -1,5 +1,6 @@
 /**
- * A budget that fills with time, for whatever may be done a few times at once and then at a rate.
+ * A budget that fills with time: for things that may happen a few times at once, and then only at a
+ * rate.
  */
 export class Bucket {
   readonly #now: () => number;
@@ -9,9 +10,9 @@ export class Bucket {
   #at: number;
 
   /**
-   * @param now milliseconds; where they go back, nothing is gained
+   * @param now milliseconds; when they go back, the budget gains nothing
    * @param most what a full budget holds
-   * @param refillMs one more every so often, ms
+   * @param refillMs the budget gains one each time this has passed, ms
    */
   constructor(now: () => number, most: number, refillMs: number) {
     this.#now = now;
@@ -21,7 +22,7 @@ export class Bucket {
     this.#at = now();
   }
 
-  /** Whether it may be done once more now; a yes takes one from the budget. */
+  /** Whether it may be done now. A yes takes one from the budget. */
   take(): boolean {
     const elapsed = this.#now() - this.#at;
     const gained = Math.floor(elapsed / this.#refillMs);

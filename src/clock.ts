@@ -1,10 +1,10 @@
 /**
- * The wall clock, and when somebody sets it. Everything that the daemon remembers is in epoch
- * seconds; the kernel counts down what is left of a ban and does not care about the wall clock. So
- * when the wall clock jumps, what is remembered has to be moved by as much.
+ * The wall clock, and what happens when somebody sets it. The daemon remembers every time in epoch
+ * seconds. The kernel counts down the rest of a ban and does not look at the wall clock. So when
+ * the wall clock jumps, all remembered times have to move by the same amount.
  *
- * The monotonic clock says what a jump is. It runs as the wall clock does while nobody sets that,
- * corrections of its pace included.
+ * The monotonic clock shows what is a jump. It runs like the wall clock as long as nobody sets
+ * that, and follows the corrections of its pace too.
  */
 import { readFileSync } from 'node:fs';
 import { clockLookMs, clockStepSecondsMin } from './limits.ts';
@@ -19,7 +19,7 @@ export class Clock {
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * @param stepped told by how many seconds the clock was set, before anybody is told the new time
+   * @param stepped gets the seconds by which the clock was set, before anybody sees the new time
    */
   constructor(stepped: (seconds: number) => void, wall = Date.now, monotonic = () => performance.now()) {
     this.#stepped = stepped;
@@ -30,7 +30,7 @@ export class Clock {
 
   /** Epoch milliseconds. */
   readonly now = (): number => {
-    // Where the process stands still between two readings, they seem to differ: a second look
+    // When the process is stopped between the two readings, they differ as well. A second look
     // tells.
     if (this.#step() !== 0) {
       const seconds = this.#step();
@@ -40,7 +40,7 @@ export class Clock {
     return this.#wall();
   };
 
-  /** Looks now and then from now on, for those who read the wall clock themselves. */
+  /** From now on looks at intervals, for code that reads the wall clock itself. */
   start(): void {
     this.#timer = setInterval(this.now, clockLookMs);
     this.#timer.unref();
@@ -54,20 +54,20 @@ export class Clock {
     return this.#wall() - this.#monotonic();
   }
 
-  /** Seconds by which the clock was set since the last step; 0 = not worth speaking of. */
+  /** Seconds by which the clock was set since the last step; 0 = none worth a mention. */
   #step(): number {
     const seconds = Math.round((this.#difference() - this.#offset) / 1000);
     return Math.abs(seconds) < clockStepSecondsMin ? 0 : seconds;
   }
 }
 
-/** A moment that no setting of the wall clock touches: which boot it is, and seconds since then. */
+/** A moment that is independent of the wall clock: which boot, and seconds since that boot. */
 export interface BootTime {
   boot: string;
   seconds: number;
 }
 
-/** Undefined where the machine does not tell. */
+/** Undefined where the machine does not say. */
 export function bootTime(): BootTime | undefined {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
@@ -78,9 +78,9 @@ export function bootTime(): BootTime | undefined {
 }
 
 /**
- * By how many seconds the wall clock was set between a moment that was noted and now. Within one
- * boot the time since boot tells; otherwise only a clock that runs backwards does, and then nothing
- * is known of the time between: none has passed, as far as we know.
+ * By how many seconds the wall clock was set between a noted moment and now. Within one boot, the
+ * time since boot shows it. Across a boot only a clock that went back shows it; then we do not know
+ * how much time has passed and assume none.
  * @param then @param now epoch seconds
  */
 export function stepBetween(then: number, thenBoot: BootTime | undefined, now: number, nowBoot: BootTime | undefined) {

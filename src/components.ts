@@ -1,7 +1,8 @@
 /**
- * Every component of a path, one after the other, with links followed by us. Whoever may replace
- * one of them decides what stands at the path: a path is trusted only where all of them are.
- * Looking by path is safe where the answer is that nobody else could have changed it meanwhile.
+ * Walks through every component of a path and follows the links itself. Whoever can replace one
+ * component decides what the path leads to, so a path is trusted only if all components are.
+ * Checking by path is safe here: we only rely on it when the answer is that nobody else could have
+ * changed the path meanwhile.
  */
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { resolve, sep } from 'node:path';
@@ -13,8 +14,8 @@ export interface Component {
 }
 
 /**
- * The directories and links on the way to `path`, `/` first; `path` itself comes last where it is
- * there. Throws the system's error where a directory cannot be looked at.
+ * The directories and links on the way to `path`, `/` first; `path` itself comes last if it exists.
+ * Throws the system's error for a directory that it cannot examine.
  */
 export function componentsOf(path: string): Component[] {
   const found: Component[] = [{ path: sep, stats: lstatSync(sep) }];

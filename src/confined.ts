@@ -1,7 +1,7 @@
 /**
- * The core's side of its confinement (confinement/ is the launch stage's): hands the system-call
- * filter to the kernel once everything is started, and looks whether every thread has given up what
- * it should. What is not as it must be ends the start. Claims: E-01c, X-privileges.
+ * The core's side of its confinement (confinement/ is the launch stage's side). Hands the
+ * system-call filter to the kernel once everything is started, and checks that every thread has
+ * given up what it should. If not, the start fails. Claims: E-01c, X-privileges.
  */
 import { readdirSync, readFileSync, stat } from 'node:fs';
 import { codeGrowthBytes, codeRangesMax } from './limits.ts';
@@ -10,7 +10,10 @@ import type { CallFilter, Handed } from './types.ts';
 
 /** SECCOMP_FILTER_FLAG_TSYNC: every thread; SPEC_ALLOW: older kernels slow it down otherwise. */
 const filterFlags = 1 | 4;
-/** Numbers that say one range of addresses in a filter: start high, high, low; end the same. */
+/**
+ * Numbers that describe one range of addresses in a filter: start high, high, low; the same for the
+ * end.
+ */
 const holesPerRange = 6;
 
 export interface Range {
@@ -18,15 +21,15 @@ export interface Range {
   end: bigint;
 }
 
-/** No address is in it. */
+/** A range that holds no address. */
 const nowhere: Range = { start: 2n ** 64n - 1n, end: 0n };
 
 /**
- * Where V8 has its code, out of the text of /proc/self/maps: memory that belongs to no file and may
- * be executed. Neighbours are one range, with the pages behind them that nobody may touch: V8 gave
- * them up for now; and with `codeGrowthBytes` of free addresses behind it, where V8 asks for more
- * when WebAssembly has been compiled into all that it has. Where there are too many ranges, the
- * nearest are joined.
+ * Where V8 has its code, read from the text of /proc/self/maps: executable memory that belongs to
+ * no file. Adjacent mappings become one range. A range includes the inaccessible pages behind it
+ * (V8 has given them up for now) and `codeGrowthBytes` of free addresses, where V8 puts more code
+ * once compiled WebAssembly has filled what it has. If there are too many ranges, the nearest ones
+ * are joined.
  */
 export function codeRanges(maps: string): Range[] {
   const ranges: Range[] = [];
@@ -59,7 +62,7 @@ export function codeRanges(maps: string): Range[] {
   }
 }
 
-/** The filter's program with the ranges put in; places that are left over are empty. */
+/** The filter's program with the ranges filled in; unused places are left empty. */
 export function filled({ program, holes }: CallFilter, ranges: readonly Range[]): Uint8Array {
   const bytes = Buffer.from(program, 'base64');
   for (const [index, hole] of holes.entries()) {
@@ -71,7 +74,7 @@ export function filled({ program, holes }: CallFilter, ranges: readonly Range[])
   return bytes;
 }
 
-/** Throws where a thread may do what it should not. */
+/** Throws if a thread still has a right that it should not have. */
 function checkThreads({ capabilities, filters }: Handed): void {
   for (const thread of readdirSync('/proc/self/task')) {
     const status = readFileSync(`/proc/self/task/${thread}/status`, 'latin1');
@@ -85,10 +88,13 @@ function checkThreads({ capabilities, filters }: Handed): void {
   }
 }
 
-/** Where V8 had its code when the first filter came; pages that it gives up later are in it. */
+/**
+ * Where V8 had its code when the first filter was installed. Pages that it gives up later stay
+ * included.
+ */
 let code: Range[] | undefined;
 
-/** From here on every thread is held to the filter, which may be followed by a stricter one. */
+/** From here on the filter binds every thread. A stricter one may follow. */
 export function enforce(filter: CallFilter): void {
   code ??= codeRanges(readFileSync('/proc/self/maps', 'latin1'));
   const result = native.seccomp(filterFlags, filled(filter, code));
@@ -96,8 +102,8 @@ export function enforce(filter: CallFilter): void {
 }
 
 /**
- * Confines a started core. Threads of libuv's pool are made at its first work, so that some is done
- * before: later none can be made.
+ * Confines a started core. libuv starts the threads of its pool with the first task, so we give it
+ * tasks first: later it cannot start any.
  */
 export async function confine(handed: Handed, isListening: boolean): Promise<void> {
   await new Promise<void>((resolve) => stat('/proc/self', () => resolve()));

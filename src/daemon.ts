@@ -1,18 +1,18 @@
 /**
- * The core: composes the running daemon from its rooms. Started by the launch stage with a checked
+ * The core: builds the running daemon from its rooms. The launch stage starts it with a checked
  * configuration in a memory file; nothing here parses what a person wrote.
  *
- * Start: the table, for us alone → backend (or exit with what each one said) → engine, sized to
- * what the ceiling leaves → the saved state → control socket and metrics page → log files, each
- * from where it was read to → beside all that, bans found in the kernel. Stop (SIGTERM, SIGINT):
- * read what is written, send what waits, save, close; the bans stay, each with its own end, unless
- * keep_bans says otherwise. SIGHUP stops it where its terminal went away, and elsewhere changes
- * nothing but says so: `fail2zig-client reload` hands another configuration over (reload.ts), and
- * rotation is noticed anyway.
+ * Start: lock the table → backend (or exit with the error of each) → engine, with a table as large
+ * as the ceiling allows → the saved state → control socket and metrics page → log files, each from
+ * the saved position; meanwhile bans found in the kernel are adopted. Stop (SIGTERM, SIGINT): read
+ * what is written, send what waits, save, close. Bans stay in the kernel until each ends, unless
+ * keep_bans is false. SIGHUP stops the daemon if its terminal has gone. Otherwise it only logs that
+ * it changes nothing: `fail2zig-client reload` hands over a new configuration (reload.ts), and
+ * rotation needs no signal.
  *
- * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend, or the table or the
- * state file is taken; 78 (EX_CONFIG) the ceiling is too small; 70 (EX_SOFTWARE) anything else.
- * With `--check` it only finds out whether the ceiling holds the configuration.
+ * Exit status: 0 stopped on request; 69 (EX_UNAVAILABLE) no usable backend, or another daemon has
+ * the table or the state file; 78 (EX_CONFIG) the ceiling is too small; 70 (EX_SOFTWARE) anything
+ * else. With `--check` it only finds out whether the configuration fits under the ceiling.
  */
 import { closeSync, rmSync } from 'node:fs';
 import { isatty } from 'node:tty';
@@ -57,7 +57,7 @@ import { version } from './version.ts';
 const exitUnavailable = 69;
 const exitConfig = 78;
 
-/** A start that cannot go on, and the status the process ends with. */
+/** A start that cannot go on, with the exit status. */
 class StartError extends Error {
   readonly status: number;
 
@@ -70,7 +70,7 @@ class StartError extends Error {
 /** A jail with the networks that it never bans. */
 type Jail = JailConfig & Pick<JailScaffold, 'lists' | 'allowLists'> & { allow: readonly Address[] };
 
-/** The group that may use the socket and read the records; undefined = none. */
+/** The group that may use the socket and read the records; undefined = no group. */
 function groupOf({ groupId }: CoreConfig['control']): number | undefined {
   return groupId < 0 ? undefined : groupId;
 }
@@ -86,7 +86,7 @@ function takeLocks({ firewall, state }: CoreConfig, log: Logger): number[] {
       log.warn('a second daemon would not be noticed', { path, error: (error as Error).message });
     }
   };
-  // A dry run changes nothing in the kernel, so that one may run beside a daemon that does.
+  // A dry run changes nothing in the kernel, so it may run beside a daemon that does.
   const isDry = firewall.backend === 'log-only';
   if (!isDry) take(tableLockPath(firewall.table), `table "${firewall.table}"`, 'table of its own (firewall.table)');
   if (state.enabled) {
@@ -96,7 +96,7 @@ function takeLocks({ firewall, state }: CoreConfig, log: Logger): number[] {
   return held;
 }
 
-/** The backend, installed; every backend that failed before it is said. */
+/** The installed backend. Logs the error of each backend that failed before it. */
 async function openBackend(config: CoreConfig, jails: Jail[], log: Logger): Promise<Backend> {
   const { firewall, state } = config;
   const record = state.enabled ? `${state.path}.xdp` : undefined;
@@ -111,7 +111,7 @@ async function openBackend(config: CoreConfig, jails: Jail[], log: Logger): Prom
   return backend;
 }
 
-/** Lists of addresses: a bundle that only hosts load which have some. */
+/** Lists of addresses: a bundle that is loaded only where lists are configured. */
 async function loadLists({ lists = [] }: CoreConfig): Promise<Lists | undefined> {
   return lists.length === 0 ? undefined : new (await import('./lists/lists.ts')).Lists(lists);
 }
@@ -141,7 +141,7 @@ async function checkMemory(config: CoreConfig): Promise<void> {
   await createEngine(config, new Ignored(config.jails), memory, await loadLists(config));
 }
 
-/** What writes records: to `path`, to journald or syslog, and to the log, but nowhere twice. */
+/** Writes the records to `path`, to journald or syslog, and to the log, but to no place twice. */
 function createRecorder(
   { audit, control, handed, log: { syslog } }: CoreConfig,
   path: string | undefined,
@@ -152,11 +152,11 @@ function createRecorder(
   return new Recorder({ ...audit, path, groupId: groupOf(control), log, journal: handed?.journal, logs });
 }
 
-/** The rooms that a log line goes through, and the saved state; nothing is read yet. */
+/** Creates the rooms that a log line goes through and loads the saved state. Reads no log yet. */
 async function compose(config: CoreConfig, log: Logger) {
-  // What is never banned passes the kernel's rules too, where a banned prefix covers it.
+  // Ignored addresses get a pass rule in the kernel too, since a banned prefix may cover them.
   const ignored = new Ignored(config.jails);
-  // Every room shares this list, which a reload changes.
+  // All rooms share this array; a reload changes it in place.
   const jails = config.jails as Jail[];
   for (const [index, jail] of jails.entries()) jail.allow = ignored.lists[index]!;
   const memory = new ProcessMemory(config.memory.ceilingBytes);
@@ -174,7 +174,7 @@ async function compose(config: CoreConfig, log: Logger) {
     ignored.shift(seconds);
     engine.setClock(Math.floor(Date.now() / 1000));
     keeper?.changed();
-    log.warn('the clock was set: bans and windows keep what is left of them', { seconds });
+    log.warn('the clock was set: bans and windows keep their remaining time', { seconds });
   });
   // What a dry run decided must not be enforced by a later run.
   const path = backend.holds ? config.state.path : `${config.state.path}.dry-run`;
@@ -183,7 +183,7 @@ async function compose(config: CoreConfig, log: Logger) {
         ...config.state,
         path,
         get jails() {
-          // A vacant place has a name that no jail can have.
+          // An empty place gets a name that no jail can have.
           return jails.map(({ name }) => name || '-');
         },
         engine,
@@ -196,7 +196,7 @@ async function compose(config: CoreConfig, log: Logger) {
   const records = config.state.enabled ? `${path}.history` : undefined;
   const recorder = createRecorder(config, records, log);
   await recorder.start();
-  // The names of the followed files are known below.
+  // `logs` is assigned below.
   const pathOf = (source: number): string | undefined => logs.status().find((file) => file.source === source)?.path;
   const telling = new Telling({ recorder, log, jails, engine, pathOf });
   const enforcer = new Enforcer({
@@ -207,7 +207,7 @@ async function compose(config: CoreConfig, log: Logger) {
     now: clock.now,
     log,
     decided: (decision) => telling.decided(decision),
-    // A dry run has said what it would do.
+    // A dry run has already said what it would do.
     ...(backend.holds && {
       banned: (ban) => telling.tell('ban', ban),
       restored: (ban) => telling.tell('restored', ban),
@@ -249,7 +249,7 @@ async function compose(config: CoreConfig, log: Logger) {
     events: await portableEvents(),
     resume,
   });
-  // A bundle that only hosts load whose jails read the journal.
+  // A bundle that is loaded only where a jail reads the journal.
   const reader = targets.length === 0 ? undefined : await import('./sources/journal/journal.ts');
   const journal =
     reader &&
@@ -287,7 +287,7 @@ async function compose(config: CoreConfig, log: Logger) {
   return { ...rooms, clocks, crowds, recorder, telling, log };
 }
 
-/** What hears of files where there is no inotify: a bundle that Linux never loads. */
+/** File events for systems without inotify: a bundle that Linux never loads. */
 async function portableEvents(): Promise<FileSourceOptions['events']> {
   if (process.platform === 'linux') return undefined;
   const { PortableEvents } = await import('./sources/portable-events.ts');
@@ -297,7 +297,7 @@ async function portableEvents(): Promise<FileSourceOptions['events']> {
 type Core = Awaited<ReturnType<typeof compose>>;
 
 /**
- * Opens the control socket and the metrics page; returns what closes them, last opened first, and
+ * Opens the control socket and the metrics page. Returns what closes them, in reverse order, and
  * whether both listen.
  */
 async function openPages(core: Core, log: Logger) {
@@ -330,7 +330,7 @@ async function openPages(core: Core, log: Logger) {
   figures = figuresOf({ ...core, followed: () => core.logs.status(), control, operator });
   if (config.metrics.enabled) {
     const { filters } = config.handed!;
-    // From then on nothing else is to listen.
+    // Once it listens, the filter forbids any further listening socket.
     metrics = new MetricsServer({ series: figures, log, late: () => filters && enforce(filters.listening) });
     await metrics.start(config.metrics.bind, config.metrics.port);
     closers.unshift(() => metrics!.close());
@@ -338,7 +338,7 @@ async function openPages(core: Core, log: Logger) {
   return { operator, closers, isListening: metrics?.problem === undefined };
 }
 
-/** Starts the daemon; returns what stops it. */
+/** Starts the daemon; returns the function that stops it. */
 async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
   const locks = takeLocks(config, log);
   const core = await compose(config, log);
@@ -349,7 +349,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   logs.start();
   for (const { name: jail, logpath, journal } of operator.idleJails()) {
     if (journal) log.warn('jail reads no log until there is a journal', { jail });
-    else log.warn('jail reads no log until a file fits', { jail, logpath: logpath.join(' ') });
+    else log.warn('jail reads no log until a file matches', { jail, logpath: logpath.join(' ') });
   }
   enforcer.start({ adopts: true });
   lists?.start({ backend, enforcer, jails: config.jails, log });
@@ -400,7 +400,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   };
 }
 
-/** Under log_and_drop; the logger bounds the lines. */
+/** For log_and_drop; the logger limits the number of lines. */
 function sayDenial(log: Logger, jails: JailConfig[], { jail, address, time }: Denial): void {
   log.warn('the table is full: failure dropped', () => ({
     jail: jails[jail]!.name,
@@ -411,7 +411,7 @@ function sayDenial(log: Logger, jails: JailConfig[], { jail, address, time }: De
 
 function sayFile(log: Logger, { kind, path, offset, detail }: FileEvent): void {
   const say = kind === 'error' || kind === 'behind' || kind === 'quiet' ? log.warn : log.info;
-  // It may have been there at the start.
+  // At the start it may have existed already.
   say(`log file ${kind === 'appeared' ? 'is read' : kind}`, {
     path,
     offset,
@@ -432,8 +432,9 @@ function statusOf(error: unknown): number {
 
 async function main(): Promise<void> {
   sayUncaught('fail2zig');
-  // Node compares each socket that ends with it, which would make a stream of it: memory, and
-  // O_NONBLOCK for whoever shares the open file (log.ts writes to the descriptor).
+  // Node compares each closing socket with process.stderr, which would create a stream for it. That
+  // costs memory, and sets O_NONBLOCK for everybody who shares the open file. log.ts writes to the
+  // descriptor itself.
   Object.defineProperty(process, 'stderr', { value: undefined });
   const at = process.argv.indexOf('--config-fd');
   const config = readCoreConfig(Number(process.argv[at + 1]));

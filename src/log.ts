@@ -1,12 +1,12 @@
 /**
  * The core's own log: one line per event on stderr, leveled, for journald or a terminal, as text or
- * as JSON. Input: constant texts of ours, with field values anybody may have written; values are
- * made printable and cut. Invariant: one call writes at most one line of at most `logLineMax`
- * characters behind its time and level in one write(2), and keeps nothing. When full: a text that
- * repeats faster than its budget is counted, and the count is said with the next line of that text
- * or by `flush`. A reader that is gone or not ready loses lines, counted; nothing waits for it.
- * Claims: I-03 (no caller passes log text; what was decided about a line goes to `debug`),
- * LP-31, LP-39.
+ * as JSON. Input: constant texts of ours, with field values that anybody may have written; values
+ * are made printable and cut. Invariant: one call writes at most one line, of at most `logLineMax`
+ * characters after time and level, in one write(2), and buffers nothing. When full: a text that
+ * repeats faster than its budget allows is counted, and the count is logged with its next line or
+ * by `flush`. If the reader is gone or not ready, lines are lost and counted; nothing waits for it.
+ * Claims: I-03 (no caller passes log text; what was decided about a line goes to `debug`), LP-31,
+ * LP-39.
  */
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
@@ -22,8 +22,8 @@ export type LogFormat = 'text' | 'json';
 export type Fields = Record<string, string | number | boolean | undefined>;
 
 /**
- * `text` must be constant: it is the key of the rate limit. What varies goes into `fields`; where
- * gathering them costs something, a function that is called only for a line that is written.
+ * `text` must be constant: it is the key of the rate limit. What varies goes into `fields`; if it
+ * costs something to collect, pass a function, which is called only for a line that is written.
  */
 export type Say = (text: string, fields?: Fields | (() => Fields)) => void;
 
@@ -37,20 +37,20 @@ export interface LogOptions {
    */
   write?: (line: string) => void;
   /**
-   * Prefix `<N>` for journald, in text instead of time and level. Default: systemd gave us a
-   * journal stream.
+   * Whether a line begins with `<N>` for journald, instead of time and level (text only). Default:
+   * if systemd connected stderr to the journal.
    */
   journal?: boolean;
   /**
-   * A datagram socket, and where syslog listens: lines go there in the form of RFC 5424, not to
-   * stderr.
+   * A datagram socket, and the path where syslog listens: lines go there in the form of RFC 5424,
+   * not to stderr.
    */
   syslog?: { fd: number; path: string } | undefined;
   /** Epoch milliseconds. */
   now?: () => number;
 }
 
-/** What of a log its users see; tests hand in others. */
+/** The part of a log that its users see; tests pass their own. */
 export type Logger = Pick<Log, keyof Log>;
 
 /** Syslog priority of each level (sd-daemon(3)); the order is the order of severity. */
@@ -67,7 +67,7 @@ export function stderrIsJournal(environment: NodeJS.ProcessEnv, isTerminal: bool
 }
 
 /**
- * A value as `name=value` readers expect it: backslashes doubled, quoted where a reader could
+ * A value as readers of `name=value` expect it: backslashes doubled, in quotes where a reader could
  * mistake its end.
  */
 function fieldText(value: string | number | boolean, max: number): string {
@@ -89,8 +89,8 @@ export const textOf = (text: string, fields: Fields, max = logLineMax): string =
   printable(text, logLineMax) + formatFields(fields, max);
 
 /**
- * `value` as JSON in at most `room` characters, or undefined; a text that takes more is cut, and
- * ends with '…'.
+ * `value` as JSON in at most `room` characters, or undefined if it cannot be cut; a longer text is
+ * cut and ends with '…'.
  */
 function jsonValue(value: string | number | boolean, room: number, max: number): string | undefined {
   if (typeof value !== 'string') return jsonText(value);
@@ -116,13 +116,13 @@ function jsonLine(time: number, level: Level, text: string, fields: Fields, max:
   };
   add('msg', text);
   for (const [name, value] of Object.entries(fields)) {
-    // A name stands once: what means something to every reader is not given another meaning.
+    // Every key stands once. A field must not replace time, level or msg, which readers rely on.
     if (value !== undefined) add(taken.has(name) ? `${name}_` : name, value);
   }
   return `{"time":"${new Date(time).toISOString()}","level":"${level}"${out}}`;
 }
 
-/** Whose lines are counted, and said, when they are too many. */
+/** How many lines of a text may be written; the others are counted, and the count is logged. */
 interface Budget {
   level: Level;
   bucket: Bucket;
@@ -133,7 +133,7 @@ interface Budget {
  * A logger with budgets of its own; nothing global is touched but stderr, by the default `write`.
  */
 export class Log {
-  // Properties, so that whoever says something of varying weight may hand one on.
+  // Properties, not methods: a caller with lines of varying level can pass one on.
   readonly error: Say = (text, fields) => this.#say('error', text, fields);
   readonly warn: Say = (text, fields) => this.#say('warn', text, fields);
   readonly info: Say = (text, fields) => this.#say('info', text, fields);
@@ -157,9 +157,7 @@ export class Log {
     this.#threshold = priorities[options.level];
   }
 
-  /**
-   * A line at level info that no budget and no level holds back: its rate is bounded by the caller.
-   */
+  /** A line at level info that ignores level and budget; the caller limits the rate. */
   record(text: string, fields: Fields): void {
     if (this.enabled('info')) this.#put('info', text, fields, logLineMax);
   }
@@ -174,19 +172,19 @@ export class Log {
   }
 
   /**
-   * Says how many lines of each text were suppressed since it was last said. Call now and then, and
-   * at the end.
+   * Logs how many lines of each text were suppressed since the last time. To be called at
+   * intervals, and at the end.
    */
   flush(): void {
     for (const [text, budget] of this.#budgets) this.#saySuppressed(text, budget);
   }
 
-  /** Lines over their budget, since the start. */
+  /** Lines over their budget since the start. */
   get linesSuppressed(): number {
     return this.#suppressed;
   }
 
-  /** Lines that nobody was ready to read. */
+  /** Lines lost because nobody was ready to read them. */
   get linesLost(): number {
     return this.#lost;
   }
@@ -209,7 +207,8 @@ export class Log {
     try {
       this.#write(`${priority}${line}\n`);
     } catch {
-      // The reader is gone or not reading: a daemon that waits for its log stops protecting.
+      // The reader is gone or does not read. We do not wait: a daemon that waits for its log no
+      // longer protects.
       this.#lost += 1;
     }
   }
@@ -221,7 +220,10 @@ export class Log {
     this.#put(budget.level, text, { suppressed: count });
   }
 
-  /** The budget of `text`, newest last; the oldest gives way, saying first what it held back. */
+  /**
+   * The budget of `text`, moved to the newest place. If there are too many, the oldest is dropped,
+   * after its count is logged.
+   */
   #budgetOf(level: Level, text: string): Budget {
     let budget = this.#budgets.get(text);
     if (budget === undefined) {
@@ -251,21 +253,21 @@ export class Log {
 }
 
 /**
- * Writes a line to stderr and never waits for its reader. A pipe or terminal is opened once more
- * for that: O_NONBLOCK on the open file that we were given would be O_NONBLOCK for others too.
- * Where that is not allowed, and for sockets, each write asks first. Without `process.stderr`,
- * whose stream would cost the core memory and buffer without bound.
+ * Writes a line to stderr and never waits for its reader. A pipe or terminal is opened a second
+ * time for that, because O_NONBLOCK on the open file that we were given would apply to others as
+ * well. Where that is not possible, and for sockets, each write first asks whether it would block.
+ * `process.stderr` is not used: its stream would cost memory and buffer without bound.
  */
 function standardError(): (line: string) => void {
   let descriptor = 2;
   const kind = fstatSync(2);
-  // A file's end belongs to its open file, and it has no reader to wait for.
+  // Each open file has its own end position, and nobody to wait for.
   if (kind.isFile()) return (line) => void writeSync(2, line);
   if (!kind.isSocket()) {
     try {
       descriptor = openSync('/proc/self/fd/2', constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     } catch {
-      // It belongs to somebody else.
+      // It belongs to another user.
     }
   }
   return (line) => {
@@ -275,7 +277,7 @@ function standardError(): (line: string) => void {
   };
 }
 
-/** Sends a line to whoever listens at the path by then, and never waits. */
+/** Sends a line to whoever listens at the path at that moment, and never waits. */
 function toSyslog({ fd, path }: { fd: number; path: string }): (line: string) => void {
   return (line) => {
     const sent = native.datagramSend(fd, path, Buffer.from(line.trimEnd()));

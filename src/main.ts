@@ -43,7 +43,9 @@ async function start(argv: string[]): Promise<number> {
   return launch(parsed.values.config);
 }
 
-/** The version, and those of the runtime: an operator asks them when Node publishes a repair. */
+/**
+ * The version, and those of the runtime: an operator needs them when Node publishes a security fix.
+ */
 function versionText(): string {
   const { node, v8, openssl } = process.versions;
   return `fail2zig ${version} (Node ${node}, V8 ${v8}, OpenSSL ${openssl})`;

@@ -1,7 +1,7 @@
 /**
- * What the running daemon answers its operators (control/answers.ts `Operator`). Arguments are
- * checked by the verb's row; here they are compared with what runs: jails, ignoreip, the table, the
- * kernel.
+ * What the running daemon answers its operators (control/answers.ts `Operator`). The verb's row has
+ * checked the arguments; here they are compared with the running daemon: jails, ignoreip, the
+ * table, the kernel.
  */
 import { closeSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -53,15 +53,15 @@ export interface Running
   routes: Pick<SourceRoutes, 'logsOf'>;
   clocks?: Pick<LogClocks, 'problems'>;
   crowds?: Pick<CrowdedLinks, 'problems'>;
-  /** Absent where there are none. */
+  /** Absent where no lists are configured. */
   lists?: Pick<Lists, 'problems' | 'views' | 'find' | 'bans'> | undefined;
   recorder: Recorder;
   log: Pick<Logger, 'setLevel'>;
-  /** Takes another configuration; absent where there is none to be taken. */
+  /** Replaces the configuration; absent where that is not possible. */
   reload?: (next: CoreConfig) => Promise<Reloaded>;
-  /** What `stats` shows. */
+  /** The figures that `stats` shows. */
   figures: () => readonly Figure[];
-  /** Why there is no metrics page, where there should be one. */
+  /** Why the configured metrics page is not available; undefined when it is. */
   pageProblem: () => string | undefined;
 }
 
@@ -78,7 +78,7 @@ export class DaemonOperator implements Operator {
     this.#running = running;
   }
 
-  /** What an operator must know about, one sentence each, the worst first. */
+  /** What an operator must know, one sentence each, the worst first. */
   problems(): string[] {
     const { backend, clocks, crowds, enforcer, files, keeper, lists, recorder, pageProblem } = this.#running;
     const followed = files.status();
@@ -94,12 +94,14 @@ export class DaemonOperator implements Operator {
       ...(crowds?.problems() ?? []),
       ...this.idleJails(followed).map(
         ({ name, logpath, journal }) =>
-          `jail ${name} reads no log: ${journal ? 'no journal is there' : `no file fits ${logpath.join(', ')}`}`,
+          `jail ${name} reads no log: ${journal ? 'there is no journal' : `no file matches ${logpath.join(', ')}`}`,
       ),
     ].filter((problem) => problem !== undefined);
   }
 
-  /** A filter that reads many lines and matches none may be the wrong one; it need not. */
+  /**
+   * A filter that reads many lines and matches none may be the wrong one, or simply see no attack.
+   */
   #hints(): string[] {
     const { config, engine } = this.#running;
     return config.jails.filter(isTaken).flatMap(({ name, filter, mode }) => {
@@ -110,7 +112,7 @@ export class DaemonOperator implements Operator {
     });
   }
 
-  /** Jails without the log that they name. */
+  /** Jails that found no log at their path. */
   idleJails(followed = this.#running.files.status()): JailConfig[] {
     const { config, routes } = this.#running;
     return config.jails.filter(
@@ -184,8 +186,8 @@ export class DaemonOperator implements Operator {
   }
 
   /**
-   * The bans that hold, in pieces; others have their turn between slices of the table. A reload may
-   * come between two: each has the name that its jail had when it was found.
+   * The active bans, in pieces, so that others get their turn between slices of the table. A reload
+   * may come between two pieces, so each ban keeps the name that its jail had when it was found.
    */
   async *#bans(jail: string | undefined): AsyncGenerator<(TableBan & { name: string })[]> {
     const { config, engine } = this.#running;
@@ -264,7 +266,7 @@ export class DaemonOperator implements Operator {
       if (known.length === 0) unknown.push(...places);
       result.push({ address: text, jails: known.map((place) => config.jails[place.jail]!.name) });
     }
-    // What the table does not know the kernel may hold all the same: it is asked, and told.
+    // The kernel may hold bans that the table does not know: it is asked as well.
     const kernelOnly = unknown.length === 0 ? [] : [...(await this.#heldOf(unknown)).keys()];
     for (const { address, jail: index } of kernelOnly) {
       const row = result.find(
@@ -287,7 +289,7 @@ export class DaemonOperator implements Operator {
   async *#unbanAll(jail: string | undefined, by: Peer): AsyncGenerator<UnbanResult> {
     const { jails } = this.#running.config;
     for await (const found of this.#bans(jail)) {
-      // Those of a jail that went meanwhile went with it.
+      // If a reload removed a jail meanwhile, its bans are gone already.
       const bans = found.filter((ban) => jails[ban.jail]!.name === ban.name);
       await this.#lift(bans, bans, by);
       yield { addresses: bans.map((ban) => ({ address: formatAddress(ban.address), jails: [ban.name] })) };
@@ -305,7 +307,7 @@ export class DaemonOperator implements Operator {
       if (!enforcer.follow(false)) {
         this.#ignore(networks, 0);
         enforcer.follow();
-        throw new OperatorError('no-room', 'there is no room for more ignored networks: restart to make it');
+        throw new OperatorError('no-room', 'there is no room for more ignored networks: restart to make room');
       }
       try {
         yield* this.#liftWithin(networks, by);
@@ -345,7 +347,7 @@ export class DaemonOperator implements Operator {
     return { ignored: this.#ignoredRows() };
   }
 
-  /** In every jail until epoch second `until`; nothing is ignored where not all can be. */
+  /** In every jail until epoch second `until`; ignores either all of the networks or none. */
   #ignore(networks: readonly Address[], until: number): void {
     const { ignored, keeper } = this.#running;
     const all = new Set([...this.#ignoredRows().map(({ address }) => address), ...networks.map(formatAddress)]);
@@ -367,7 +369,7 @@ export class DaemonOperator implements Operator {
     }));
   }
 
-  /** Ends bans in kernel and table; those that were `held` are recorded. */
+  /** Ends bans in kernel and table; those in `held` are recorded. */
   async #lift(places: readonly Place[], held: readonly Place[], { uid, pid }: Peer): Promise<void> {
     const { config, enforcer, recorder } = this.#running;
     await this.#inKernel(enforcer.unban(places));
@@ -377,11 +379,11 @@ export class DaemonOperator implements Operator {
     }
   }
 
-  /** Where an address may be banned: in one jail or in every jail that can hold it. */
+  /** Where an address may be banned: in one jail, or in every jail that can hold it. */
   #placesOf(jail: number | undefined, text: string): Place[] {
     const target = parsed(text);
     const numbers = this.#numbers();
-    // A prefix as `list` shows it for one jail may be wider than what another bans: that jail
+    // `list` may show a prefix for one jail that is wider than what another jail bans. That jail
     // cannot hold it.
     const able = numbers.filter((index) => target.prefix >= this.#widthOf(index, target));
     const chosen = jail !== undefined ? [jail] : able.length > 0 ? able : numbers;
@@ -396,8 +398,8 @@ export class DaemonOperator implements Operator {
   }
 
   /**
-   * Those that the kernel holds, with what is left of them (`Ban.timeoutMs`). Reads all that it
-   * holds: some tenths of a second for 100,000.
+   * The bans among `places` that the kernel holds, with their remaining time (`Ban.timeoutMs`).
+   * Reads everything the kernel holds: some tenths of a second for 100,000 bans.
    */
   async #heldOf(places: readonly Place[]): Promise<Map<Place, number>> {
     const { backend, config } = this.#running;
@@ -467,7 +469,7 @@ export class DaemonOperator implements Operator {
     return this.#records();
   }
 
-  /** Where the records are; all that happened until now are on disk then. */
+  /** Where the records are. Everything that happened until now is on disk when it resolves. */
   async #records(about?: readonly Place[]): Promise<Records> {
     const { recorder } = this.#running;
     const { path } = recorder;
@@ -498,7 +500,7 @@ export class DaemonOperator implements Operator {
     return { version };
   }
 
-  /** Of the jails that there are. */
+  /** The numbers of the jails that exist. */
   #numbers(): number[] {
     const { jails } = this.#running.config;
     return [...jails.keys()].filter((index) => isTaken(jails[index]!));
@@ -512,7 +514,7 @@ export class DaemonOperator implements Operator {
     throw new OperatorError('no-such-jail', `no jail ${name}; there are ${names.join(', ')}`);
   }
 
-  /** Bits of the source that `jail` bans for an address; a ban that runs is as wide as it is. */
+  /** The prefix length with which `jail` bans an address; a running ban keeps its own. */
   #widthOf(jail: number, address: Address): number {
     const { engine } = this.#running;
     const single = address.family === 4 ? 32 : 128;
@@ -520,9 +522,7 @@ export class DaemonOperator implements Operator {
     return engine.sourceWidth(jail, address) || single;
   }
 
-  /**
-   * The address as `jail` bans it: it becomes a prefix where that is one source.
-   */
+  /** The address as `jail` bans it: a prefix where the jail counts prefixes as one source. */
   #masked(jail: number, text: string): Address {
     const address = parsed(text);
     const width = this.#widthOf(jail, address);
@@ -552,7 +552,7 @@ export class DaemonOperator implements Operator {
     throw new OperatorError('ignored', `${formatAddress(address)} is ${why}`);
   }
 
-  /** The network that was ignored by hand and covers the address. */
+  /** The network that an operator ignored and that covers the address. */
   #ignoredBy(address: Address): string | undefined {
     const found = this.#running.ignored?.byHand.find(({ network }) => isWithin(address, network));
     return found && formatAddress(found.network);
@@ -569,7 +569,7 @@ const useText = ({ use, jail }: Pick<ListView, 'use' | 'jail'>): string =>
   use === 'ban' ? `banned in ${jail}` : 'ignored';
 /** A list as `status` shows it. */
 const listText = (list: ListView): string => `${list.file}: ${list.entries} entries, ${useText(list)}`;
-/** Where a list names an address. */
+/** Where a list names an address, as text. */
 const placeText = (place: ListPlace): string => {
   const lines = place.first === place.last ? `${place.first}` : `${place.first} to ${place.last}`;
   return printable(`${place.file}:${lines}: ${place.entry}, ${useText(place)}`, limits.statusTextMax);
@@ -578,12 +578,12 @@ const placeText = (place: ListPlace): string => {
 /** A filter as people write it. */
 const filterText = (filter: string, mode: string): string => (mode === '' ? filter : `${filter}:${mode}`);
 
-/** The record in a memory file that nobody can change any more; closes it. */
+/** Reads the record from a sealed memory file, which nobody can change any more, and closes it. */
 function recordIn(file: number): CoreConfig {
   const seals = native.seals(file);
   if (seals < 0 || (seals & sealed) !== sealed) {
     closeSync(file);
-    throw new OperatorError('not-handed', 'what was handed over is no sealed memory file');
+    throw new OperatorError('not-handed', 'the file that was handed over is not a sealed memory file');
   }
   try {
     return readCoreConfig(file);
@@ -592,5 +592,5 @@ function recordIn(file: number): CoreConfig {
   }
 }
 
-/** An address that the verb's row has checked. */
+/** An address that the verb's row has already checked. */
 const parsed = (text: string): Address => parseCidr(text, 'clear') as Address;

@@ -1,27 +1,27 @@
 /**
- * The parts of the program that are no script: the engine, the addon, what the build measured. They
- * lie in build/ of a checkout or package, or inside the single executable (src/single/), which has
- * the addon loaded from a file without a name.
+ * The parts of the program that are not JavaScript: the engine, the addon, the build's
+ * measurements. They lie in build/ of a checkout or package, or inside the single executable
+ * (src/single/), which loads the addon from an unnamed file.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { getRawAsset, isSea } from 'node:sea';
 
 /**
- * Names the descriptor of the addon in the single executable, or says why there is none: its start
- * sets it.
+ * Holds the descriptor of the addon in the single executable, or the reason why there is none; set
+ * at its start.
  */
 export const addonVariable = 'FAIL2ZIG_ADDON_FD';
 
-/** A part is not there, or cannot be loaded: what is said is for whoever installed the program. */
+/** A part is missing or cannot be loaded. The message is for whoever installed the program. */
 export class MissingPart extends Error {
   override readonly name = 'MissingPart';
 }
 
-/** Seen from src/, from src/engine/ and src/commands/, and from dist/. */
+/** Relative to src/, to src/engine/ and src/commands/, and to dist/. */
 const folders = [join(import.meta.dirname, '..', 'build'), join(import.meta.dirname, '..', '..', 'build')];
 
-/** The file of a part of a checkout; throws with what to do where it is missing. */
+/** The path of a part in a checkout; if it is missing, throws with what to do. */
 export function partFile(name: string): string {
   const file = folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
   if (file === undefined) throw new MissingPart(`${name} not found in ${folders.join(' or ')}: run \`npm run build\``);
@@ -33,7 +33,7 @@ export function readPart(name: string): Uint8Array {
   return isSea() ? new Uint8Array(getRawAsset(name)) : readFileSync(partFile(name));
 }
 
-/** What the addon is loaded from. */
+/** The file from which the addon is loaded. */
 export function addonFile(): string {
   if (!isSea()) return partFile('fail2zig.node');
   const fd = process.env[addonVariable] ?? 'nothing was tried';

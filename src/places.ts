@@ -1,17 +1,17 @@
 /**
- * Numbers that stay while a list changes. Everything that is kept of a jail (windows, bans,
- * counters, routes) goes by its number, its place in the list of jails; so a jail that stays keeps
- * its place, and one that goes leaves a vacant one, which a later jail may take. The same holds for
- * filters.
+ * Numbers that stay the same while a list changes. Everything that belongs to a jail (windows,
+ * bans, counters, routes) refers to it by its number, which is its place in the list of jails. So a
+ * jail that remains keeps its place, and a removed jail leaves an empty place, which a later jail
+ * may take. Filters work the same way.
  */
 import type { FilterProgram, JailConfig } from './types.ts';
 
 type Named = { name: string };
 
-/** Whether a place has a jail, or a filter. */
+/** Whether a jail or a filter has this place. */
 export const isTaken = ({ name }: Named): boolean => name !== '';
 
-/** In the place of a jail: reads nothing, bans nobody. */
+/** Fills the empty place of a jail: reads nothing, bans nobody. */
 export const vacantJail: JailConfig = {
   name: '',
   filter: '',
@@ -31,10 +31,12 @@ export const vacantJail: JailConfig = {
   action: 'drop',
 };
 
-/** In the place of a filter. */
+/** Fills the empty place of a filter. */
 export const vacantFilter: FilterProgram = { name: '', patterns: [], ignore: [], program: '' };
 
-/** `next` in the places that their names have in `current`, newcomers where there is room. */
+/**
+ * `next`, with each known name in the place that it has in `current`; new names take free places.
+ */
 export function placed<Row extends Named>(current: readonly Row[], next: readonly Row[], vacant: Row): Row[] {
   const rows = current.map((row) => next.find(({ name }) => name === row.name) ?? vacant);
   for (const row of next) {

@@ -1,10 +1,10 @@
 /**
- * Another configuration in the place of the one that runs. Input: a record that a client of root
- * handed over, whose fields text/record.ts has checked. Jails come, go and change; what a change
- * would need that was settled at the start is refused, each with its reason, before anything is
- * touched. Order: the kernel first, in one transaction that keeps every ban of jails that stay;
- * then everything of ours at once, between two lines of log. So no instant is without protection,
- * and where the kernel refuses, the old configuration goes on. Claims: MM-21, X-reload.
+ * Replaces the running configuration. Input: a record that a client of root handed over, whose
+ * fields text/record.ts has checked. Jails may be added, removed and changed. A change of what is
+ * fixed at the start is refused with its reason, before anything is touched. Order: first the
+ * kernel, in one transaction that keeps every ban of the remaining jails; then our own state, at
+ * once, between two log lines. So protection never stops, and if the kernel refuses, the old
+ * configuration stays. Claims: MM-21, X-reload.
  */
 import { OperatorError, type Reloaded } from './control/answers.ts';
 import type { Enforcer } from './enforcer/enforcer.ts';
@@ -20,7 +20,7 @@ import type { SourceRoutes } from './sources/routes.ts';
 import type { StateKeeper } from './state/keeper.ts';
 import type { CoreConfig, JailConfig } from './types.ts';
 
-/** Settings that a start settles: their section, and why. */
+/** Settings that are fixed at the start, by section, and why. */
 const settled = {
   memory: 'the table was made by it',
   firewall: 'rules and bans are in the kernel by it',
@@ -32,7 +32,7 @@ const settled = {
   confinement: 'it was settled at the start',
 } as const;
 
-/** Settings that the file calls otherwise. */
+/** Settings with another name in the configuration file. */
 const names: Record<string, string> = {
   'memory.ceilingBytes': 'memory.ceiling',
   'control.path': 'control.socket',
@@ -47,7 +47,7 @@ const nameOf = (field: string): string =>
 const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
 
 export interface Reloadable {
-  /** What runs; its jails stand in their places. */
+  /** The running configuration; its jails stand in their places. */
   config: CoreConfig;
   engine: Engine;
   enforcer: Enforcer;
@@ -56,7 +56,7 @@ export interface Reloadable {
   files: FileSource;
   journal: JournalSource | undefined;
   keeper: StateKeeper | undefined;
-  /** Absent where there were none at the start. */
+  /** Absent if there were none at the start. */
   lists?: Lists | undefined;
   clock: { now(): number };
   log: Pick<Logger, 'info' | 'setLevel'>;
@@ -70,9 +70,9 @@ export class Reloader {
     this.#running = running;
   }
 
-  /** Takes `next`, whole or not at all; throws OperatorError. */
+  /** Applies `next`, all of it or nothing; throws OperatorError. */
   async reload(next: CoreConfig): Promise<Reloaded> {
-    if (this.#isBusy) throw new OperatorError('busy', 'another reload is under way: try again when it is over');
+    if (this.#isBusy) throw new OperatorError('busy', 'another reload is in progress: try again when it is over');
     this.#isBusy = true;
     try {
       return await this.#reload(next);
@@ -119,7 +119,7 @@ export class Reloader {
         () => keeper?.saving,
         () => {
           isKernels = false;
-          // What came by now is found by the patterns that it came under.
+          // Files that appeared before now are found under the old patterns.
           this.#running.files.rescan();
           config.jails.splice(0, config.jails.length, ...jails);
           config.filters = filters;
@@ -133,7 +133,7 @@ export class Reloader {
         },
       )
       .catch((error: Error) => {
-        if (isKernels) throw new OperatorError('kernel', `${error.message}: the old configuration goes on`);
+        if (isKernels) throw new OperatorError('kernel', `${error.message}: the old configuration stays`);
         throw error;
       });
     if (next.log.level !== config.log.level) log.setLevel(next.log.level);
@@ -148,7 +148,7 @@ export class Reloader {
     return result;
   }
 
-  /** Follows the logs of the jails as they are now; nothing is fed meanwhile. */
+  /** Follows the logs of the new jails; nothing is read meanwhile. */
   #follow(): void {
     const { config, engine, files, journal, routes } = this.#running;
     routes.renew();
@@ -158,7 +158,7 @@ export class Reloader {
     });
   }
 
-  /** What of the settings that a start settles is another one now. */
+  /** Which of the settings that are fixed at the start have changed. */
   *#settledReasons(next: CoreConfig): Generator<string> {
     const { config } = this.#running;
     for (const [section, why] of Object.entries(settled)) {
@@ -173,7 +173,7 @@ export class Reloader {
     if (next.log.syslog !== config.log.syslog) yield 'log.target cannot change, since its socket was made at the start';
   }
 
-  /** Logs that the daemon may not read, having given up what it did not need. */
+  /** Logs that the daemon may not read, because it gave up the rights that it did not need. */
   *#placeReasons(next: CoreConfig): Generator<string> {
     const { config, journal } = this.#running;
     const outside = (what: string, directory: string) =>

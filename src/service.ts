@@ -1,8 +1,7 @@
 /**
- * What the service manager is told (sd_notify(3)): that the start is over, that the event loop
- * still turns, and one line of how things are. The launch stage connected the socket: the core
- * needs no right to its path. Without a service manager nothing is sent; a full socket is no
- * trouble of ours.
+ * What we tell the service manager (sd_notify(3)): that the start is over, that the event loop
+ * still runs, and a status line. The launch stage connected the socket, so the core needs no access
+ * to its path. Without a service manager nothing is sent; a full socket is ignored.
  */
 import { serviceStatusMs } from './limits.ts';
 import { native } from './native.ts';
@@ -19,12 +18,12 @@ export class ServiceManager {
   constructor(variables: NodeJS.ProcessEnv = process.env) {
     const { WATCHDOG_USEC = '', WATCHDOG_PID = String(process.pid) } = variables;
     this.#fd = Number(variables[notifyVariable] ?? -1);
-    // Three signs of life in the time after which we are taken for dead.
+    // Three signs of life within the watchdog time.
     const signMs = WATCHDOG_PID === String(process.pid) ? Math.floor(Number(WATCHDOG_USEC) / 3_000) : 0;
     this.#pauseMs = signMs > 0 ? Math.min(signMs, serviceStatusMs) : serviceStatusMs;
   }
 
-  /** The start is over; `status` is asked for its line now and then. */
+  /** The start is over. `status` gives the status line, at intervals. */
   ready(status: () => string): void {
     const say = (sign: string): void => {
       this.#tell(`${sign}\nSTATUS=${printable(status())}`);

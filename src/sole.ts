@@ -1,15 +1,16 @@
 /**
- * What only one daemon may hold, as a lock on a file that only root can open: the firewall table
- * (in one network namespace), the state file and the control socket. A second daemon would replace
- * the rules and sets of the first, or its bans and read positions, with its own. The kernel ends a
- * lock with the process, whatever ended that; the file stays, so that nobody locks another one of
- * the same name. Input: a directory that others may not write. Claim: FM-1.
+ * What only one daemon may use, protected by a lock on a file that only root can open: the firewall
+ * table (in one network namespace), the state file and the control socket. Otherwise a second
+ * daemon would replace the rules and sets of the first, or its bans and read positions, with its
+ * own. The kernel releases a lock when the process ends, for whatever reason. The file stays: after
+ * a removal, somebody could lock a new file of the same name. Input: a directory that others may
+ * not write. Claim: FM-1.
  */
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
 import { native } from './native.ts';
 
-/** Another daemon of ours holds what this one needs for itself. */
+/** Another daemon of ours already uses what this one needs. */
 export class InUseError extends Error {
   constructor(what: string, own: string, holder: string) {
     super(`another fail2zig (process ${holder || 'unknown'}) holds the ${what}: stop it, or give this one a ${own}`);
@@ -17,20 +18,22 @@ export class InUseError extends Error {
   }
 }
 
-/** Where the lock of a firewall table is: a table belongs to a network namespace. */
+/**
+ * The path of a firewall table's lock. It names the network namespace, which the table belongs to.
+ */
 export function tableLockPath(table: string): string {
   return `/run/fail2zig/table-${fs.statSync('/proc/self/ns/net').ino}-${table}.lock`;
 }
 
 /**
- * Takes the lock at `path` until the returned descriptor is closed or the process ends. Throws
- * InUseError, or the system's error where the file cannot be opened.
+ * Takes the lock at `path`; it lasts until the returned descriptor is closed or the process ends.
+ * Throws InUseError, or the system's error if the file cannot be opened.
  */
 export function takeLock(path: string, what: string, own: string): number {
   try {
     fs.mkdirSync(dirname(path), { mode: 0o755 });
   } catch {
-    // It is there, or opening says why it is not.
+    // It exists, or opening it will say what is wrong.
   }
   const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK;
   const fd = fs.openSync(path, flags, 0o600);

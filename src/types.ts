@@ -1,6 +1,6 @@
 /**
- * The records that rooms hand to one another. Types only: nothing here runs.
- * Addresses travel as 16 bytes (IPv4 as IPv4-mapped, ::ffff:a.b.c.d) plus family and prefix length.
+ * The records that rooms hand to one another. Types only: nothing here runs. An address is 16 bytes
+ * (IPv4 as IPv4-mapped, ::ffff:a.b.c.d) plus family and prefix length.
  */
 import type { evictionPolicies } from './limits.ts';
 
@@ -26,34 +26,32 @@ export interface PortRange {
   last: number;
 }
 
-/** How the bans of a source that comes back grow. */
+/** How the bans of a repeat offender grow. */
 export interface Escalation {
   /** Seconds of the second, third … ban; the last one repeats. -1 = permanent. */
   bantimes: number[];
-  /** Up to so many seconds are added to these at random, so that nobody knows when one ends. */
+  /** Up to this many seconds are added to these at random, so that nobody knows when a ban ends. */
   randomSeconds: number;
-  /**
-   * A source's bans are remembered for so long after the last one ended or its last failure since.
-   */
+  /** How long a source's bans are remembered after the last one ended, or after a later failure. */
   memorySeconds: number;
   /** Whether its bans in other jails count. */
   allJails: boolean;
 }
 
-/** What log lines are wrapped in; `auto`: Docker's and CRI's are recognised. */
+/** How log lines are wrapped; `auto` recognises Docker's and CRI's formats. */
 export type LineFormat = 'auto' | 'plain' | 'docker' | 'cri' | 'json';
 
-/** Entries of the journal that have one of the values of each field. */
+/** Entries of the journal in which each field has one of its values. */
 export interface JournalGroup {
-  /** A value that ends in `*` stands for all that begin with the rest. */
+  /** A value that ends in `*` matches all values that begin with the rest. */
   terms: [field: string, values: string[]][];
-  /** Not those that systemd counts to a login session or to a user's own services. */
+  /** Leaves out entries that systemd assigns to a login session or to a user's own services. */
   system?: boolean;
 }
 
-/** Entries that fit any of the groups. */
+/** Entries that match any of the groups. */
 export interface JournalMatch {
-  /** As people write it. */
+  /** The text that a person wrote. */
   text: string;
   groups: JournalGroup[];
 }
@@ -73,7 +71,7 @@ export interface JailConfig {
   mode: string;
   /** Absolute paths or globs (only `*` and `?`, no `**`). */
   logpath: string[];
-  /** The entries of the journal that it reads instead of files. */
+  /** The journal entries that it reads instead of files. */
   journal?: JournalMatch;
   maxretry: number;
   /** Seconds. */
@@ -82,9 +80,9 @@ export interface JailConfig {
   bantime: number;
   /** null = every ban lasts `bantime`. */
   escalation: Escalation | null;
-  /** Bits of an IPv6 source that are tracked and banned together, 32–128. */
+  /** IPv6 prefix length that is tracked and banned as one source, 32–128. */
   ipv6Prefix: number;
-  /** The same of an IPv4 source, 24–32; absent: 32. */
+  /** The same for IPv4, 24–32; absent: 32. */
   ipv4Prefix?: number;
   /** CIDR texts, checked. */
   ignoreip: string[];
@@ -96,21 +94,21 @@ export interface JailConfig {
   protocols: ('tcp' | 'udp')[];
   hooks: ('input' | 'forward')[];
   /**
-   * What becomes of a banned source's packets: silence, or an answer (TCP reset, else ICMP
-   * administratively prohibited).
+   * What happens to the packets of a banned source: they are dropped, or answered (TCP reset, else
+   * ICMP administratively prohibited).
    */
   action: BanAction;
-  /** What the log's lines are wrapped in; absent = `auto`. */
+  /** How the log's lines are wrapped; absent = `auto`. */
   format?: LineFormat;
-  /** The field that holds the message, where that is `json`. */
+  /** The field that holds the message, if the format is `json`. */
   message?: string;
-  /** The zone of times that name none; absent = local time. */
+  /** The time zone of times that name none; absent = local time. */
   timezone?: ZoneChange[];
 }
 
 export type BanAction = 'drop' | 'reject';
 
-/** What becomes of the addresses of a list. */
+/** What happens to the addresses of a list. */
 export type ListUse = 'ban' | 'ignore';
 
 /** Prefix lengths, shortest first, by family. */
@@ -120,15 +118,15 @@ export type Lengths = Readonly<Record<4 | 6, readonly number[]>>;
 export interface CoreList {
   file: string;
   use: ListUse;
-  /** Whose bans they are; '' where they are ignored. */
+  /** The jail that bans them; '' if they are ignored. */
   jail: string;
-  /** In which the kernel holds it, with the other lists of the jail. */
+  /** Prefix lengths in the kernel, for all lists of the jail. */
   lengths: Lengths;
-  /** About how many elements it is there. */
+  /** About how many elements that makes. */
   elements: Readonly<Record<4 | 6, number>>;
 }
 
-/** The kernel's set of what lists name, of one prefix length; jail '' = what is ignored. */
+/** The kernel's set of one prefix length of list entries; jail '' = ignored. */
 export interface ListSet {
   jail: string;
   family: 4 | 6;
@@ -136,12 +134,15 @@ export interface ListSet {
 }
 
 /**
- * What lists name, in the kernel. Keys are in network order, 4 or 16 bytes, one behind the other.
+ * List entries in the kernel. Keys are in network order, 4 or 16 bytes each, one after the other.
  */
 export interface Listed {
-  /** Told whose sets were made anew, and are empty. */
+  /** Called when the sets of a jail were recreated and are empty. */
   emptied: (jail: string) => void;
-  /** Visits the keys of a set: where each stands in `bytes`. Some may be missed or repeated. */
+  /**
+   * Calls `visit` for each key of a set: the key begins at `at` of `bytes`. Some keys may be missed
+   * or repeated.
+   */
   each(set: ListSet, visit: (bytes: Uint8Array, at: number) => void): Promise<void>;
   /** One transaction; repeating it does no harm. */
   apply(changes: readonly { set: ListSet; adds: Uint8Array; removes: Uint8Array }[]): Promise<void>;
@@ -153,7 +154,7 @@ export type BackendName = 'auto' | 'nftables' | 'iptables' | 'ipset' | 'xdp' | '
 /** An operator's filter as the core runs it. */
 export interface FilterProgram {
   name: string;
-  /** By pattern number; those of `ignore` follow. */
+  /** By pattern number; those of `ignore` come after them. */
   patterns: string[];
   ignore: string[];
   /** Token stream of src/compiler/encode.ts, base64. */
@@ -166,7 +167,7 @@ export interface BoundSocket {
   fd: number;
   /** Descriptor of the lock on its path. */
   lock: number;
-  /** Where it is bound: beside its path. */
+  /** The path it is bound to for now, beside its final one. */
   at: string;
 }
 
@@ -178,28 +179,28 @@ export interface CallFilter {
   holes: number[];
 }
 
-/** What only the launch stage may make, for the core that has fewer rights. */
+/** What only the launch stage can create, for the core, which has fewer rights. */
 export interface Handed {
   socket?: BoundSocket;
-  /** Sockets of who is told: journald's, connected, or one for syslog. */
+  /** Socket for records: journald's, connected, or one for syslog. */
   journal?: number;
   syslog?: number;
-  /** For when everything listens, and for when the metrics page does not yet. */
+  /** For when everything listens, and for when the metrics page does not listen yet. */
   filters?: { listening: CallFilter; notYet: CallFilter };
   /** The capabilities that are left, as /proc/self/status shows them. */
   capabilities: string;
-  /** Files for which the heap has room, where they are more than the usual ones. */
+  /** Number of files that the heap has room for, if more than usual. */
   filesMax?: number;
-  /** What is in force, and what is not and why; for people. */
+  /** Which confinements are in force, and which are not and why; for people. */
   confined: string[];
   lacking: string[];
 }
 
 /** The plain record the launch stage hands to the core (JSON). */
 export interface CoreConfig {
-  /** Absent where the core only checks the configuration. */
+  /** Absent if the core only checks the configuration. */
   handed?: Handed;
-  /** Where it was read from, for messages. */
+  /** The path of the configuration file, for messages. */
   path: string;
   memory: { ceilingBytes: number; evictionPolicy: EvictionPolicy };
   /** `interfaces`: those the xdp backend guards. */
@@ -208,27 +209,27 @@ export interface CoreConfig {
     table: string;
     allowLogOnly: boolean;
     interfaces: readonly string[];
-    /** Whether the kernel goes on dropping when the daemon is stopped. */
+    /** Whether the kernel keeps dropping after the daemon has stopped. */
     keepBans: boolean;
-    /** Bans that the kernel may hold; 0 = as many as fit half of the table. */
+    /** Bans that the kernel may hold; 0 = half of the table's slots. */
     bansMax: number;
   };
   control: { enabled: boolean; path: string; groupId: number };
   metrics: { enabled: boolean; bind: string; port: number };
   /**
-   * Where bans, windows and read positions survive a restart; `intervalSeconds` between two writes
-   * where no ban comes.
+   * The file in which bans, windows and read positions survive a restart; `intervalSeconds` between
+   * two saves where no ban comes.
    */
   state: { enabled: boolean; path: string; intervalSeconds: number };
-  /** `syslog`: where syslog listens, which is told instead of standard error. */
+  /** `syslog`: the path where syslog listens, which gets the lines instead of standard error. */
   log: { level: 'error' | 'warn' | 'info' | 'debug'; format: 'text' | 'json'; syslog?: string };
-  /** How long records are kept and how much they may take; whether journald is told. */
+  /** How long records are kept, how much they may take, and whether they also go to journald. */
   audit: { keepSeconds: number; bytes: number; journal: boolean };
-  /** Where journals are looked for; empty = where the system has them. */
+  /** Directories of journals; empty = the system's. */
   journal: { directories: string[] };
-  /** `read`: directories that logs lead to, beside those of the jails. */
+  /** `read`: directories in which log paths end, beside those of the jails. */
   confinement: { seccomp: 'enforce' | 'log' | 'off'; landlock: boolean; read: readonly string[] };
-  /** The operator's own. */
+  /** The operator's own filters. */
   filters: FilterProgram[];
   jails: JailConfig[];
   /** Absent where there are none. */
@@ -244,23 +245,20 @@ export interface Decision {
   failures: number;
   /** Seconds; -1 = permanent. */
   seconds: number;
-  /**
-   * Bans of the source so far, this one included, as far as they are remembered; 255 = that or
-   * more.
-   */
+  /** Remembered bans of the source, this one included; 255 = that or more. */
   bans: number;
   source: number;
   /** Byte offset of the triggering line in its source. */
   offset: number;
-  /** Number of the pattern that took it, in the jail's filter. */
+  /** Number of the pattern that matched, in the jail's filter. */
   pattern: number;
 }
 
-/** A ban the kernel is asked to hold, or holds. */
+/** A ban that the kernel holds, or should hold. */
 export interface Ban {
   jail: string;
   address: Address;
-  /** Remaining milliseconds; 0 = permanent, below 0 = over already (then it is not banned). */
+  /** Remaining milliseconds; 0 = permanent, below 0 = already over (then it is not banned). */
   timeoutMs: number;
 }
 
@@ -269,11 +267,11 @@ export interface JailScaffold
   extends Pick<JailConfig, 'name' | 'ipv4Prefix' | 'ipv6Prefix' | 'ports' | 'protocols' | 'hooks'> {
   /** Absent: drop. */
   action?: BanAction;
-  /** Networks whose packets pass though a ban covers them. */
+  /** Networks whose packets pass even if a ban covers them. */
   allow?: readonly Address[];
-  /** Of its lists; absent where it has none. */
+  /** Prefix lengths of its lists; absent if it has none. */
   lists?: Lengths;
-  /** Of lists whose packets pass though a ban covers them. */
+  /** Prefix lengths of the lists whose packets pass even if a ban covers them. */
   allowLists?: Lengths;
 }
 
@@ -284,27 +282,24 @@ export type Drops = Map<string, number>;
 
 /**
  * The five verbs of a backend, and what helps to use them. Every method rejects with a typed error
- * (KernelError for kernel refusals); nothing is half believed.
+ * (KernelError if the kernel refuses); no answer of the kernel goes unchecked.
  */
 export interface Backend {
   readonly name: Exclude<BackendName, 'auto'>;
-  /** False: a dry run. Nothing is banned, and nothing of it may be enforced later. */
+  /** False: a dry run. Nothing is banned, and none of its bans may be enforced later. */
   readonly holds: boolean;
-  /** The longest ban it holds at once, ms, where there is one; a longer one has to be renewed. */
+  /** The longest ban that it can hold, ms, if there is a limit; a longer one has to be renewed. */
   readonly timeoutMsMax?: number;
-  /** The most bans it holds, where that is few. */
+  /** The most bans that it can hold, if that is few. */
   readonly bansMax?: number;
   /** False: bans of an earlier run are listed without their end. */
   readonly keepsEnds?: boolean;
-  /**
-   * Adopts or replaces what is there in one transaction; existing bans of jails that remain are
-   * kept.
-   */
+  /** Adopts or replaces what is there, in one transaction; keeps the bans of jails that remain. */
   install(jails: JailScaffold[]): Promise<void>;
   /**
-   * Resolves when the kernel holds all of it. After an error a part may hold where the batch was
-   * larger than one transaction (or the backend has none): applying the same changes again does no
-   * harm.
+   * Resolves when the kernel holds all changes. After an error it may hold a part of them, if the
+   * batch was larger than one transaction (or the backend has no transactions). Applying the same
+   * changes again does no harm.
    */
   apply(changes: Change[]): Promise<void>;
   /**
@@ -316,28 +311,26 @@ export interface Backend {
   /** Rebuilds our sets and rules where others changed them. Returns true if it had to. */
   reconcile(jails: JailScaffold[]): Promise<boolean>;
   /**
-   * Whether others may have changed what we hold since it was last asked. Cheap; absent where there
-   * is no cheap way.
+   * Whether other programs may have changed our sets or rules since the last call. Cheap; absent if
+   * there is no cheap way.
    */
   disturbed?(): Promise<boolean>;
   /**
-   * Resolves when a transaction of ours disturbs nobody else, within a bounded time; undefined =
-   * now.
+   * Resolves when a transaction of ours disturbs no other program, within a bounded time; undefined
+   * = now.
    */
   pause?(): Promise<void> | undefined;
   /**
-   * Packets of banned sources that the kernel dropped or rejected, as its counters say now: they
-   * start anew where rules are made anew. Costs a read of our rules. Absent where nothing is
+   * Packets of banned sources that the kernel dropped or rejected, as its counters say now. They
+   * restart at zero when rules are recreated. Costs a read of our rules. Absent if nothing is
    * dropped.
    */
   drops?(): Promise<Drops>;
   /** Lists of addresses; absent where it cannot hold them. */
   readonly listed?: Listed;
-  /**
-   * What it does otherwise than the jails ask, for an operator to know; known once it is installed.
-   */
+  /** How it differs from what the jails ask for, for an operator; known once it is installed. */
   readonly notes?: readonly string[];
-  /** Removes everything of ours. */
+  /** Removes everything of ours from the kernel. */
   remove(): Promise<void>;
   close(): void;
 }

@@ -1,26 +1,26 @@
 /**
  * The log of the demonstration, as sshd on a Debian host writes it: who fails, who does not, and
- * whom the daemon has to ban for it. Our own lines; every address is one of those that RFC 5737 and
- * RFC 3849 keep for documents.
+ * whom the daemon has to ban. The lines are our own; every address is one that RFC 5737 and RFC
+ * 3849 reserve for documentation.
  */
 
 export interface SampleLine {
-  /** What sshd says, after the time. */
+  /** sshd's message, after the time. */
   message: string;
-  /** Whose failed attempt this is: the address or prefix a ban would hold. */
+  /** The source of this failed attempt: the address or prefix that a ban would cover. */
   failureOf?: string;
 }
 
 export interface Sample {
-  /** To be shown one by one. */
+  /** Shown one by one. */
   story: SampleLine[];
-  /** To be written fast. */
+  /** Written fast. */
   storm: SampleLine[];
-  /** What must be in the kernel afterwards. */
+  /** The bans in the kernel afterwards. */
   banned: string[];
-  /** Who tries to connect, before and after: an address that is banned in the end, or not. */
+  /** Who tries to connect, before and after, and whether he is banned in the end. */
   probes: { from: string; who: string; dropped: boolean }[];
-  /** Prefixes of everybody out there. */
+  /** The prefixes of all clients. */
   networks: string[];
 }
 
@@ -50,9 +50,9 @@ function story(): SampleLine[] {
   const lines: SampleLine[] = [said('Server listening on 0.0.0.0 port 22.')];
   guesses.forEach((user, round) => {
     lines.push(failure(bruteForce, round === 0 ? user : `invalid user ${user}`));
-    // One customer, a new address of his /64 each time.
+    // One customer, with a new address of his /64 each time.
     lines.push(failure(`2001:db8:bad:1::${round + 1}`, 'root', customer));
-    // The user name pretends to be the end of a line of somebody else's.
+    // The user name imitates the end of a line with another address.
     lines.push(failure(liar, `invalid user ${user} from ${victim} port 22 ssh2`));
     if (round < 3) lines.push(failure(clumsy, 'alice'));
     if (round === 3) lines.push(said(`Accepted password for alice from ${clumsy} port ${++port} ssh2`));
@@ -61,7 +61,7 @@ function story(): SampleLine[] {
   return lines;
 }
 
-/** Many sources, each on its last attempt at another moment. */
+/** Many sources, whose last attempts come at different moments. */
 function storm(sources: string[]): SampleLine[] {
   const lines: SampleLine[] = [];
   for (let turn = 0; turn < sources.length + maxretry - 1; turn++) {

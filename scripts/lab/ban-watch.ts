@@ -1,7 +1,6 @@
 /**
- * Sees bans land in the kernel, whoever put them there: listens to the notifications nf_tables
- * sends after each commit (multicast group NFNLGRP_NFTABLES). Only the namespace this runs in is
- * heard.
+ * Sees bans reach the kernel, whoever sends them: listens to the notifications that nf_tables sends
+ * after each commit (multicast group NFNLGRP_NFTABLES). It only hears its own namespace.
  */
 import { constants } from 'node:os';
 import { toAddress } from '../../src/backends/elements.ts';
@@ -28,14 +27,14 @@ export class BanWatch {
   readonly #landed: Landed;
   readonly #done: Promise<void>;
   #stopped = false;
-  /** The socket's buffer was too small once: bans are missing from what was seen. */
+  /** The socket's buffer was too small at some time: some bans were not seen. */
   lost = false;
 
   readonly #ipv6Prefix: number;
 
   /**
-   * `landed` is called with `performance.now()` of the moment its notification was read. `asked`:
-   * only `look` reads them.
+   * `landed` gets `performance.now()` of the moment when the notification was read. `asked`: only
+   * `look` reads notifications.
    */
   constructor(table: string, ipv6Prefix: number, landed: Landed, asked = false) {
     this.#table = table;
@@ -54,7 +53,7 @@ export class BanWatch {
     while (!this.#stopped) if ((await this.#transport.wait(pollMs)) > 0) this.look();
   }
 
-  /** Reads what the kernel has told until now, without waiting. */
+  /** Reads all notifications until now, without waiting. */
   look(): void {
     for (;;) {
       const length = this.#transport.receive(this.#bytes);
@@ -74,7 +73,7 @@ export class BanWatch {
         if (reader.type === 1) table = reader.text();
         if (reader.type === 2) name = reader.text();
       }
-      // Those of lists are no decision of anybody's.
+      // Entries of lists are not decisions.
       if (table !== this.#table || !name.startsWith('ban')) continue;
       const family = name.startsWith('ban4-') ? 4 : 6;
       const set = { name, family, prefix: family === 4 ? 32 : this.#ipv6Prefix } as const;

@@ -1,7 +1,7 @@
 /**
- * The command lines of the project's own programs (`npm run fuzz` and the like), alike: `--help`
- * answers with the usage on standard output and exit status 0, a misuse with what is wrong and the
- * usage on standard error and exit status 2.
+ * The command lines of the project's own programs (`npm run fuzz` and the like) behave alike:
+ * `--help` prints the usage on standard output, exit status 0; wrong usage prints what is wrong and
+ * the usage on standard error, exit status 2.
  */
 import { type ParseArgsConfig, type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { ownArguments } from './namespace.ts';
@@ -14,7 +14,7 @@ export interface CommandLine<Config extends ParseArgsConfig> {
 }
 
 /**
- * Reads the arguments of `npm run NAME`; `usage` says them all, its last line without a line feed.
+ * Reads the arguments of `npm run NAME`; `usage` lists them all, its last line without a line feed.
  */
 export function readCommandLine<const Options extends ParseArgsOptionsConfig>(
   name: string,

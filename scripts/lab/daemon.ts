@@ -1,5 +1,5 @@
 /**
- * The real daemon as a child: started with a configuration of its own in a directory of its own,
+ * The real daemon as a child process: started with its own configuration in its own directory,
  * watched from outside.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -13,23 +13,25 @@ import type { ListPart, Stats, Status } from '../../src/control/answers.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 /**
- * Starting takes a tenth of this on a busy machine; with the state of some 100,000 sources it takes
+ * A start takes a tenth of this on a busy machine; with the state of some 100,000 sources it takes
  * longer, ms.
  */
 const startMs = 60_000;
-/** A stop sends bans and saves the state within the bounds of limits.ts, far inside this, ms. */
+/**
+ * A stop sends bans and saves the state within the bounds of limits.ts, much faster than this, ms.
+ */
 const stopMs = 60_000;
 /** Clock ticks in a second, as /proc shows them (USER_HZ). */
 const ticksPerSecond = 100;
 
 export class Daemon {
   readonly socket: string;
-  /** What it said on standard error so far. */
+  /** Its standard error so far. */
   readonly said: string[];
   /** From spawn to its line "started", ms. */
   startMilliseconds = 0;
   readonly #child: ChildProcess;
-  /** Resolves when it is gone and all it said was read. */
+  /** Resolves when the process is gone and its output was read. */
   readonly closed: Promise<unknown>;
   readonly #listeners: ((line: string) => void)[] = [];
 
@@ -63,7 +65,8 @@ export class Daemon {
     const path = join(directory, 'fail2zig.toml');
     const state = /^\[state\]/m.test(settings) ? '' : `[state]\npath = "${join(directory, 'state', 'state')}"\n`;
     writeFileSync(path, `[control]\nsocket = "${socket}"\ngroup = "root"\n${state}${settings}`, { mode: 0o600 });
-    // Set, it makes Node load a certificate bundle: 2 MB that no daemon of a service manager has.
+    // If set, Node loads a certificate bundle: 2 MB that a daemon under a service manager does not
+    // have.
     const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
     const started = performance.now();
     // However this program ends, the daemon ends with it.
@@ -137,7 +140,7 @@ export class Daemon {
         return;
       }
       if (!response.ok) throw new Error(`${verb}: ${response.error.message}`);
-      // The end of an answer in parts is empty.
+      // An answer in parts ends with an empty one.
       if (Object.keys(response.data as object).length > 0) yield response.data as Part;
     }
   }
@@ -164,10 +167,10 @@ export class Daemon {
     await ended;
   }
 
-  /** Asks it to stop; resolves to its exit status, null where it had to be killed. */
+  /** Stops it; resolves to its exit status, null if it had to be killed. */
   async stop(): Promise<number | null> {
     if (!this.running) return this.#child.exitCode;
-    // When it is gone and all it said was read.
+    // When it is gone and its output was read.
     const ended = once(this.#child, 'close');
     this.#child.kill('SIGTERM');
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), stopMs);

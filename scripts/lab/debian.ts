@@ -1,4 +1,6 @@
-/** Debian's packages, unpacked for what tests start or compare us with: nothing is installed. */
+/**
+ * Debian's packages, unpacked for tests and comparisons: nothing is installed.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +8,7 @@ import { join } from 'node:path';
 /** The folder of this machine's libraries below lib and usr/lib. */
 export const libraries = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
 
-/** Downloads packages and unpacks them into `folder`; throws where one cannot be had. */
+/** Downloads packages and unpacks them into `folder`; throws if one is not available. */
 export function unpack(folder: string, packages: readonly string[]): void {
   mkdirSync(folder, { recursive: true });
   for (const name of packages) {
@@ -17,8 +19,8 @@ export function unpack(folder: string, packages: readonly string[]): void {
 }
 
 /**
- * Makes `folder` a system to chroot(2) into: `packages`, what they depend on and what every Debian
- * has, unpacked and not configured. Where it is there, it stays as it is.
+ * Makes `folder` a system for chroot(2): `packages`, their dependencies and what every Debian has,
+ * unpacked and not configured. An existing one is kept.
  */
 export function unpackSystem(folder: string, packages: readonly string[]): void {
   if (existsSync(folder)) return;

@@ -1,11 +1,10 @@
 /**
- * What the descriptors of a process stand for, as `/proc/PID/fd` names it (proc(5)). A process
- * opens and closes while one looks: a descriptor that is gone by the time its name is read is left
- * out.
+ * The files of a process's descriptors, as `/proc/PID/fd` names them (proc(5)). A process may close
+ * one meanwhile: a descriptor that is gone when its name is read is left out.
  */
 import { readdirSync, readlinkSync } from 'node:fs';
 
-/** Names of what a process holds open, by descriptor. */
+/** Names of the open files of a process, by descriptor. */
 export function openDescriptors(pid: number | 'self' = 'self'): Map<number, string> {
   const open = new Map<number, string>();
   for (const name of readdirSync(`/proc/${pid}/fd`)) {

@@ -1,4 +1,6 @@
-/** Numbers for people. */
+/**
+ * Formats numbers for people.
+ */
 
 /** The value below which a share `part` (0 to 1) of `values` lies; NaN of nothing. */
 export function quantile(values: readonly number[], part: number): number {
@@ -10,7 +12,7 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-/** Half the distance between the quartiles, as a share of the median: how far runs lie apart. */
+/** Half the distance between the quartiles, as a share of the median: how much runs differ. */
 export function spread(values: readonly number[]): number {
   return (quantile(values, 0.75) - quantile(values, 0.25)) / 2 / median(values);
 }

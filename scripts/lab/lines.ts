@@ -1,7 +1,6 @@
 /**
- * Lines of code by part of the project, counted by cloc. Which files run as root is read from the
- * imports, not from a list: `src/daemon.ts` and all that it reaches, with the engine as wasm is
- * built from it.
+ * Lines of code by part of the project, counted by cloc. The imports show which files run as root:
+ * `src/daemon.ts` and everything that it reaches, with the engine as the sources of its wasm.
  */
 import { execFileSync } from 'node:child_process';
 import { globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +10,7 @@ import { reachOf, readTree } from '../../spec/source.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-/** A part of the project and the files that make it. */
+/** A part of the project and its files. */
 export interface Part {
   name: string;
   what: string;
@@ -27,9 +26,9 @@ export interface Lines {
 
 const isEmitted = (path: string) => path.startsWith('src/engine/generated/');
 /**
- * What a Linux host with nftables and log files never loads: bundles of their own
- * (scripts/build.ts) for other backends, the dry run, the journal, lists of addresses, and hosts
- * without inotify; and what the engine is made of for processors without SIMD.
+ * What a Linux host with nftables and log files never loads: separate bundles (scripts/build.ts)
+ * for other backends, the dry run, the journal, lists of addresses, and hosts without inotify; and
+ * the engine's sources for processors without SIMD.
  */
 const isForOthers = (path: string) =>
   /^src\/(backends\/(xtables\/|xdp\/|log-only)|sources\/(journal\/|portable-events)|lists\/|engine\/scalar\/)/.test(
@@ -39,7 +38,7 @@ const isForOthers = (path: string) =>
 /** The parts, in the order in which they are printed. */
 export function parts(): Part[] {
   const tree = readTree('src/**/*.ts');
-  // Production runs the wasm build: its byte access stands in for the plain one.
+  // Production runs the wasm build, so its memory access is counted instead of the plain one.
   const aliases = { '#linear': 'src/engine/simd/#linear.ts', '#access': 'src/engine/wasm/#access.ts' };
   const reached = (entry: string) =>
     [...reachOf(tree, entry, aliases).files].filter((path) => !isEmitted(path) && path !== 'src/engine/linear.ts');
@@ -65,7 +64,7 @@ export function parts(): Part[] {
   ];
 }
 
-/** Runs cloc over the files. Throws where it counted fewer files than it was given. */
+/** Runs cloc over the files. Throws if it counted fewer files than it was given. */
 export function countLines(files: readonly string[], folder = root): Lines {
   if (files.length === 0) return { files: 0, code: 0, comment: 0 };
   const scratch = mkdtempSync(join(tmpdir(), 'count-'));
@@ -84,7 +83,7 @@ export function countLines(files: readonly string[], folder = root): Lines {
   }
 }
 
-/** fail2ban as packaged, unpacked by `npm run setup -- --tools`; no files where it is not there. */
+/** fail2ban as packaged, unpacked by `npm run setup -- --tools`; no files if it is missing. */
 export function fail2banFiles(): string[] {
   return globSync('build/tools/usr/lib/python3/dist-packages/fail2ban/**/*.py', { cwd: root }).filter(
     (path) => !path.includes('/tests/'),

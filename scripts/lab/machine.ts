@@ -1,4 +1,6 @@
-/** What figures belong to: the machine, how busy it was, and what was measured. */
+/**
+ * The context of figures: the machine, its load, and what was measured.
+ */
 import { execFileSync } from 'node:child_process';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { version } from '../../src/version.ts';
@@ -9,8 +11,8 @@ export function load(): number {
 }
 
 /**
- * What is measured: the commit, or the version where there is no repository, as in an unpacked
- * archive, or no git.
+ * What is measured: the commit; or the version, if there is no repository (an unpacked archive) or
+ * no git.
  */
 function subject(): { commit: string } | { version: string } {
   try {

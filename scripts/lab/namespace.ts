@@ -1,13 +1,13 @@
 /**
- * A place where packets may fly: a program moves itself into a network namespace of its own, which
- * ends with its processes. Nothing of the machine's own network is read or changed.
+ * A place for experiments with packets: a program moves itself into its own network namespace,
+ * which ends with its processes. Nothing of the machine's own network is read or changed.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readlinkSync } from 'node:fs';
 
 /**
- * Followed by the namespace that the program was started in: how its second self knows that it has
- * moved.
+ * Followed by the namespace in which the program was started: so the restarted program knows that
+ * it has moved.
  */
 const option = '--moved-from';
 
@@ -22,8 +22,8 @@ export function ownArguments(argv: readonly string[]): string[] {
 }
 
 /**
- * Starts the program anew, in place, inside a private network namespace: with the rights it has, or
- * else with those of a user namespace. Returns only inside ('') or where neither may be made (the
+ * Restarts the program, in place, inside a private network namespace: with its own rights, or else
+ * with those of a user namespace. Returns only inside ('') or if neither can be created (the
  * reason).
  */
 export function enterPrivateNetwork(): string {
@@ -33,7 +33,7 @@ export function enterPrivateNetwork(): string {
     return '';
   }
   let why = 'no unshare(1) here';
-  // The system's own tools live in sbin, which is not on everybody's PATH.
+  // The system's own tools are in sbin, which is not on everybody's PATH.
   const env = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` };
   for (const flags of ['-n', '-rn']) {
     const tried = spawnSync('unshare', [flags, 'ip', 'link', 'set', 'lo', 'up'], { env, encoding: 'utf8' });

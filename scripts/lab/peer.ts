@@ -10,7 +10,7 @@ import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { ip } from './namespace.ts';
 
-/** Our side of the pair. */
+/** Our end of the pair. */
 export const hostV4 = '192.0.2.1';
 export const hostV6 = '2001:db8::1';
 
@@ -22,7 +22,7 @@ interface Request {
   attempt?: { from: string; to: string; port: number; withinMs: number };
 }
 
-/** How long silence is listened to, and an answer waited for, ms. */
+/** How long we listen for silence, and wait for an answer, ms. */
 const silenceMs = 400;
 const answerMs = 5_000;
 

@@ -6,7 +6,7 @@ import { longRuns } from './runs.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-/** Makes and records all long runs, or the one of a name; returns what did not end well. */
+/** Makes and records all long runs, or a single one; returns those that failed. */
 export function makeLongRuns(only?: string): string[] {
   const troubles: string[] = [];
   for (const { name, says, script, parameters, minutes } of longRuns) {
@@ -21,7 +21,7 @@ export function makeLongRuns(only?: string): string[] {
 
 const build = buildHash();
 
-/** The records that support a claim; nothing where there is none. */
+/** The records that support a claim; nothing if there is none. */
 export function recordsOf(id: string): { longRuns?: { path: string; says: string }[] } {
   const found = longRuns.flatMap(({ name, claims }) => {
     const record = claims.includes(id) ? readRecord(name) : undefined;

@@ -1,7 +1,7 @@
 /**
  * The record of a long run: one form for all of them, test/evidence/NAME.json, the newest run of
- * each. A program says its figures with `note`; `npm run NAME -- … --record` (recorded.ts) writes
- * the rest: date, machine, build, command, and whether the run ended well.
+ * each. A program reports its figures with `note`; `npm run NAME -- … --record` (recorded.ts)
+ * writes the rest: date, machine, build, command, and whether the run succeeded.
  */
 import { createHash } from 'node:crypto';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -26,19 +26,22 @@ export interface LongRecord {
   figures: Figures;
   /** What it found, in its own words, one row each. */
   found?: string[];
-  /** What a reader must know of this run, written by a person. */
+  /** What a reader must know about this run, written by a person. */
   note?: string;
 }
 
 const root = join(import.meta.dirname, '../..');
-/** Where records are; FAIL2ZIG_EVIDENCE puts them elsewhere, for tests of the recording itself. */
+/**
+ * The folder of the records; FAIL2ZIG_EVIDENCE names another one, for tests of the recording
+ * itself.
+ */
 const folder = process.env.FAIL2ZIG_EVIDENCE ?? join(root, 'test/evidence');
-/** Names the file to which a program that runs under `--record` appends its figures. */
+/** The file to which a program under `--record` appends its figures. */
 export const figuresVariable = 'FAIL2ZIG_FIGURES';
-/** What the daemon runs on; the addon is left out, since each compiler makes another one. */
+/** What the daemon runs on, without the addon, since each compiler makes a different one. */
 const built = ['build/engine.wasm', 'dist/core.cjs'];
 
-/** Sixteen digits of the SHA-256 over engine and core; empty where they are not built. */
+/** Sixteen digits of the SHA-256 over engine and core; empty if they are not built. */
 export function buildHash(): string {
   const paths = built.map((path) => join(root, path));
   if (!paths.every((path) => existsSync(path))) return '';
@@ -50,13 +53,13 @@ export function buildHash(): string {
 /** Whether this program runs under `--record`. */
 export const isRecorded = (): boolean => process.env[figuresVariable] !== undefined;
 
-/** Adds figures, or a row in words, to the record of this run; without `--record` nothing. */
+/** Adds figures, or a row in words, to the record of this run; does nothing without `--record`. */
 export function note(noted: Figures | string): void {
   const path = process.env[figuresVariable];
   if (path !== undefined) appendFileSync(path, `${JSON.stringify(noted)}\n`);
 }
 
-/** All that `note` wrote to a file. */
+/** Everything that `note` wrote to a file. */
 export function notedIn(path: string): Pick<LongRecord, 'figures' | 'found'> {
   const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
   const all = lines.map((line) => JSON.parse(line) as Figures | string);
@@ -88,7 +91,7 @@ export function writeRecord(record: LongRecord): string {
   return pathOf(record.name);
 }
 
-/** The newest record of a run; undefined where nobody made one. */
+/** The newest record of a run; undefined if there is none. */
 export function readRecord(name: string): LongRecord | undefined {
   const path = join(folder, `${name}.json`);
   return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as LongRecord) : undefined;

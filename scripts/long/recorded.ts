@@ -1,7 +1,7 @@
 /**
- * `node scripts/long/recorded.ts SCRIPT PROGRAM …`: how npm starts a program whose runs are worth
- * keeping. With `--record` among the parameters the run is recorded (record.ts), well ended or not;
- * without it the program runs as it is. Exit status: that of the program.
+ * `node scripts/long/recorded.ts SCRIPT PROGRAM …`: how npm starts a program whose runs may be
+ * recorded. With `--record` among the parameters the run is recorded (record.ts), whether it
+ * succeeds or not; without it the program just runs. Exit status: the program's.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,11 +13,11 @@ import { buildHash, figuresVariable, nameOf, notedIn, recordText, writeRecord } 
 const [script = '', program = '', ...given] = process.argv.slice(2);
 const parameters = given.filter((word) => word !== '--record');
 const wanted = parameters.length < given.length;
-// What package.json itself hands to the program (vitest's configuration) is no part of the command.
+// Parameters from package.json itself (vitest's configuration) are not part of the command.
 const typed = parameters.slice(Math.max(0, parameters.indexOf('--') + 1));
 const handed = parameters.filter((word) => word !== '--');
 
-/** Exit status as a shell says it, a signal as 128 and its number. */
+/** Exit status like a shell's, a signal as 128 plus its number. */
 function run(env: NodeJS.ProcessEnv): number {
   const { status, signal } = spawnSync(process.execPath, [program, ...handed], { stdio: 'inherit', env });
   return status ?? 128 + (signal === null ? 0 : constants.signals[signal]);
@@ -26,7 +26,7 @@ function run(env: NodeJS.ProcessEnv): number {
 function recorded(): number {
   const scratch = mkdtempSync(join(tmpdir(), 'fail2zig-record-'));
   const figures = join(scratch, 'figures');
-  // What is on disk may change while it runs.
+  // The files on disk may change while it runs.
   const before = { build: buildHash(), machine: machine(), loadBefore: load() };
   const started = performance.now();
   try {

@@ -1,4 +1,6 @@
-/** What the checks of `npm run test:package` and `test:browser` leave in their record. */
+/**
+ * What the checks of `npm run test:package` and `test:browser` add to their record.
+ */
 import type { TestModule } from 'vitest/node';
 import { note } from './record.ts';
 

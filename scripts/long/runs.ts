@@ -11,7 +11,7 @@ export interface LongRun {
   parameters: readonly string[];
   /** Claims whose evidence this run extends. */
   claims: readonly string[];
-  /** About so long on two cores. */
+  /** About how long it takes on two cores. */
   minutes: number;
 }
 

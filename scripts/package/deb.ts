@@ -1,4 +1,6 @@
-/** The Debian package, built by dpkg-deb out of the tree of an installed system. */
+/**
+ * The Debian package, built by dpkg-deb from the tree of an installed system.
+ */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -28,7 +30,7 @@ const description = `Description: host intrusion prevention: bans who fails to a
  program, applies no regular expression to what an attacker writes, and its
  memory has a ceiling.`;
 
-/** Debian's form of a changelog; what changed stands in ours, beside it. */
+/** Debian's form of a changelog; the changes are in ours, beside it. */
 const changelog = (epoch: number): string => `fail2zig (${version}) unstable; urgency=medium
 
   * CHANGELOG.md.gz beside this file says what is new.
@@ -87,7 +89,7 @@ ${description}
   }
 }
 
-/** Paths of the files below `folder`, in an order of their own. */
+/** Paths of the files below `folder`, in a fixed order. */
 function filesOf(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -100,5 +102,5 @@ function kilobytesOf(files: readonly string[]): number {
   return files.reduce((sum, file) => sum + Math.ceil(statSync(file).size / 1024), 0);
 }
 
-/** What `dpkg -V` compares a file with; MD5 is dpkg's choice. */
+/** The digest with which `dpkg -V` compares a file; MD5 is dpkg's choice. */
 const digest = (file: string): string => createHash('md5').update(readFileSync(file)).digest('hex');

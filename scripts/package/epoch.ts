@@ -1,6 +1,6 @@
 /**
- * The time that stands in what is built, for two builds of one source to be the same bytes:
- * SOURCE_DATE_EPOCH (reproducible-builds.org) where it is set, else when the last commit was made.
+ * The time in built files, so that two builds of one source are the same bytes: SOURCE_DATE_EPOCH
+ * (reproducible-builds.org) if it is set, else the time of the last commit.
  */
 import { execFileSync } from 'node:child_process';
 

@@ -27,12 +27,12 @@ const root = join(import.meta.dirname, '../..');
 const main = 'dist/single.cjs';
 const parts = ['engine.wasm', 'engine-scalar.wasm', 'matchers.json'];
 
-/** What Node looks for to know that it is a single executable. */
+/** The text by which Node knows that it is a single executable. */
 const fuse = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
 
 /**
- * Bytes a write. Linux keeps a file that was written in one piece in large pieces of its cache and,
- * from 6.18 on, maps each as a whole: 25 MiB of a running daemon instead of 13.
+ * Bytes per write. If a file was written in one piece, Linux keeps it in large folios of its cache
+ * and, from 6.18 on, maps each as a whole: 25 MiB of a running daemon instead of 13.
  */
 const chunkBytes = 64 * 1024;
 
@@ -50,8 +50,8 @@ function isNewer(output: string, inputs: string[]): boolean {
 }
 
 /**
- * Builds the executable at `output` out of dist/ and build/, where it is older than these; for
- * tests `without` some bundles.
+ * Builds the executable at `output` from dist/ and build/, if it is older than these; for tests
+ * `without` some bundles.
  */
 export function buildExecutable(output: string, without: readonly string[] = [], target: Target = thisMachine): void {
   const bundles = readdirSync(join(root, 'dist')).filter(
@@ -70,11 +70,11 @@ export function buildExecutable(output: string, without: readonly string[] = [],
     writeFileSync(
       join(scratch, 'sea.json'),
       JSON.stringify({
-        // Its path stands in the blob: from here, not from the root of the machine.
+        // Its path is part of the blob: relative, not from the root of the machine.
         main,
         output: blob,
         disableExperimentalSEAWarning: true,
-        // Nothing from the caller's environment; the launch stage hands the core its flags.
+        // Nothing from the caller's environment; the launch stage passes flags to the core.
         execArgvExtension: 'cli',
         assets: {
           ...Object.fromEntries(inside.map((path) => [basename(path), path])),
@@ -82,14 +82,14 @@ export function buildExecutable(output: string, without: readonly string[] = [],
         },
       }),
     );
-    // It is the same for every machine; this one's Node makes it, which is of the same version.
+    // The blob is the same for every machine; this machine's Node, of the same version, makes it.
     const ours = join(thisMachine.node, 'bin/node');
     execFileSync(ours, ['--experimental-sea-config', join(scratch, 'sea.json')], {
       cwd: root,
       stdio: ['ignore', 'ignore', 'ignore'],
     });
     const postject = join(root, 'node_modules/.bin/postject');
-    // Its warnings are of names that a stripped file has no more.
+    // It warns about names that a stripped file no longer has.
     execFileSync(postject, [node, 'NODE_SEA_BLOB', blob, '--sentinel-fuse', fuse], { stdio: 'ignore' });
     writeInChunks(`${output}.${process.pid}`, readFileSync(node));
     renameSync(`${output}.${process.pid}`, output);

@@ -1,4 +1,6 @@
-/** Files that are made of the tree of an installed system, of the release, and of the lock file. */
+/**
+ * Files made from the tree of an installed system, from the release, and from the lock file.
+ */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,8 +11,8 @@ import { setTimes, writeTree } from './tree.ts';
 const root = join(import.meta.dirname, '../..');
 
 /**
- * Packs a folder as tar with nothing of this machine in it: names sorted, all root's, one time, and
- * modes that no umask has to do with.
+ * Packs a folder as tar with nothing of this machine in it: names sorted, owned by root, one time,
+ * and modes independent of the umask.
  */
 export function packFolder(folder: string, epoch: number): Buffer {
   const fixed = [
@@ -40,7 +42,7 @@ export function buildArchive(executable: string, output: string, epoch: number):
   }
 }
 
-/** install.sh of this version; `publicKey` is a line of minisign's, '' where there is none yet. */
+/** install.sh of this version; `publicKey` is a line of minisign, '' if there is none yet. */
 export function buildInstaller(output: string, publicKey: string): void {
   const text = readFileSync(join(root, 'packaging/install.sh'), 'utf8');
   writeFileSync(output, text.replaceAll('@VERSION@', version).replaceAll('@PUBLIC_KEY@', publicKey));
@@ -54,7 +56,7 @@ export function buildChecksums(output: string, files: readonly string[]): void {
   writeFileSync(output, files.toSorted().map(line).join(''));
 }
 
-/** What is used here of CycloneDX 1.5. */
+/** The part of CycloneDX 1.5 that is used here. */
 interface Bill {
   serialNumber: string;
   metadata: { timestamp: string; component: { name: string } };
@@ -88,7 +90,7 @@ export function buildBillOfMaterials(output: string, epoch: number): void {
   const groups = [hash.slice(0, 8), hash.slice(8, 12), `8${hash.slice(13, 16)}`, `8${hash.slice(17, 20)}`];
   bill.serialNumber = `urn:uuid:${[...groups, hash.slice(20, 32)].join('-')}`;
   bill.metadata.timestamp = new Date(epoch * 1000).toISOString();
-  // npm takes the name of the folder.
+  // npm uses the name of the folder.
   bill.metadata.component.name = 'fail2zig';
   writeFileSync(output, `${JSON.stringify(bill, null, 2)}\n`);
 }

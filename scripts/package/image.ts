@@ -28,7 +28,7 @@ export function librariesOf(executable: string): string[] {
   return [...listed.matchAll(/(\/\S+)/g)].map(([, path]) => path ?? '');
 }
 
-/** What the layer holds, below `home`. */
+/** The content of the layer, below `home`. */
 function writeRoot(home: string, executable: string): void {
   for (const folder of ['usr/bin', 'etc/fail2zig.d', 'var/lib/fail2zig', 'run/fail2zig', 'proc', 'var/log']) {
     mkdirSync(join(home, folder), { recursive: true });

@@ -1,7 +1,7 @@
 /**
- * The machine that an executable is made for: this one, or aarch64 from x86_64 with Debian's cross
- * compiler, whose own system stands in build/tools/arm64. The Node of that machine comes from npm,
- * and is the one whose hash the lock file has.
+ * The machine for which an executable is built: this one, or aarch64 from x86_64 with Debian's
+ * cross compiler, which is in build/tools/arm64. The Node for that machine comes from npm and has
+ * the hash in the lock file.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -19,7 +19,7 @@ export interface Target {
   /** The folder of its Node, as the package of npm has it. */
   node: string;
   addon: string;
-  /** strip(1) for its files, with the environment that it takes. */
+  /** strip(1) for its files, and the environment for it. */
   strip: string;
   env: NodeJS.ProcessEnv;
 }
@@ -35,7 +35,7 @@ export const thisMachine: Target = {
   env: process.env,
 };
 
-/** The system of the cross compiler, which has an emulator of aarch64 too. */
+/** The system with the cross compiler, which also has an emulator of aarch64. */
 const cross = join(tools, 'arm64');
 const crossProgram = (name: string): string => join(cross, 'usr/bin', name);
 
@@ -46,12 +46,12 @@ export function emulate(executable: string, words: readonly string[], input = ''
     encoding: 'utf8',
     input,
     timeout: 240_000,
-    // Its name decides what it is: qemu hands on the path as it stands here.
+    // Its name decides what it does: qemu passes the path on as it is here.
     env: { PATH: '/usr/bin:/bin', HOME: '/nowhere' },
   });
 }
 
-/** The Node of aarch64, once; throws where its bytes are not those that the lock file names. */
+/** Downloads the Node for aarch64, once; throws if its hash is not the one in the lock file. */
 function fetchNode(): string {
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, { version: string; integrity: string }>;
@@ -74,7 +74,7 @@ function fetchNode(): string {
   return folder;
 }
 
-/** Makes all that aarch64 takes, addon included. */
+/** Builds everything for aarch64, including the addon. */
 export function makeArm64(): Target {
   if (process.arch !== 'x64') throw new Error('the cross compiler is one of x86_64');
   unpackSystem(cross, ['g++-aarch64-linux-gnu', 'qemu-user-static']);

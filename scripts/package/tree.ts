@@ -1,6 +1,6 @@
 /**
- * The files of an installed system, where Debian's rules want them. Each comes with its mode; all
- * belong to root, and their times are those of the source.
+ * The files of an installed system, in the places that Debian's rules prescribe. Each has its mode;
+ * all belong to root, and their times are those of the source.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -21,7 +21,7 @@ import { packaged, writeSuggestion } from '../../src/suggest/write.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-/** Packages of which something is inside the executable, with the files of their licenses. */
+/** Packages that are part of the executable, with their license files. */
 const licenses = {
   'Node.js and what it contains': `node-linux-${process.arch}/LICENSE`,
   zod: 'zod/LICENSE',
@@ -79,7 +79,7 @@ export function setTimes(home: string, seconds: number): void {
   for (const entry of readdirSync(home, { withFileTypes: true })) {
     const path = join(home, entry.name);
     if (entry.isDirectory()) setTimes(path, seconds);
-    // The executable is a hard link: its time is its own, and dpkg-deb takes the earlier one.
+    // The executable is a hard link with its own time, and dpkg-deb takes the earlier one.
     else if (entry.name !== 'fail2zig') lutimesSync(path, seconds, seconds);
   }
   chmodSync(home, 0o755);

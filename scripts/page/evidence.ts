@@ -1,5 +1,5 @@
 /**
- * What reports/verify.html shows beside the outcomes of a run: passages, breakages with the rooms
+ * What reports/verify.html shows besides the outcomes of a run: passages, breakages with the rooms
  * they change, bounds, and figures of archived runs. Everything is read from the tree.
  */
 import { existsSync, globSync, readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { breakages } from '../../test/sabotage/breakages.ts';
 import { buildHash, type LongRecord, readRecord } from '../long/record.ts';
 import { type LongRun, longRuns } from '../long/runs.ts';
 
-/** A named breakage, and who noticed it when all were last tried; empty where nobody tried it. */
+/** A named breakage, and who noticed it when all were last tried; empty if it was not tried. */
 export interface Guard {
   name: string;
   file: string;
@@ -66,9 +66,9 @@ export interface Evidence {
   /** The newest run of each benchmark. */
   runs: ReadonlyMap<string, BenchRun>;
   soaks: readonly SoakRun[];
-  /** Every long run with its newest record, where there is one. */
+  /** Every long run with its newest record, if there is one. */
   longRuns: readonly { run: LongRun; record: LongRecord | undefined }[];
-  /** `buildHash` of the tree that the page speaks of. */
+  /** `buildHash` of the tree that the page describes. */
   build: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * HTML as text, escaped by construction: what stands between the tags of a template is escaped,
- * unless a template of this file made it. Text of claims and of log lines goes through here.
+ * HTML as text, escaped by construction: values in a template are escaped, unless a template of
+ * this file made them. Text of claims and of log lines goes through here.
  */
 
 /** Text that is markup already. */
@@ -34,14 +34,14 @@ export function html(parts: TemplateStringsArray, ...values: Value[]): Markup {
   return new Markup(parts.map((part, index) => part + (index < values.length ? render(values[index]!) : '')).join(''));
 }
 
-/** A sentence in which what stands between backticks is code. */
+/** A sentence in which text between backticks is code. */
 export function sentence(text: string): Markup {
   return html`${text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))}`;
 }
 
 /**
  * What is wrong with a page as XML, and what in it would run or load something: scripts, event
- * attributes, and references that leave the page or the tree beside it. Empty for a sound page.
+ * attributes, and references that leave the page or the tree beside it. Empty for a valid page.
  */
 export function faultsOf(page: string): string[] {
   const faults: string[] = [];

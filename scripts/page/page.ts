@@ -49,7 +49,7 @@ function roomOf(file: string): string {
   return ['src'].includes(first) ? `${first}/${second}` : first;
 }
 
-/** Bounds that the text between a claim's place and the next claim names. */
+/** Bounds that are named in the text between a claim's place and the next claim. */
 function boundsNamed({ place }: Outcome, { specifications, bounds }: Evidence): Evidence['bounds'] {
   const [path = '', line = '1'] = place.split(':');
   const lines =
@@ -220,7 +220,7 @@ function rooms({ guards }: Evidence): Markup {
   return html`${figure(bars('Named breakages by room', drawn), html`How many named breakages each room has, and how many claims notice them.`)}<table class="rooms"><thead><tr><th>room</th><th>claims that guard it</th></tr></thead><tbody>${items}</tbody></table>`;
 }
 
-/** A long run with its newest record, or that nobody recorded one. */
+/** A long run with its newest record, or a note that there is none. */
 function longRunCard({ run, record }: { run: LongRun; record: LongRecord | undefined }, build: string): Markup {
   const command = `npm run ${[run.script, '--', ...run.parameters].join(' ')} --record`;
   if (record === undefined)
@@ -276,7 +276,7 @@ ${inside}
 </section>
 `;
 
-/** The whole page; throws where it is no sound page, which is our mistake. */
+/** The whole page; throws if it is not valid, which is our mistake. */
 export function pageText({ date, seconds, facts: machine, outcomes, pageOf }: PageRun, evidence: Evidence): string {
   const count = (status: Status) => outcomes.filter((outcome) => outcome.status === status).length;
   const totals = statuses

@@ -1,6 +1,6 @@
 /**
- * The pictures of reports/verify.html as inline SVG. Each is 420 units wide, so that its words can
- * be read on a phone; colours are classes of the page, so that they follow light and dark.
+ * The pictures of reports/verify.html as inline SVG. Each is 420 units wide, so that its text can
+ * be read on a phone; colours are classes of the page, so that they follow light and dark mode.
  */
 import { html, type Markup } from './markup.ts';
 
@@ -77,7 +77,7 @@ export function curves(
 export interface Bar {
   label: string;
   value: number;
-  /** What is written behind it, usually the value with unit and spread. */
+  /** The text after it, usually the value with unit and spread. */
   says: string;
   ours?: boolean;
 }
@@ -122,7 +122,7 @@ export function histogram(title: string, buckets: readonly (readonly [number, nu
 const box = (x: number, y: number, wide: number, words: string, more = '', kind = 'box'): Markup =>
   html`<rect x="${x}" y="${y}" width="${wide}" height="${more === '' ? 28 : 42}" rx="5" class="${kind}"/><text x="${x + wide / 2}" y="${y + 18}" text-anchor="middle" class="strong">${words}</text>${more === '' ? html`` : html`<text x="${x + wide / 2}" y="${y + 34}" text-anchor="middle">${more}</text>`}`;
 
-/** An arrow along a path, its boundary written beside it. */
+/** An arrow along a path, with its boundary written beside it. */
 const arrow = (path: string, head: string, words = '', x = 0, y = 0, anchor = 'start'): Markup =>
   html`<path d="${path}" class="arrow"/><path d="${head}" class="head"/>${words === '' ? html`` : html`<text x="${x}" y="${y}" text-anchor="${anchor}" class="fill-bad">${words}</text>`}`;
 
@@ -136,7 +136,7 @@ const down = (x: number, from: number, to: number, words = '', anchor = 'start')
     anchor,
   );
 
-/** Where authority changes hands: the six boundaries of THREAT_MODEL.md. */
+/** The trust boundaries: the six of THREAT_MODEL.md. */
 export function boundaries(): Markup {
   return frame(430, 'Trust boundaries', [
     html`<rect x="8" y="160" width="404" height="188" rx="8" class="area"/><text x="16" y="178" class="strong">core process</text><text x="16" y="193">no package,</text><text x="16" y="207">starts nothing</text>`,

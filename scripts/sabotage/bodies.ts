@@ -22,5 +22,5 @@ for (const { ids: own, run } of definitions.filter((each) => each.ids.some((id) 
     break;
   }
 }
-// What a body left running must not hold up the answer.
+// Whatever a body left running must not delay the answer.
 process.exit(0);

@@ -13,12 +13,12 @@ export interface Verdict {
   file: string;
   claims: readonly string[];
   noticedBy: Notice;
-  /** What noticed first, and by which assertion; empty where nobody did. */
+  /** What noticed first, and by which assertion; empty if nobody did. */
   by: string;
   seconds: number;
 }
 
-/** Claims and test files that fail without a breakage: their word counts for nothing. */
+/** Claims and test files that fail without a breakage: their verdict does not count. */
 export interface Control {
   claims: string[];
   tests: string[];
@@ -28,10 +28,10 @@ export interface SabotageRecord {
   date: string;
   commit: string;
   machine: Record<string, string | number>;
-  /** From the first breakage to the last, without what an interruption took. */
+  /** From the first breakage to the last, without the time of an interruption. */
   minutes: number;
   control: Control;
-  /** How many breakages there are; where fewer were tried, this is a part. */
+  /** Number of breakages; if fewer were tried, this is a part. */
   named: number;
   /** Room → how many of its breakages who noticed. */
   rooms: Record<string, Partial<Record<Notice, number>>>;
@@ -41,7 +41,7 @@ export interface SabotageRecord {
 const countOf = (verdicts: readonly Verdict[], by: Notice): number =>
   verdicts.filter(({ noticedBy }) => noticedBy === by).length;
 
-/** How many of each room's breakages who noticed, rooms in the order of their names. */
+/** Number of noticed breakages in each room, by who noticed them; rooms sorted by name. */
 export function byRoom(verdicts: readonly Verdict[]): SabotageRecord['rooms'] {
   const rooms = [...Map.groupBy(verdicts, ({ file }) => roomOf(file))].toSorted(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(
@@ -52,7 +52,7 @@ export function byRoom(verdicts: readonly Verdict[]): SabotageRecord['rooms'] {
   );
 }
 
-/** 1 where nobody noticed a breakage. */
+/** 1 if nobody noticed a breakage. */
 export function exitStatus(verdicts: readonly Verdict[]): number {
   return countOf(verdicts, 'nobody') > 0 ? 1 : 0;
 }
@@ -79,7 +79,7 @@ export function extent(tried: number, named: number): string {
   return tried === named ? `all ${named}` : `A PART: ${tried} of ${named}; run it again to go on`;
 }
 
-/** Why a run cannot be recorded; undefined where it can. `before`: what is recorded already. */
+/** Why a run cannot be recorded; undefined if it can. `before`: the present record. */
 export function whyNoRecord(
   { tried, named }: { tried: number; named: number },
   changes: string,

@@ -1,11 +1,10 @@
 /**
  * A copy of the tree in which one breakage at a time is tried, and the order of its judges: the
- * bodies of the claims that promise it, which takes seconds; the whole claims, over what is built;
- * the tests that it names; and, where it is asked to be thorough, whatever specification or test
- * reaches the changed file.
+ * bodies of the claims that promise it, which take seconds; the whole claims, over the build; the
+ * tests that it names; and, if thorough, every specification or test that reaches the changed file.
  *
- * A breakage of the engine is judged over engines that are built without optimisation: what they
- * do is the same, and to build them takes an eighth of the time.
+ * A breakage of the engine is judged over engines that are built without optimisation: they behave
+ * the same, and building them takes an eighth of the time.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -27,7 +26,7 @@ import { type Breakage, broken } from '../../test/sabotage/breakage.ts';
 import { type Outcome, specificationsOf } from '../verify.ts';
 import type { Control, Verdict } from './record.ts';
 
-/** One run of a judge gets so long, ms: a breakage may well hang it. */
+/** Time limit of a judge, ms: a breakage may make it hang. */
 const judgeMs = 600_000;
 /** A body without its twins. */
 const bodyMs = 120_000;
@@ -85,7 +84,10 @@ export class Scratch {
     cpSync(from, to, { preserveTimestamps: true });
   }
 
-  /** What is built, as new as the copy, so that only what a breakage touches is built again. */
+  /**
+   * Copies the build with times as new as the copy, so that only what a breakage affects is
+   * rebuilt.
+   */
   #copyBuilt(): void {
     for (const name of built) cpSync(join(this.#root, name), join(this.#folder, name), { recursive: true });
   }
@@ -169,7 +171,7 @@ export class Scratch {
     return tests.filter((file) => !this.#control.tests.includes(file));
   }
 
-  /** Builds what is made of a file; false where that cannot be done. */
+  /** Builds what depends on a file; false if that fails. */
   async #build(path: string, unoptimized: boolean): Promise<boolean> {
     if (/^(native|scripts)\//.test(path) && (await run(this.#folder, ['scripts/native.mjs'])).status !== 0)
       return false;

@@ -1,8 +1,8 @@
 /**
  * A copy of the tree with changes in it, and a claim proven over such a copy: its specification is
  * loaded from there, and its body runs with the real piece as the broken sources make it. So a twin
- * is a named breakage (test/sabotage) of the real files. It reaches what a specification imports;
- * one that starts the built program takes scenarios.ts.
+ * is a named breakage (test/sabotage) of the real files. This reaches what a specification imports;
+ * specifications of the built program use scenarios.ts.
  */
 import { cpSync, readdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { breakages } from '../../test/sabotage/breakages.ts';
 import { temporaryDirectory } from '../../test/support/control.ts';
 import type { Definition, Evidence } from '../claim.ts';
 
-/** Exact text of a file of ours, and what stands there instead. */
+/** Exact text of one of our files, and its replacement. */
 export interface Change {
   path: string;
   find: string;
@@ -27,7 +27,7 @@ export function breakage(name: string): Change {
   if (found === undefined) throw new Error(`no breakage "${name}"`);
   const { find, put } = found;
   return {
-    // Looked for when it is applied: the tree may have this very breakage in it.
+    // Searched when it is applied: the tree may contain this very breakage.
     get path() {
       return fileOf(found, breakableFiles(root));
     },
@@ -53,14 +53,14 @@ export function applyChanges(place: string, changes: readonly Change[]): void {
 /** What a specification imports or a breakage changes; the rest of the tree is linked. */
 const copied = [...breakable, 'test', 'package.json'];
 
-/** The wasm engine is built of other files: where the engine is broken, it runs as it is. */
+/** The wasm engine is built from other files: if the engine is broken, the plain one runs. */
 export const plainEngine: Change = {
   path: 'src/engine/host.ts',
   find: "options.build === 'plain' ? await startPlain(options) : startWasm(options)",
   put: 'await startPlain(options)',
 };
 
-/** A copy of the tree with the breakage in it; nothing is built anew. */
+/** A copy of the tree with the breakage in it; nothing is rebuilt. */
 export function copyWith(name: string): { path: string; remove: () => void } {
   const { path: place, remove } = temporaryDirectory();
   for (const entry of readdirSync(root)) {

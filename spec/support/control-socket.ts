@@ -1,6 +1,6 @@
 /**
- * A control socket in a directory of its own, for specifications: how to open one, and how to be
- * somebody else at it.
+ * A control socket in its own directory, for specifications: how to open one, and how to connect as
+ * another user.
  */
 import { execFile } from 'node:child_process';
 import { chmodSync, statSync } from 'node:fs';
@@ -31,7 +31,7 @@ export interface ControlPiece {
 
 type AskPeer = typeof native.peerCredentials;
 
-/** How a twin is broken: credentials made up, another group, another mode of the socket file. */
+/** How a twin is broken: forged credentials, another group, another mode of the socket file. */
 export interface ControlBreakage {
   askPeer?: AskPeer;
   /** Who connects where the kernel does not know. */
@@ -47,8 +47,8 @@ export interface ControlBreakage {
 const unknown: AskPeer = () => -22;
 
 /**
- * Calls `listen` and returns the modes of the sockets right after their bind(2). `usualMask`: no
- * umask is set for it.
+ * Calls `listen` and returns the modes of the sockets right after their bind(2). `usualMask`: the
+ * umask is left as it is.
  */
 async function modesWhileBinding(usualMask: boolean, listen: () => Promise<void>): Promise<string[]> {
   const { unixBind } = native;

@@ -1,6 +1,6 @@
 /**
  * The plain engine with its memory accesses counted: the same source files, loaded a second time
- * with counted primitives under them. Work is what a machine's load cannot change.
+ * with counting primitives below them. Work does not depend on a machine's load.
  */
 import { registerHooks } from 'node:module';
 import type { EngineOptions } from '../../src/engine/host.ts';
@@ -12,7 +12,9 @@ const linear = new URL('./counted-linear.ts', import.meta.url).href;
 const room = new URL('../../src/engine/', import.meta.url).href;
 let hooked = false;
 
-/** What a marked file of the engine imports is marked too; its primitives are the counted ones. */
+/**
+ * Whatever a marked file of the engine imports is marked too; its primitives are the counting ones.
+ */
 function hook(): void {
   if (hooked) return;
   hooked = true;
@@ -27,9 +29,7 @@ function hook(): void {
   });
 }
 
-/**
- * An engine of the plain build, and the steps that its calls took since they were last asked for.
- */
+/** An engine of the plain build, and the steps of its calls since the last time. */
 export async function countedEngine(options: Omit<EngineOptions, 'build'>) {
   hook();
   const path = new URL('../../src/engine/examiner.ts', import.meta.url).href + mark;

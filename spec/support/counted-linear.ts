@@ -1,7 +1,7 @@
 /**
- * The memory primitives of the plain engine, counted: each access is one step of work, and what
- * works on a stretch takes a step for each 16 bytes of it (counted-engine.ts puts this in the place
- * of `#linear`). The rest is arithmetic, passed on.
+ * The memory primitives of the plain engine, with counting: each access is one step of work, and an
+ * operation on a range takes one step for each 16 bytes (counted-engine.ts replaces `#linear` by
+ * this). The rest is arithmetic, passed on.
  */
 const real = (await import(
   new URL('../../src/engine/linear.ts', import.meta.url).href
@@ -30,7 +30,7 @@ function counted<Of extends Primitive>(
   }) as unknown as Of;
 }
 
-/** What a search from the end looked at. */
+/** What a search from the end has examined. */
 const fromEnd = (found: number, from: number, end: number): number => Math.max(0, end - Math.max(found, from));
 
 export const { bindMemory, toInt, divide, product, spread, lowestBit, ones } = real;

@@ -1,9 +1,9 @@
 /**
- * Hostile lines against the running daemon: every built-in filter reads one log, into which go the
- * lines that the fuzzer makes of the corpus, unfinished and endless ones among them, and now and
- * then the failures of one more attacker. Run by denial.kernel.spec.ts in a namespace of its own,
- * so that the bans are real. For its twins the daemon is killed half-way, has a higher ceiling than
- * the judge knows, or the attackers stand in a log that nobody reads.
+ * Hostile lines against the running daemon: every built-in filter reads one log, with lines that
+ * the fuzzer makes from the corpus, unfinished and endless ones among them, and at intervals the
+ * failures of one more attacker. denial.kernel.spec.ts runs it in its own namespace, so the bans
+ * are real. For its twins the daemon is killed half-way, has a higher ceiling than the judge knows,
+ * or the attackers are in a log that nobody reads.
  */
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,12 +26,12 @@ export interface Outcome {
   matched: number;
   tooLong: number;
   invalid: number;
-  /** Attackers whose ban the daemon holds, of those that failed in between. */
+  /** Attackers banned by the daemon, of those that failed in between. */
   banned: number;
   attackers: number;
   /** VmHWM, bytes. */
   peakBytes: number;
-  /** Status of a stop when asked; null where it had to be killed, or had died. */
+  /** Exit status of a requested stop; null if it had to be killed, or had died. */
   exit: number | null;
   /** Errors it logged. */
   errors: string[];
@@ -39,7 +39,7 @@ export interface Outcome {
 
 const roundsMax = 16;
 const linesPerRound = 2_000;
-/** Longer than a line may be, and longer than what is read at once. */
+/** Longer than a line may be, and longer than one read. */
 const endless = 300_000;
 const endlessPerRound = 9;
 
@@ -94,7 +94,7 @@ async function hostile(flaw: Flaw = {}): Promise<Outcome> {
       outcome.written += linesPerRound + endlessPerRound + 2;
       outcome.bytes += block.length;
     }
-    // A daemon that has died answers nobody, and what it has done so far is all it will do.
+    // A daemon that has died answers nobody, and its work so far is all it will do.
     let stats: Stats = {};
     const all = async (): Promise<boolean> => {
       stats = await daemon.stats();

@@ -1,6 +1,6 @@
 /**
  * Lists of addresses without the daemon: real files, the real room of lists, and a kernel of sets
- * that remembers. What a list covers is judged by an oracle of bit strings.
+ * in memory. An oracle of bit strings decides what a list covers.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -46,7 +46,7 @@ export function covered(prefixes: Iterable<string>): string[] {
 
 export const coveredBy = (lines: readonly string[]): string[] => covered(lines.map(bitText));
 
-/** Keys that stand one behind the other, as text. */
+/** Consecutive keys, as text. */
 function keysOf({ family }: ListSet, keys: Uint8Array): string[] {
   const length = family === 4 ? 4 : 16;
   return Array.from({ length: keys.length / length }, (_, at) =>
@@ -54,7 +54,7 @@ function keysOf({ family }: ListSet, keys: Uint8Array): string[] {
   );
 }
 
-/** The kernel's sets by name; a set that no jail asks for goes. */
+/** The kernel's sets by name; a set that no jail asks for is removed. */
 class Kernel implements Listed {
   readonly sets = new Map<string, Set<string>>();
   emptied = (_: string): void => {};
@@ -117,10 +117,10 @@ class Kernel implements Listed {
   }
 }
 
-/** Somebody whose bans a list of what is ignored is about. */
+/** A jail whose bans an ignored list concerns. */
 const jail = '[jails.sshd]\nlogpath = "/var/log/auth.log"\n';
 
-/** One list of a jail, as the daemon has it. */
+/** A jail's list, as in the daemon. */
 export class Listing {
   readonly kernel = new Kernel();
   readonly #home = temporaryDirectory();
@@ -137,7 +137,7 @@ export class Listing {
   }
 
   write(lines: readonly string[], mode = 0o600): void {
-    // A new file each time: what was written within one tick of the clock differs all the same.
+    // A new file each time, so that two writes within one tick of the clock differ.
     rmSync(this.file, { force: true });
     writeFileSync(this.file, lines.map((line) => `${line}\n`).join(''), { mode });
   }
@@ -169,7 +169,7 @@ export class Listing {
     await this.lists.settled();
   }
 
-  /** As when time passes: a changed file is looked at until it rests. */
+  /** Like time passing: a changed file is checked until it no longer changes. */
   async pass(): Promise<void> {
     for (let looks = 0; looks < 3; looks++) {
       this.lists.look();

@@ -55,8 +55,8 @@ export function listeningAt(port: number): string[] {
 }
 
 /**
- * Bytes of /metrics that a scraper got which takes a portion now and then, until the server ended
- * the connection or nothing was left.
+ * Bytes of /metrics that a slow scraper received, reading in portions, until the server ended the
+ * connection or nothing was left.
  */
 export function takeSlowly({ port }: MetricsPiece, pauseMs: number): Promise<number> {
   return new Promise((resolve) => {
@@ -73,7 +73,7 @@ export function takeSlowly({ port }: MetricsPiece, pauseMs: number): Promise<num
   });
 }
 
-/** Whether the server ends a request that comes byte by byte and never to its end. */
+/** Whether the server ends a request that comes byte by byte and never ends. */
 export function drip({ port }: MetricsPiece, pauseMs: number, patienceMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection({ port, host: '127.0.0.1' });
@@ -99,7 +99,7 @@ export function carelessListener(bind: string): Supply<MetricsPiece> {
 export interface Visit {
   /** Everything the server said. */
   received: string;
-  /** False where our patience ended first. */
+  /** False if our patience ended first. */
   ended: boolean;
 }
 

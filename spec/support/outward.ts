@@ -1,4 +1,6 @@
-/** Ways to other hosts, as the sources show them. */
+/**
+ * Ways to other hosts in the sources.
+ */
 import { importsOf, nodesOf, placeOf, type SourceTree } from '../source.ts';
 
 /** Parts of Node and calls that reach other hosts. */

@@ -1,6 +1,6 @@
 /**
- * The daemon's middle without files and kernel: a configuration, the real engine and enforcer, and
- * a backend that remembers what it was asked. Twins are the same with another configuration or a
+ * The core of the daemon without files and kernel: a configuration, the real engine and enforcer,
+ * and a backend that remembers its requests. Twins are the same with another configuration or a
  * backend that lies.
  */
 import { Enforcer } from '../../src/enforcer/enforcer.ts';
@@ -19,7 +19,7 @@ export interface RememberingBackend extends Backend {
   batches: number[];
 }
 
-/** `refuse` is asked about each transaction: an error where the kernel would not take it. */
+/** `refuse` is called for each transaction: it returns an error if the kernel would refuse. */
 export function rememberingBackend(
   refuse: (changes: Change[]) => Error | undefined = () => undefined,
 ): RememberingBackend {

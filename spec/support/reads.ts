@@ -1,6 +1,6 @@
 /**
- * The real file source over the real engine, with every read of a log noted: where its bytes went
- * and how many they were.
+ * The real file source over the real engine, with every read of a log recorded: where its bytes
+ * went and how many.
  */
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ export interface Read {
 
 type Copier = (this: unknown, ...parameters: unknown[]) => unknown;
 
-/** How often `work` copies what holds `mark` out of a buffer, by the ways that Node has. */
+/** How often `work` copies the bytes around `mark` out of a buffer, by the ways that Node has. */
 function copiesDuring(work: () => void, mark: string): number {
   let copies = 0;
   const ways: [object: object, name: string][] = [

@@ -1,7 +1,7 @@
 /**
  * A reload without files and kernel: the real engine, enforcer, routes and reloader, two logs that
- * are fed by hand, and a clock that stands where the test puts it. Beside it a start with the same
- * configuration and the state of before, which a reload must not differ from.
+ * are fed by hand, and a clock that the test sets. Beside it a start with the same configuration
+ * and the earlier state, from which a reload must not differ.
  */
 import { Enforcer } from '../../src/enforcer/enforcer.ts';
 import { Ignored } from '../../src/enforcer/ignored.ts';
@@ -27,7 +27,7 @@ export interface Failure {
   at: number;
 }
 
-/** Room for all sources in all jails many times over. */
+/** Many times the room for all sources in all jails. */
 const tableBytes = 64 * 1024;
 const noInterfaces = (): Record<string, never> => ({});
 
@@ -81,14 +81,14 @@ export class Reloading {
     this.#reloader = new Reloader({ ...parts, keeper: undefined, clock: { now }, log });
   }
 
-  /** Has a log read by the jails whose patterns name it. */
+  /** Lets the jails whose patterns name a log read it. */
   #assign(log: number, previous: number): void {
     const { patterns } = this.#routes;
     const fitting = [...patterns.keys()].filter((number) => patterns[number] === logs[log]);
     this.#routes.assign(fitting, previous);
   }
 
-  /** Feeds failures, each at its own time, and has the kernel confirm what is decided. */
+  /** Feeds failures, each at its own time, and lets the kernel confirm the decisions. */
   feed(failures: readonly Failure[]): void {
     const { engine } = this;
     for (const { log, source, at } of failures) {
@@ -105,7 +105,7 @@ export class Reloading {
     }
   }
 
-  /** Takes another configuration while it runs. Rejects with what the daemon would answer. */
+  /** Applies another configuration while it runs. Rejects with the daemon's error. */
   reload(text: string): Promise<unknown> {
     return this.#reloader.reload(compileText(text));
   }
@@ -139,7 +139,7 @@ export class Reloading {
     return found.sort();
   }
 
-  /** All that a refused reload must leave as it is. */
+  /** Everything that a refused reload must leave unchanged. */
   picture(): string {
     const { config, engine, backend } = this;
     return JSON.stringify([

@@ -1,7 +1,7 @@
 /**
- * A program of its own: becomes another user, makes one control request and prints what came of it
- * as JSON. Arguments: PATH UID GID VERB ARGUMENTS (JSON) GROUPS (by commas). Started as root, whose
- * right to become anybody it uses up first.
+ * A separate program: becomes another user, makes one control request and prints the result as
+ * JSON. Arguments: PATH UID GID VERB ARGUMENTS (JSON) GROUPS (by commas). Started as root, a right
+ * that it gives up first.
  */
 import { call, UnreachableError } from '../../src/client/call.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Runs test files of this tree, and prints as JSON how many tests there are and which failed:
- * `node spec/support/run-tests.ts FILE…`. The last line is the answer.
+ * Runs test files of this tree, and prints as JSON how many tests there are and which failed: `node
+ * spec/support/run-tests.ts FILE…`. The last line is the result.
  */
 import { startVitest, type TestCase, type TestModule } from 'vitest/node';
 

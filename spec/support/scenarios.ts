@@ -1,7 +1,7 @@
 /**
  * The scenarios of test/netns as the body of a claim: the same code that the tests run on the real
- * kernel, in namespaces of its own. A twin is the same over a copy of the tree that has a named
- * breakage (test/sabotage) in it.
+ * kernel, in its own namespaces. A twin is the same over a copy of the tree with a named breakage
+ * (test/sabotage).
  */
 import { execFile } from 'node:child_process';
 import { cpSync, symlinkSync } from 'node:fs';
@@ -19,10 +19,10 @@ export { breakage, type Change };
 /** Scenarios by the file of test/netns that holds them. */
 export type Scenarios = Readonly<Record<string, readonly string[]>>;
 
-/** Beside a breakage after which something does not come: it is waited for in vain. */
+/** Used with a breakage after which something never comes, so that we do not wait long. */
 export const impatient: Change = { path: 'test/support/until.ts', find: 'withinMs = 15_000', put: 'withinMs = 2_500' };
 
-/** Runs scenarios in a tree; says of each that failed why. */
+/** Runs scenarios in a tree; returns the reason of each failure. */
 export interface Scene {
   count: number;
   run: () => Promise<string[]>;
@@ -30,12 +30,12 @@ export interface Scene {
 }
 
 const sources = ['src', 'test', 'scripts', 'spec', 'bin', 'native', 'package.json', 'tsconfig.json'];
-/** Copied after the sources, and so newer: only what a change touches is built again. */
+/** Copied after the sources, and so newer: only what depends on a change is rebuilt. */
 const built = ['dist', 'build'];
-/** What a copy links to: large, and never changed. */
+/** Linked in a copy: large, and never changed. */
 const linked = ['node_modules', '.git'];
 
-/** A copy of the tree with the changes in it, built where the program is made of what changed. */
+/** A copy of the tree with the changes in it, rebuilt if the program depends on what changed. */
 export async function brokenTree(changes: readonly Change[]): Promise<{ root: string; remove: () => void }> {
   const { path: place, remove } = temporaryDirectory();
   const leftOut = ['build/tools', 'build/sabotage'].map((name) => join(root, name));
@@ -80,7 +80,7 @@ export function scenarios(picked: Scenarios, ...changes: Change[]): Supply<Scene
   };
 }
 
-/** Runs all, and says how many there were; fails by an assertion that names those that failed. */
+/** Runs all and returns their number; fails by an assertion that names the failed ones. */
 export async function assertScene({ count, run }: Scene): Promise<string> {
   assertNone(await run(), 'scenarios failed');
   return `${count} scenarios on the real kernel`;

@@ -1,6 +1,6 @@
 /**
- * The single executable in a root that holds nothing but it: the shared libraries that it links, an
- * empty directory of root's, the configuration and a mounted /proc. No shell, no other program.
+ * The single executable in a root that only contains it, the shared libraries that it links, an
+ * empty directory of root, the configuration and a mounted /proc. No shell, no other program.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
@@ -30,12 +30,12 @@ export interface Seen {
   bytes: number;
   /** Names of the libraries that it links, as ldd(1) tells. */
   libraries: string[];
-  /** What the client said of its version, called by its name. */
+  /** The client's version output, called by its name. */
   client: string;
   banned: boolean;
-  /** What it said that is no ordinary line of the log. */
+  /** Output that is not an ordinary log line. */
   errors: string[];
-  /** Files mapped into the running core, but for the executable and what it links. */
+  /** Files mapped into the running core, except the executable and its libraries. */
   mapped: string[];
   /** Options of the runtime in the running core. */
   flags: string[];
@@ -44,7 +44,7 @@ export interface Seen {
   capabilities: string;
   /** Peak of resident memory, kB. */
   peakKilobytes: number;
-  /** Processor time from exec until it says that it has started, ms. */
+  /** CPU time from exec until it logs that it has started, ms. */
   startCpuMilliseconds: number;
   slots: number;
 }
@@ -60,7 +60,7 @@ interface Change {
   preload?: string;
 }
 
-/** One run in a new root. It lies on a disk: of a file in memory other pages stay resident. */
+/** One run in a new root. It is on a disk: of a file in memory other pages stay resident. */
 async function inRoot({ without = [], lacks, capabilities = '+net_admin', preload }: Change): Promise<Seen> {
   const root = mkdtempSync(join(project, 'build', 'root-'));
   chmodSync(root, 0o755);
@@ -87,7 +87,7 @@ async function inRoot({ without = [], lacks, capabilities = '+net_admin', preloa
   const places = '[control]\nsocket = "/var/lib/fail2zig/control"\ngroup = "root"\n[metrics]\nenabled = false\n';
   const state = '[state]\npath = "/var/lib/fail2zig/state"\n';
   const jail = '[jails.sshd]\nlogpath = "/logs/auth.log"\nmaxretry = 1\nignoreself = false\n';
-  // What the confinement would keep from it, a library to load is seen only without.
+  // The confinement would hide this; a preloaded library is only visible without it.
   const confinement = preload === undefined ? '' : '[confinement]\nlandlock = false\n';
   writeFileSync(join(root, 'fail2zig.toml'), `${places}${state}${confinement}${jail}`, { mode: 0o644 });
   const log = join(root, 'logs/auth.log');
@@ -95,7 +95,7 @@ async function inRoot({ without = [], lacks, capabilities = '+net_admin', preloa
 
   const limited = ['--bounding-set', `-all,+sys_chroot,${capabilities}`, '--inh-caps', '-all', 'chroot', root];
   const child = spawn('setpriv', [...limited, '/bin/fail2zig', '--config', '/fail2zig.toml'], {
-    // Would end a Node that reads these options.
+    // A Node that reads these options would fail.
     env: { PATH: process.env.PATH, NODE_OPTIONS: '--require=/nowhere' },
     stdio: ['ignore', 'ignore', 'pipe'],
   });

@@ -1,6 +1,6 @@
 /**
- * Test files as the body of a claim: what they assert is asserted once, and driven twice. They run
- * in a process of their own, over this tree or over a copy with a named breakage in it.
+ * Test files as the body of a claim: what they assert is written once and used twice. They run in a
+ * separate process, over this tree or over a copy with a named breakage.
  */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
@@ -36,13 +36,13 @@ export function tested(files: readonly string[], breakage?: string): Supply<Test
   };
 }
 
-/** A twin that the tests must reject; `title` is part of the title of a test that fails. */
+/** A twin that the tests must reject; `title` is part of the title of a failing test. */
 export function testedTwin(files: readonly string[], breakage: string, title: string): Twin<Tests> {
   const expected = new RegExp(`^\\d+ tests failed: .*${title.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}`);
   return { why: `a tree in which ${breakage}`, piece: tested(files, breakage), expected };
 }
 
-/** Runs them; fails by an assertion that names those that failed. */
+/** Runs them; fails by an assertion that names the failed ones. */
 export async function assertTests({ run }: Tests): Promise<string> {
   const { count, failed } = await run();
   assertNone(failed, 'tests failed');

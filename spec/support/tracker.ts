@@ -1,5 +1,5 @@
 /**
- * The engine as the memory page sees it: failures go in, decisions come out, slots are taken. Twins
+ * The engine as the memory page sees it: failures go in, decisions come out, slots are used. Twins
  * implement the same few methods with deliberately broken tables.
  */
 import { DENIED, EVICTIONS, LINES_TOO_LONG } from '../../src/engine/counters.ts';
@@ -22,7 +22,7 @@ export interface Tracker {
   take(): Banned[];
   /** Entries in use. */
   tracked(): number;
-  /** Entries given up for newer ones. */
+  /** Entries evicted for newer ones. */
   evicted(): number;
   /** Entries there is room for, and the bytes that one takes. */
   slots(): number;
@@ -47,7 +47,7 @@ export interface TrackerOptions {
   shared?: readonly Address[];
 }
 
-/** Any second will do; this one is documentation's. */
+/** Any second would do; this one is from the documentation. */
 export const epoch = 1_763_694_928;
 const encoder = new TextEncoder();
 

@@ -1,6 +1,6 @@
 /**
- * The operator and the metrics page of the daemon over its middle (pipeline.ts): no files, no
- * memory governor.
+ * The operator and the metrics page of the daemon over its core (pipeline.ts): no files, no memory
+ * governor.
  */
 import type { Operator, Status } from '../../src/control/answers.ts';
 import { Recorder } from '../../src/history/recorder.ts';
@@ -47,7 +47,7 @@ export interface Watched extends Pipeline {
   page: () => Promise<string>;
 }
 
-/** Rooms of the daemon that a specification does without, as the operator sees them. */
+/** Rooms of the daemon that a specification leaves out, as the operator sees them. */
 export const noFiles = {
   status: () => [],
   problems: () => [],

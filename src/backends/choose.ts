@@ -1,8 +1,8 @@
 /**
- * Picks the backend by really installing it (threat model FM-1): `auto` tries the rows below in
- * their order, a named backend is tried alone. A backend that is not tried is not loaded: each is a
- * bundle of its own (scripts/build.ts). If none can be installed, one error names what each said.
- * Nothing ever runs that pretends to ban.
+ * Chooses the backend by really installing it (threat model FM-1): `auto` tries the rows below in
+ * order; a named backend is tried alone. A backend that is not tried is not loaded: each is a
+ * bundle of its own (scripts/build.ts). If none can be installed, one error lists the reason of
+ * each. The daemon never runs with a backend that only pretends to ban.
  */
 import { bansMaxLargest, changesPerTransactionMax } from '../limits.ts';
 import type { Backend, BackendName, Change, CoreConfig, JailScaffold } from '../types.ts';
@@ -22,8 +22,8 @@ export interface BackendRow {
 }
 
 /**
- * Elements that a set or map takes: `firewall.bans_max` and some more, since the caller's bound is
- * for all of them together, and an unban adds its element before it deletes it.
+ * Capacity of a set or map: more than `firewall.bans_max`. The caller's bound is for all sets
+ * together, and an unban adds its element before it deletes it.
  */
 function elementsMax({ bansMax = 0 }: Firewall): number {
   return bansMax === 0 ? bansMaxLargest : Math.min(bansMaxLargest, bansMax + changesPerTransactionMax);
@@ -32,7 +32,7 @@ function elementsMax({ bansMax = 0 }: Firewall): number {
 const always = () => true;
 const never = () => false;
 
-/** The backends there are, in the order of the threat model. */
+/** The existing backends, in the order of the threat model. */
 export const backendRows: readonly BackendRow[] = [
   {
     name: 'nftables',
@@ -57,7 +57,7 @@ export const backendRows: readonly BackendRow[] = [
   },
   {
     name: 'xdp',
-    // It must be told the interfaces.
+    // It needs to know the interfaces.
     auto: never,
     load: async (firewall) => {
       const { XdpBackend } = await import('./xdp/xdp.ts');
@@ -72,7 +72,7 @@ export const backendRows: readonly BackendRow[] = [
   },
 ];
 
-/** What one backend answered when it was tried. */
+/** The result of trying one backend. */
 export interface Attempt {
   backend: BackendName;
   error: Error;
@@ -90,16 +90,15 @@ export class NoBackendError extends Error {
   }
 }
 
-/** The backend that is installed now, and those that were tried before it and failed. */
+/** The installed backend, and those that were tried before it and failed. */
 export interface Choice {
   backend: Backend;
   attempts: Attempt[];
 }
 
 /**
- * Loads and installs a backend for `jails`.
- * @param say told what log-only would do
- * @throws NoBackendError
+ * Loads and installs a backend for `jails`. @param say called for what log-only would do @throws
+ * NoBackendError
  */
 export async function chooseBackend(
   firewall: Firewall,
@@ -109,7 +108,7 @@ export async function chooseBackend(
 ): Promise<Choice> {
   const attempts: Attempt[] = [];
   for (const row of rows) {
-    // Naming log-only is allowing it.
+    // Whoever names log-only also allows it.
     if (firewall.backend === 'auto' ? !row.auto(firewall) : firewall.backend !== row.name) continue;
     let backend: Backend | undefined;
     try {

@@ -1,7 +1,7 @@
 /**
- * Whether this host sends what clients ask of it to other hosts (destination NAT), as Docker and
- * the like do for published ports. Nothing is changed: a legacy table that is not in use is not
- * asked for, since that would load it. What cannot be read counts as nothing.
+ * Whether this host forwards clients' requests to other hosts (destination NAT), as Docker and the
+ * like do for published ports. It changes nothing: a legacy table that is not in use is not
+ * queried, since that would load it. What cannot be read counts as absent.
  */
 import { closeSync, readFileSync } from 'node:fs';
 import { native } from '../native.ts';
@@ -12,12 +12,15 @@ import { attribute, command, family, netlinkNetfilter, subsystem } from './nftab
 const targetName = 'DNAT';
 /** NFT_NAT_DNAT. */
 const destinationNat = 1;
-/** By address family: the tables in use, and the level of their socket options. */
+/** By address family: the file with the tables in use, and the level of their socket options. */
 const legacy = {
   4: { names: '/proc/net/ip_tables_names', level: 0 },
   6: { names: '/proc/net/ip6_tables_names', level: 41 },
 } as const;
-/** IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES, their structs' sizes, and where they say the table's. */
+/**
+ * IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES, the sizes of their structs, and where these hold the
+ * table's size.
+ */
 const info = { option: 64, bytes: 84, size: 80 } as const;
 const entries = { option: 65, headerBytes: 40, size: 32 } as const;
 
@@ -46,7 +49,7 @@ async function hasNftRule(): Promise<boolean> {
   return isFound;
 }
 
-/** Whether a rule has the expression `nat` to a destination, or that of iptables-nft. */
+/** Whether a rule has a `nat` expression for destinations, native or from iptables-nft. */
 function isNatRule(rule: AttributeReader): boolean {
   while (rule.next()) {
     if (rule.type !== attribute.rule.expressions) continue;

@@ -1,8 +1,8 @@
 /**
- * What the backends with kernel sets share: a ban as an element of a set, changes grouped by set,
- * and what the kernel holds compared with what is wanted. A set holds one family. Its keys are
- * masked to one prefix length, but for single addresses, which have bits behind it, and 6to4
- * prefixes; packets are looked up by each of these. No kernel here.
+ * Shared by all backends with kernel sets: a ban as an element of a set, changes grouped by set,
+ * and the comparison of what the kernel holds with what is wanted. A set holds one family. Its keys
+ * are masked to one prefix length, with two exceptions: single addresses and 6to4 prefixes. Packets
+ * are looked up with each of these lengths. Nothing here calls the kernel.
  */
 import { timeoutToleranceMs } from '../limits.ts';
 import { hasBitsBelow, maskByte, sixToFour, widthOfPrefix } from '../text/address.ts';
@@ -18,13 +18,11 @@ export const keyBytes = { 4: 4, 6: 16 } as const;
 export interface SetShape {
   name: string;
   family: 4 | 6;
-  /** Prefix length of every element but the single ones, in the family's own bits. */
+  /** Prefix length of every element except the single addresses, in the family's own bits. */
   prefix: number;
 }
 
-/**
- * An element of a set: network-order bytes of the set's key length; milliseconds, 0 = without end.
- */
+/** An element of a set: a key in network order; remaining milliseconds, 0 = without end. */
 export interface Element {
   key: Uint8Array;
   timeoutMs: number;
@@ -41,8 +39,8 @@ export interface SetChanges<Set extends SetShape> {
 export type Holdings = Map<string, number>;
 
 /**
- * A change no set of ours can hold: a bug of the caller's or a prefix this backend does not do.
- * Nothing was sent.
+ * A change that no set of ours can hold: a bug of the caller, or a prefix that this backend does
+ * not support. Nothing was sent.
  */
 export class UnsupportedChange extends Error {
   override readonly name = 'UnsupportedChange';
@@ -54,8 +52,8 @@ export function prefixMask(prefix: number, length: number): Uint8Array {
 }
 
 /**
- * A key as a text to look things up by: two bytes to a code unit, since short strings are the
- * cheapest map keys.
+ * A key as text for lookups: two bytes to a code unit, since short strings are the cheapest map
+ * keys.
  */
 export function keyText(bytes: Uint8Array, at = 0, length = bytes.length): string {
   let text = '';
@@ -93,12 +91,12 @@ export function toKey(set: SetShape, address: Address): Uint8Array {
   return keyOf(address, widths(set).includes(address.prefix) ? address.prefix : set.prefix);
 }
 
-/** How many bits of a source are looked up. */
+/** The prefix lengths with which a source is looked up. */
 export function widths({ family, prefix }: Pick<SetShape, 'family' | 'prefix'>): number[] {
   return [...new Set(family === 4 ? [prefix, 32] : [prefix, 128, Math.min(prefix, sixToFour.bits)])];
 }
 
-/** How many bits of a source an element stands for, by its key. */
+/** The prefix length of an element, by its key. */
 export function widthOfKey(key: Uint8Array, prefix: number): number {
   const width = key.length === 4 ? prefix : widthOfPrefix(key, prefix);
   return hasBitsBelow(key, width) ? key.length * 8 : width;
@@ -115,15 +113,15 @@ export function toAddress(set: SetShape, key: Uint8Array): Address {
 /** The longer of two timeouts. */
 export const longer = (left: number, right: number) => (left === 0 || right === 0 ? 0 : Math.max(left, right));
 
-/** Whether what remains in the kernel is as good as what is wanted (0 = without end). */
+/** Whether the remaining time in the kernel is as good as the wanted one (0 = without end). */
 export function isLongEnough(remaining: number, wanted: number): boolean {
   if (wanted === 0 || remaining === 0) return wanted === remaining;
   return remaining >= wanted - timeoutToleranceMs;
 }
 
 /**
- * The set of an address among those of its jail. @throws UnsupportedChange when the sets cannot
- * hold its prefix
+ * The set for an address among the sets of its jail. @throws UnsupportedChange if no set can hold
+ * its prefix
  */
 export function setFor<Set extends SetShape>(
   sets: { 4: Set; 6: Set } | undefined,
@@ -132,12 +130,12 @@ export function setFor<Set extends SetShape>(
 ): Set {
   if (sets === undefined) throw new UnsupportedChange(`jail ${jail} is not installed`);
   const set = sets[address.family];
-  // A single address whose key would be that of its prefix must not ban that.
+  // If a single address has the same key as its prefix, banning it would ban the prefix: refused.
   if (widthOfKey(toKey(set, address), set.prefix) === address.prefix) return set;
   throw new UnsupportedChange(`jail ${jail} bans /${set.prefix} of IPv${address.family}, not /${address.prefix}`);
 }
 
-/** The changes [from, to) by set, the last one of each address. */
+/** The changes [from, to) by set; of several changes of one address the last one counts. */
 export function groupChanges<Set extends SetShape>(
   changes: Change[],
   from: number,
@@ -157,7 +155,7 @@ export function groupChanges<Set extends SetShape>(
       ofSet = new Map();
       latest.set(set, ofSet);
     }
-    // A ban that is over already is an unban: 0 would mean that it never ends.
+    // A ban that is already over becomes an unban: a timeout of 0 would mean that it never ends.
     ofSet.set(keyText(key), { ban: ban && timeoutMs >= 0, element: { key, timeoutMs: Math.ceil(timeoutMs) } });
   }
   return [...latest].map(([set, ofSet]) => {
@@ -176,7 +174,7 @@ export function* inParts<Set extends SetShape>(group: SetChanges<Set>, count: nu
   }
 }
 
-/** The same changes in smaller transactions; none where they are one change. */
+/** The same changes in smaller transactions; empty for a single change. */
 export function smaller<Set extends SetShape>(groups: readonly SetChanges<Set>[]): SetChanges<Set>[][] {
   const middle = groups.length >> 1;
   if (middle > 0) return [groups.slice(0, middle), groups.slice(middle)];

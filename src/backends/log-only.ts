@@ -1,7 +1,7 @@
 /**
- * The dry run: says whom it would ban and touches no kernel. Bans are remembered with their end, so
- * that `each` answers as a real backend would; an unknown jail is refused alike. Full: of more than
- * `logOnlyBansMax` the oldest are forgotten.
+ * The dry run: says what it would ban and does not touch the kernel. Bans are remembered with their
+ * end, so that `each` answers like a real backend; an unknown jail is refused as well. Full: beyond
+ * `logOnlyBansMax` bans the oldest are forgotten.
  */
 
 import { logOnlyBansMax } from '../limits.ts';
@@ -9,7 +9,7 @@ import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
 
 interface Remembered {
   ban: Ban;
-  /** On the `now` clock, ms; Infinity = never. */
+  /** In the time of `now`, ms; Infinity = never. */
   end: number;
 }
 
@@ -24,7 +24,7 @@ export class LogOnlyBackend implements Backend {
   readonly #jails = new Set<string>();
   readonly #bans = new Map<string, Remembered>();
 
-  /** @param say told of every change; @param now a clock in milliseconds that does not jump */
+  /** @param say called for every change @param now milliseconds of a clock that does not jump */
   constructor(say: (action: Change) => void, now: () => number = () => performance.now()) {
     this.#say = say;
     this.#now = now;

@@ -1,7 +1,7 @@
 /**
- * What the backends have in common that hold bans as elements of kernel sets, two of each jail:
- * changes grouped into transactions, the bans that are held, and whether anybody changed what
- * stands around them.
+ * Shared by the backends that hold bans as elements of kernel sets, two for each jail: groups
+ * changes into transactions, lists the bans, and detects whether others changed anything but the
+ * elements.
  */
 import { changesPerTransactionMax } from '../limits.ts';
 import type { Address, Ban, Change, JailScaffold } from '../types.ts';
@@ -15,14 +15,14 @@ interface JailSets<Set> {
   sets: { 4: Set; 6: Set };
 }
 
-/** Told where a key stands in the bytes of a dump, and the time that remains; 0 = without end. */
+/** Gets the position of a key in the bytes of a dump, and the remaining time; 0 = without end. */
 export type VisitElement = (bytes: Buffer, at: number, remainingMs: number) => void;
 
 export abstract class SetBackend<Set extends elements.SetShape, Layout extends JailSets<Set>> {
   readonly holds = true;
   protected readonly socket: NetlinkSocket;
   protected readonly layouts = new Map<string, Layout>();
-  /** How everything but the elements looked right after we made it. */
+  /** Everything but the elements, as it was right after our change. */
   #fingerprint: string | null = null;
 
   constructor(socket: NetlinkSocket) {
@@ -35,8 +35,8 @@ export abstract class SetBackend<Set extends elements.SetShape, Layout extends J
   protected abstract applyGroups(groups: elements.SetChanges<Set>[]): Promise<void>;
 
   /**
-   * Visits the elements of the kernel's set of that name; `restart` says to forget what was seen.
-   * `tolerant`: others may write meanwhile, and something may be missed or repeated.
+   * Visits the elements of the kernel's set of that name; `restart` says to forget what was
+   * visited. `tolerant`: others may write meanwhile, and elements may be missed or repeated.
    */
   protected abstract dumpElements(
     set: Set,
@@ -48,9 +48,9 @@ export abstract class SetBackend<Set extends elements.SetShape, Layout extends J
   protected abstract readFingerprint(): Promise<string>;
 
   /**
-   * Bans and unbans; of several changes of one address the last one counts. After an error any
-   * earlier transaction (of changesPerTransactionMax) holds: apply the same changes again, that is
-   * harmless.
+   * Bans and unbans; of several changes of one address the last one counts. After an error, any of
+   * the transactions (of changesPerTransactionMax) may have been applied; applying the same changes
+   * again does no harm.
    */
   async apply(changes: Change[]): Promise<void> {
     for (let from = 0; from < changes.length; from += changesPerTransactionMax) {
@@ -80,20 +80,23 @@ export abstract class SetBackend<Set extends elements.SetShape, Layout extends J
     return true;
   }
 
-  /** What was installed just now. */
+  /** Called after an install. */
   protected async note(layouts: readonly Layout[]): Promise<void> {
     this.forget();
     for (const layout of layouts) this.layouts.set(layout.jail, layout);
     this.#fingerprint = await this.readFingerprint();
   }
 
-  /** All was removed. */
+  /** Called after everything was removed. */
   protected forget(): void {
     this.layouts.clear();
     this.#fingerprint = null;
   }
 
-  /** Applies what was too much for one transaction in smaller ones; repeating does no harm. */
+  /**
+   * Applies changes that were too large for one transaction in smaller ones; repeating does no
+   * harm.
+   */
   protected async applySmaller(groups: elements.SetChanges<Set>[], error: KernelError): Promise<void> {
     const parts = elements.smaller(groups);
     if (parts.length === 0) throw error;
@@ -111,8 +114,8 @@ export abstract class SetBackend<Set extends elements.SetShape, Layout extends J
   }
 
   /**
-   * The elements of the kernel's set of that name, those of IPv6 masked to the prefix of `set`: an
-   * IPv4 ban grows to no prefix.
+   * The elements of the kernel's set of that name; those of IPv6 are masked to the prefix of `set`.
+   * IPv4 bans are never widened to a prefix.
    */
   protected async readElements(set: Set): Promise<elements.Element[]> {
     const byKey: elements.Holdings = new Map();

@@ -1,9 +1,9 @@
 /**
  * The client's side of the control socket: one request, its responses, one connection. Input:
- * whatever listens at the path. Invariant: each response comes within the given time, or it is said
- * that none did; what cannot be reached is told apart from what was refused, with what to do about
- * it. One response is held at a time, however many there are. The texts of a response are still
- * unescaped: printing them is the caller's matter.
+ * whatever listens at the path. Invariant: each response comes within the given time, or an error
+ * says that none did; an unreachable daemon is distinguished from a refusal, and the message says
+ * what to do. Only one response is held at a time. The texts of a response are still unescaped: the
+ * caller must make them printable.
  */
 import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { descriptorOf } from '../control/authorise.ts';
 import { encodeFrame, FrameDecoder, FrameError, type Request, type Response } from '../control/protocol.ts';
 import { parseResponse } from './response.ts';
 
-/** The daemon cannot be reached, or what answers is no daemon of ours. */
+/** The daemon cannot be reached, or another program answers. */
 export class UnreachableError extends Error {
   constructor(message: string) {
     super(message);
@@ -22,7 +22,7 @@ export class UnreachableError extends Error {
   }
 }
 
-/** How to get into the group that the socket at `path` belongs to. */
+/** How to become a member of the socket's group. */
 function groupHint(path: string): string {
   const group = groupName(path);
   return group === undefined
@@ -30,7 +30,7 @@ function groupHint(path: string): string {
     : `, or add yourself to the group ${group} (usermod -aG ${group} USER) and log in again`;
 }
 
-/** Another one than the default's may be configured. Undefined: the socket is for root alone. */
+/** The default group, or the one configured. Undefined: only root may use the socket. */
 function groupName(path: string): string | undefined {
   try {
     const { gid } = statSync(path);
@@ -41,7 +41,7 @@ function groupName(path: string): string | undefined {
   }
 }
 
-/** What a failed connection means for the person who tried it. */
+/** What a failed connection means, for the person who tried it. */
 export function explainFailure(path: string, code: string | undefined): string {
   switch (code) {
     case 'ENOENT':
@@ -65,7 +65,7 @@ export function explainFailure(path: string, code: string | undefined): string {
 
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
 
-/** A connected socket; where callers queue (EAGAIN), it is tried until the time is over. */
+/** A connected socket; if the queue is full (EAGAIN), tries until the time is over. */
 async function openSocket(path: string, answerMs: number): Promise<Socket> {
   const end = performance.now() + answerMs;
   for (;;) {
@@ -85,7 +85,7 @@ async function openSocket(path: string, answerMs: number): Promise<Socket> {
 export interface CallOptions {
   /** How long the daemon may take for a response. */
   answerMs?: number | undefined;
-  /** Hands a descriptor over the socket, once the daemon is ready for it. */
+  /** Sends a descriptor over the socket, once the daemon is ready for it. */
   hand?: ((socket: number) => void) | undefined;
 }
 

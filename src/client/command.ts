@@ -1,8 +1,8 @@
 /**
- * The `fail2zig-client` command: arguments to a request, the answer to text, the outcome to an exit
- * code. Input: the operator's arguments, and a daemon's answers. Invariant: nothing is printed that
- * did not pass present.ts or `printable`; the daemon checks every argument itself, so nothing here
- * is relied on for safety.
+ * The `fail2zig-client` command: turns arguments into a request, the answer into text, the outcome
+ * into an exit code. Input: the operator's arguments, and a daemon's answers. Invariant: everything
+ * printed has passed present.ts or `printable`; the daemon checks every argument itself, so safety
+ * does not depend on this file.
  */
 import { writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
@@ -37,15 +37,15 @@ import { argumentsOf, type CommandLine, optionsOf, splitArguments, UsageError, u
 export interface Terminal {
   out(text: string): void;
   error(text: string): void;
-  /** Where the operator is logged in from, over SSH. */
+  /** The address from which the operator is logged in over SSH. */
   session?(): Address | undefined;
-  /** The lines of standard input, where a command reads them. */
+  /** The lines of standard input, for commands that read them. */
   input?(): Iterable<string>;
   /** Shown by --version. */
   version: string;
 }
 
-/** The daemon said no, or would not be asked. */
+/** The daemon refused the request. */
 class RefusedError extends Error {
   readonly code: string;
 
@@ -55,22 +55,22 @@ class RefusedError extends Error {
   }
 }
 
-/** Standard output takes nothing any more. */
+/** Standard output cannot be written any more. */
 export class OutputError extends Error {}
 
-/** The parts of the daemon's answer; a budget of requests that is used up is waited for. */
+/** The parts of the daemon's answer; if the budget of requests is used up, waits. */
 async function* ask(socket: string, request: Request, hand?: CallOptions['hand']): AsyncGenerator<object> {
   for (let tries = 1; ; tries++) {
     try {
       for await (const response of responses(socket, request, { hand })) {
         if (!response.ok) throw new RefusedError(response.error.code, response.error.message);
-        // The end of an answer in parts is empty.
+        // An answer in parts ends with an empty one.
         if (Object.keys(response.data as object).length > 0) yield response.data as object;
       }
       return;
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
-      // The socket let us in and the daemon did not: to the person it is the same as no permission.
+      // The socket accepted us but the daemon did not: for the person that is a missing permission.
       if (error.code === 'forbidden') throw new UnreachableError(`no permission: ${error.message}.`);
       if (error.code !== 'rate-limited' || tries === clientTriesMax) throw error;
       await setTimeout(clientPauseMs);
@@ -78,7 +78,7 @@ async function* ask(socket: string, request: Request, hand?: CallOptions['hand']
   }
 }
 
-/** The requests that a command makes: many addresses go in several. */
+/** The requests of a command: many addresses are split over several. */
 function* requestsOf(verb: Verb, args: Record<string, unknown>, terminal: Terminal): Generator<Request> {
   const list = Object.entries(verb.arguments).find(([, { many }]) => many);
   const given = list === undefined ? undefined : (args[list[0]] as string[] | undefined);
@@ -91,14 +91,14 @@ function* requestsOf(verb: Verb, args: Record<string, unknown>, terminal: Termin
   }
 }
 
-/** What an answer says beside its text. */
+/** The exit code for an answer. */
 function codeOf(verb: Verb, data: object): number {
   if (verb.name === 'status' && 'problems' in data && (data.problems as unknown[]).length > 0)
     return exitCodes.problems;
   return 'refused' in data && (data.refused as unknown[]).length > 0 ? exitCodes.refused : exitCodes.done;
 }
 
-/** As `argumentsOf`; what fail2ban's users type is answered with ours. */
+/** Like `argumentsOf`, but a command of fail2ban is answered with ours. */
 function argumentsFor(verb: Verb, words: string[], options: Map<string, string>): Record<string, unknown> {
   try {
     return argumentsOf(verb.name, words, options);
@@ -149,7 +149,7 @@ async function runVerb(verb: Verb, line: CommandLine, terminal: Terminal): Promi
   return code;
 }
 
-/** What hands the configuration at `path` over, which is compiled and checked here. */
+/** Compiles and checks the configuration at `path` and returns the function that hands it over. */
 async function recordOf(path: string | undefined, terminal: Terminal): Promise<(socket: number) => void> {
   const { recordToHand } = await import('./reload.ts');
   const record = recordToHand(path, (warning) => terminal.error(`fail2zig-client: warning: ${warning}\n`));
@@ -157,7 +157,7 @@ async function recordOf(path: string | undefined, terminal: Terminal): Promise<(
   return record.hand;
 }
 
-/** Where the records are; undefined where none are kept. */
+/** Where the records are; undefined if none are kept. */
 async function recordsOf(socket: string): Promise<string | undefined> {
   try {
     return (await first<Records>(socket, 'history')).path;
@@ -173,7 +173,7 @@ async function first<Answer>(socket: string, verb: Verb['name']): Promise<Answer
   throw new UnreachableError(`the daemon at ${socket} ended the connection without an answer.`);
 }
 
-/** What the client does itself, with what it asks the daemon for. */
+/** Commands that the client runs itself, with what it asks the daemon for. */
 async function runLocal(name: string, line: CommandLine, terminal: Terminal): Promise<number> {
   if (line.words.length > 1) throw new UsageError(`"${line.words[1]}" is too much`, name);
   const socket = line.options.get('socket') ?? socketPathDefault;
@@ -256,7 +256,7 @@ function noCommand(words: string[]): string {
   return foreignAnswer(words) ?? unknown('command', name, commandNames);
 }
 
-/** What a failure ends with, and what is said. */
+/** The exit code and message for an error. */
 function explain(error: unknown): { code: number; name: string; message: string; usage?: string } {
   if (error instanceof UsageError) {
     const usage = error.verb === undefined ? 'Try fail2zig-client --help\n' : commandHelp(error.verb);

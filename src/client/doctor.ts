@@ -1,8 +1,8 @@
 /**
- * `fail2zig-client doctor`: walks the way from a log file to a dropped packet, link by link, and
- * says what is wrong and how to mend it. Reads only: the engine that it tries is one of its own, in
- * this process. A bundle of its own (scripts/build.ts): the client's other commands need none of
- * this. Input: the configuration, the logs (anybody's bytes), the kernel's answers.
+ * `fail2zig-client doctor`: follows the path from a log file to a dropped packet, link by link, and
+ * says what is wrong and how to repair it. Only reads: it tests an engine of its own, in this
+ * process. A bundle of its own (scripts/build.ts): the client's other commands do not need it.
+ * Input: the configuration, the logs (anybody's bytes), the kernel's answers.
  */
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { NetlinkSocket, openTransport } from '../backends/netlink/socket.ts';
@@ -28,7 +28,7 @@ import { type Figure, figuresOf, problemsOf, readPage } from './fleet-page.ts';
 /** `bad`: nothing is banned because of it. `warning`: look at it. */
 export type State = 'ok' | 'warning' | 'bad' | 'skipped';
 
-/** What one link was found to be. */
+/** The result for one link. */
 export interface Finding {
   /** The link: configuration, log, engine, daemon, kernel, neighbours. */
   link: string;
@@ -83,13 +83,13 @@ function* logsOf(jail: JailConfig, compiled: Compiled, now: number): Generator<F
     const files = namedFiles(pattern);
     if (files.length === 0) {
       const mend = 'name the file that the service writes, or set source = "journal"; it is read once it appears';
-      yield bad(`log of ${jail.name}`, `no file fits ${pattern}`, mend);
+      yield bad(`log of ${jail.name}`, `no file matches ${pattern}`, mend);
     }
     for (const file of files) yield logFinding(file, jail, compiled, now);
   }
 }
 
-/** What the filter makes of the end of a log. */
+/** Tries the filter on the end of a log. */
 function logFinding(path: string, jail: JailConfig, compiled: Compiled, now: number): Finding {
   const link = `log of ${jail.name}`;
   let tail: { text: Buffer; written: number };
@@ -161,7 +161,7 @@ function linesOf(text: Buffer): Buffer[] {
 
 // --- Engine --------------------------------------------------------------------------------------
 
-/** Whether a failure of the filter's own sample, from a documentation address, becomes a ban. */
+/** Whether the filter's own sample, from a documentation address, leads to a ban. */
 function engineOf(jail: JailConfig, { config, filters }: Compiled): Finding {
   const link = `engine for ${jail.name}`;
   const own = filters.find(({ definition }) => definition.name === jail.filter);
@@ -248,7 +248,7 @@ async function* kernelFindings({ config }: Compiled, status?: Status): AsyncGene
   for (const text of await publishedPorts(config.jails)) yield warning('kernel', text, 'hooks = ["input", "forward"]');
 }
 
-/** Whether our table is there, on, hooked, with two sets for each jail. */
+/** Whether our table exists, is active, has its hooks, and has two sets for each jail. */
 async function nftablesFinding(table: string, jails: number): Promise<Finding> {
   const socket = new NetlinkSocket(openTransport(netlinkNetfilter));
   const list = async <Facts extends { table: string }>(number: number, decode: Decoder<Facts>): Promise<Facts[]> => {
@@ -308,7 +308,7 @@ async function* fleetFindings({ metricsPort, url }: FleetConfig): AsyncGenerator
 
 // --- Others on this host -------------------------------------------------------------------------
 
-/** Programs that ban or rewrite rules too, by the name of their process. */
+/** Other programs that ban or rewrite rules, by process name. */
 const others: Readonly<Record<string, string>> = {
   'fail2ban-server': 'both ban from the same logs: systemctl disable --now fail2ban, after fail2zig import',
   sshguard: 'both ban from the same logs: disable one of them',
@@ -322,7 +322,7 @@ function* neighbours(): Generator<Finding> {
     try {
       running.add(readFileSync(`/proc/${pid}/comm`, 'utf8').trim());
     } catch {
-      // It ended meanwhile.
+      // It has ended meanwhile.
     }
   }
   const found = Object.keys(others).filter((name) =>

@@ -1,13 +1,13 @@
 /**
- * Times, spans and events of the records as text for people. Input: what the records hold, whose
- * texts may be anything. Invariant: every line passes `printable`.
+ * Times, durations and events of the records as text for people. Input: the records, whose texts
+ * may be anything. Invariant: every line passes `printable`.
  */
 import type { Event } from '../history/event.ts';
 import { printable } from '../text/printable.ts';
 import { wrapped } from './help.ts';
 
 /**
- * `1d 2h`, `2h 5m`, `5m 10s`, `10s`: the two largest units that say anything; -1 is `permanent`.
+ * `1d 2h`, `2h 5m`, `5m 10s`, `10s`: the two largest units that are not zero; -1 is `permanent`.
  */
 export function remaining(seconds: number): string {
   if (seconds === -1) return 'permanent';

@@ -1,6 +1,6 @@
 /**
- * The figures of a running fail2zig-fleet, from its page on loopback: for its own `status` and for
- * `doctor`. Input: whatever listens on that port; texts that are shown pass `printable`.
+ * Reads the figures of a running fail2zig-fleet from its page on loopback: for its own `status` and
+ * for `doctor`. Input: whatever listens on that port; displayed texts pass `printable`.
  */
 import { get } from 'node:http';
 import { clientAnswerMs, fleetPageBytesMax } from '../config/limits.ts';
@@ -13,7 +13,7 @@ export interface Figure {
   value: number;
 }
 
-/** The text of the page; rejects where nobody answers. */
+/** The text of the page; rejects if nobody answers. */
 export function readPage(port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const request = get(
@@ -35,7 +35,7 @@ export function readPage(port: number): Promise<string> {
   });
 }
 
-/** The figures of a page of ours; what is none is passed over. */
+/** The figures of one of our pages; other lines are skipped. */
 export function figuresOf(page: string): Figure[] {
   const found: Figure[] = [];
   for (const line of page.split('\n')) {
@@ -50,7 +50,7 @@ export function figuresOf(page: string): Figure[] {
   return found;
 }
 
-/** What is wrong, as the page says. */
+/** The problems that the page reports. */
 export function problemsOf(figures: readonly Figure[]): string[] {
   return figures
     .filter(({ name }) => name === 'problem')

@@ -1,14 +1,16 @@
-/** Help, completions and the guide's table of commands, made from the rows of the verbs. */
+/**
+ * Help, completions and the guide's table of commands, generated from the rows of the verbs.
+ */
 import { socketPathDefault } from '../control/protocol.ts';
 import { type Verb, verbs } from '../control/verbs.ts';
 import { optionsOf, usageLine, wordKinds } from './words.ts';
 
-/** What the client itself does, without the daemon. */
+/** Commands that the client runs itself, without the daemon. */
 export const localCommands: readonly Command[] = [
   {
     name: 'doctor',
     usage: 'doctor [--config FILE]',
-    says: 'Walks the way from the log file to a dropped packet, and says what is wrong and how to mend it',
+    says: 'Tests each link from the log file to a dropped packet, and says what is wrong and how to repair it',
     options: [{ name: 'config', value: 'FILE' }],
   },
   {
@@ -37,7 +39,7 @@ export const localCommands: readonly Command[] = [
 /** A command with its options, as every text about commands shows it. */
 export interface Command {
   name: string;
-  /** What is typed behind `fail2zig-client`. */
+  /** What a person types after `fail2zig-client`. */
   usage: string;
   /** What it does; no full stop. */
   says: string;
@@ -52,7 +54,9 @@ const commandOf = (verb: Verb): Command => ({
   options: optionsOf(verb).map(([name, { kind }]) => ({ name, value: wordKinds[kind].shown })),
 });
 
-/** All of them: help, completions, the guide's table and the manual page are made from these. */
+/**
+ * All commands: help, completions, the guide's table and the manual page are generated from them.
+ */
 export const commands: Command[] = [...verbs.map(commandOf), ...localCommands];
 
 export const commandNames: string[] = commands.map(({ name }) => name);
@@ -65,20 +69,20 @@ export const globalOptions = [
   { name: 'version', value: '', says: 'the version' },
 ] as const;
 
-/** What the command ends with. */
+/** The exit codes of a command. */
 export const exitCodes = { done: 0, refused: 1, usage: 2, unreachable: 3, problems: 4, output: 5 } as const;
 
-/** What each says. */
+/** The meaning of each. */
 export const exitMeanings: Record<keyof typeof exitCodes, string> = {
   done: 'done',
-  refused: 'refused, for some of the addresses at least',
+  refused: 'refused, at least for some of the addresses',
   usage: 'wrong usage',
   unreachable: 'daemon not reachable or no permission',
   problems: 'status, doctor: there are problems',
   output: 'standard output could not be written',
 };
 
-/** What fail2ban's users type, and what it is here. */
+/** Commands of fail2ban, and what to use here. */
 const foreign: Record<string, string> = {
   banip: 'ban JAIL ADDRESS',
   unbanip: 'unban ADDRESS',
@@ -91,13 +95,13 @@ const foreign: Record<string, string> = {
   flushlogs: 'not needed: rotated logs are noticed',
 };
 
-/** What a command of fail2ban is here; undefined where it is none. */
+/** The answer to a command of fail2ban; undefined for other words. */
 export function foreignAnswer(words: readonly string[]): string | undefined {
   const name = words.find((word) => Object.hasOwn(foreign, word));
   return name === undefined ? undefined : `fail2ban's "${name}" is here: ${foreign[name]}`;
 }
 
-/** Text in lines of at most 80 columns, `indent` blanks in front. */
+/** Text in lines of at most 80 columns, with `indent` blanks before each. */
 export function wrapped(text: string, indent: number): string {
   const lines: string[] = [];
   for (const word of text.split(' ')) {
@@ -120,7 +124,7 @@ export function helpText(): string {
   return `Usage: fail2zig-client [--socket PATH] [--json] COMMAND\n
 Commands\n${all}
   DURATION is written 90, 10m, "1d 12h" or permanent. ADDRESS is IPv4 or IPv6,
-  with /PREFIX where a prefix is meant.\n
+  with /PREFIX for a whole prefix.\n
 Options\n${options}
 Exit codes\n${codes.map((line) => `  ${line}\n`).join('')}`;
 }
@@ -155,7 +159,7 @@ const shells: Record<string, () => string> = {
 
 const quoted = (text: string): string => text.replaceAll("'", "\\'");
 
-/** Completions for a shell; undefined where we have none. */
+/** Completions for a shell; undefined for an unknown shell. */
 export function completions(shell: string | undefined): string | undefined {
   return shell !== undefined && Object.hasOwn(shells, shell) ? shells[shell]!() : undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * The command `fail2zig-client`: talks to the running daemon. Everything it does is in
+ * The command `fail2zig-client`: talks to the running daemon. Everything happens in
  * client/command.ts; this file gives it the real terminal.
  */
 import { readFileSync, writeSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { sayUncaught } from '../uncaught.ts';
 import { version } from '../version.ts';
 import { OutputError, run } from './command.ts';
 
-/** Writes all of `text`; waits for a slow reader, and throws OutputError where there is none. */
+/** Writes all of `text`; waits for a slow reader, and throws OutputError if there is none. */
 function write(fd: number, text: string): void {
   const bytes = Buffer.from(text);
   for (let written = 0; written < bytes.length; ) {
@@ -29,7 +29,7 @@ run(process.argv.slice(2), {
     try {
       write(2, text);
     } catch {
-      // Nobody is left to be told.
+      // Nobody reads standard error.
     }
   },
   input: () => readFileSync(0, 'utf8').split(/\s+/).filter(Boolean),

@@ -1,17 +1,19 @@
-/** Whether a ban by hand would cut off the session of whoever asks for it. */
+/**
+ * Whether a manual ban would cut off the operator's own session.
+ */
 import { formatAddress, isWithin, maskAddress, parseCidr } from '../text/address.ts';
 import type { Address } from '../types.ts';
 
 /**
- * A ban is as wide as its jail says, a /64 of IPv6 by itself; the client does not know it. So wide
- * a network belongs to one customer at most (IPv6: RFC 6177), or is the widest that a jail may ban
- * (IPv4), and asking once too often does no harm.
+ * A ban has the prefix length of its jail, by default a /64 for IPv6; the client does not know it.
+ * So it assumes the widest: one customer's network (IPv6: RFC 6177), or the widest that a jail may
+ * ban (IPv4). An unnecessary question does no harm.
  */
 const widest = { 4: 24, 6: 48 } as const;
 
 /**
- * Why the bans of these addresses or prefixes wait for --force; undefined where they need not.
- * `addresses` were checked before.
+ * Why the bans of these addresses or prefixes need --force; undefined if they do not. `addresses`
+ * were checked before.
  */
 export function ownBan(addresses: readonly string[], session: Address): string | undefined {
   const own = addresses.find((text) => {

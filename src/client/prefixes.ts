@@ -1,9 +1,9 @@
 /**
- * IPv4 prefixes on the command line: bans are of single addresses, in the table as in every kernel
- * set, so a prefix is asked for address by address, and shown as one line. Each address in it has
- * an end, a record and an unban of its own, and those that are ignored are refused one by one.
- * Input: words that the verb's kind has checked. When full: a prefix wider than `ipv4PrefixMin` is
- * refused before anything is asked.
+ * IPv4 prefixes on the command line. Bans are of single addresses, in the table and in every kernel
+ * set, so a prefix is requested address by address, and shown as one line. Each address in it has
+ * its own end, record and unban, and ignored ones are refused one by one. Input: words that the
+ * verb's row has checked. When full: a prefix wider than `ipv4PrefixMin` is refused before any
+ * request.
  */
 import { ipv4PrefixMin } from '../config/limits.ts';
 import { formatAddress, parseAddress, parseCidr } from '../text/address.ts';
@@ -18,7 +18,9 @@ function withNumber(address: Address, number: number): Address {
   return { family: 4, bytes, prefix: 32 };
 }
 
-/** The words with each IPv4 prefix as its addresses. Throws UsageError for one that is too wide. */
+/**
+ * The words, with each IPv4 prefix replaced by its addresses. Throws UsageError if one is too wide.
+ */
 export function addressesOf(words: readonly string[], verb: string): string[] {
   return words.flatMap((word) => {
     const network = parseCidr(word, 'clear');
@@ -34,8 +36,8 @@ export function addressesOf(words: readonly string[], verb: string): string[] {
 }
 
 /**
- * Rows in a row whose IPv4 addresses follow one another and that are `alike`: the text of their
- * addresses, and the first of them.
+ * Consecutive rows whose IPv4 addresses follow one another and that are `alike`: the text of their
+ * addresses, and the first row.
  */
 export function runs<Row>(
   rows: readonly Row[],

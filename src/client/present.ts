@@ -1,8 +1,8 @@
 /**
  * What the client prints: the daemon's answers as text for people, or as JSON for programs. Input:
- * the daemon's answer, whose texts (jail names, file names, messages) may hold anything. Invariant:
- * every such text passes `printable`, and the JSON is pure printable ASCII; no answer can act on a
- * terminal. A long answer is shown part by part and not held.
+ * the daemon's answer, whose texts (jail names, file names, messages) may contain anything.
+ * Invariant: every such text passes `printable`, and the JSON is printable ASCII; no answer can
+ * control a terminal. A long answer is shown part by part and not held in memory.
  */
 import type { BanResult, IgnoreResult, Reloaded, Stats, Status, UnbanResult } from '../control/answers.ts';
 import type { Event } from '../history/event.ts';
@@ -13,12 +13,12 @@ import { runs } from './prefixes.ts';
 import type { EventPart, ShownBan } from './records.ts';
 import { presentWhy } from './why.ts';
 
-/** So that a row of `list` fits 80 columns. */
+/** A row of `list` then fits 80 columns. */
 const causeCharactersMax = 16;
 
 /**
- * Lines of padded columns, two blanks apart; the columns of `right` are set to the right. Widths
- * only grow, so that parts of one table line up. Cells must be printable.
+ * Lines of padded columns, two blanks apart; the columns in `right` are right-aligned. Widths only
+ * grow, so that the parts of one table line up. Cells must be printable.
  */
 export class Table {
   readonly #right: readonly number[];
@@ -85,7 +85,7 @@ export function presentStatus(status: Status): string {
   return `${facts}\n${table([head, ...rows], [2, 3, 4, 5, 6])}${said && `\n${said}`}`;
 }
 
-/** `name:  figure`, one a line, as the memory page of the documents shows it. */
+/** `name:  figure`, one a line, as on the memory page of the documents. */
 export function presentStats(stats: Stats): string {
   return table(
     Object.entries(stats).map(([name, value]) => [`${printable(name)}:`, String(value)]),
@@ -150,7 +150,7 @@ export interface Presenter {
 /** What each part of a status repeats. */
 const repeated = new Set(['problems', 'hints', 'confined', 'lists']);
 
-/** A whole answer, shown at its end; of several parts, lists are joined. */
+/** An answer that is shown at its end; lists of several parts are joined. */
 class Whole<T extends object> implements Presenter {
   readonly #show: (answer: T) => string;
   #answer: Record<string, unknown> = {};
@@ -162,7 +162,7 @@ class Whole<T extends object> implements Presenter {
   part(data: T): string {
     for (const [name, value] of Object.entries(data)) {
       const before = this.#answer[name];
-      // Not copied for each of thousands of parts.
+      // Appended, not copied for each of thousands of parts.
       if (!repeated.has(name) && Array.isArray(before)) before.push(...(value as unknown[]));
       else this.#answer[name] = Array.isArray(value) ? [...value] : value;
     }
@@ -174,7 +174,7 @@ class Whole<T extends object> implements Presenter {
   }
 }
 
-/** A list that may be long: a table under a head, part by part. */
+/** A list that may be long: a table with a header, part by part. */
 class Rows<T> implements Presenter {
   readonly #table: Table;
   readonly #rowsOf: (data: T) => string[][];
@@ -226,7 +226,7 @@ class JsonRows implements Presenter {
   }
 }
 
-/** Events as they come, each by itself. */
+/** Events, each shown when it comes. */
 class Events implements Presenter {
   readonly #show: (event: Event) => string;
 
@@ -248,7 +248,7 @@ const eventLine = (event: Event): string => `${asciiJson(event)}\n`;
 /** `11-21 01:15`, for tables. */
 const minuteOf = (second: number): string => timeOf(second).slice(5, 16);
 
-/** Why somebody is banned, in few words. */
+/** Why somebody is banned, in a few words. */
 function causeOf({ pattern, reason, by }: ShownBan): string {
   const cause = by === undefined ? (pattern ?? '') : `user ${by.uid}${reason === undefined ? '' : `: ${reason}`}`;
   return printable(cause, causeCharactersMax);
@@ -294,7 +294,7 @@ const texts: Record<string, (answer: never) => string> = {
   reload: presentReload,
 };
 
-/** Whatever a verb answers that has no form of its own yet: a line for each value. */
+/** An answer without a format of its own: a line for each value. */
 const presentAny = (answer: object): string =>
   table(
     Object.entries(answer).map(([name, value]) => [

@@ -1,9 +1,8 @@
 /**
- * The file of records, as `history`, `why` and `watch` read it: the daemon says where it is, and
- * this process reads it, so that no slow reader holds anything up. Input: a path that whoever
- * listens at the socket chose, and whatever stands there; only regular files are read, and only
- * events are shown. Invariant: events come in their order; of a file that is replaced while it is
- * read, none is lost.
+ * Reads the file of records for `history`, `why` and `watch`: the daemon says where it is, and this
+ * process reads it, so a slow reader does not delay the daemon. Input: a path chosen by whoever
+ * listens on the socket, and any content; only regular files are read, and only events are shown.
+ * Invariant: events come in order; if a file is replaced while it is read, none is lost.
  */
 import type { Stats } from 'node:fs';
 import { type FileHandle, stat } from 'node:fs/promises';
@@ -21,7 +20,7 @@ export interface EventPart {
   events: Event[];
 }
 
-/** What the arguments of a verb say about records. */
+/** The selection of records in a verb's arguments. */
 interface Wanted {
   jail?: string;
   since?: number;
@@ -30,7 +29,7 @@ interface Wanted {
 
 type Choice = (event: Event) => boolean;
 
-/** The answer of a verb with the records that it speaks of. */
+/** A verb's answer, with the records that it refers to. */
 export async function* withRecords(
   verb: string,
   args: Wanted,
@@ -65,7 +64,7 @@ export async function* withRecords(
   } else yield data;
 }
 
-/** What the records say of a ban that holds now. */
+/** What the records say about an active ban. */
 export interface KnownBan {
   /** Epoch second of its record. */
   start: number;
@@ -75,10 +74,10 @@ export interface KnownBan {
   by?: Event['by'];
 }
 
-/** A ban that holds now, with what the records say of it. */
+/** An active ban, with what the records say about it. */
 export type ShownBan = BanRow & Partial<KnownBan>;
 
-/** By jail and address, the last ban that was recorded. */
+/** By jail and address, the last recorded ban. */
 export async function knownBans(path: string | undefined): Promise<Map<string, KnownBan>> {
   const known = new Map<string, KnownBan>();
   if (path === undefined) return known;
@@ -101,19 +100,20 @@ export async function knownBans(path: string | undefined): Promise<Map<string, K
   return known;
 }
 
-/** Whether an event names one of the addresses, where there are any. */
+/** Whether an event names one of the requested addresses, if there are any. */
 function about({ addresses }: Records): Choice {
   if (addresses === undefined) return () => true;
   const texts = new Set(addresses);
   return (event) => event.addresses?.some((address) => texts.has(address)) ?? false;
 }
 
-/** The events that `wanted` takes, oldest first; `follow`: goes on with those to come. */
+/** The events that match `wanted`, oldest first; `follow`: continues with new ones. */
 export async function* readRecords(path: string, wanted: Choice, follow = false): AsyncGenerator<EventPart> {
   let file = await fileAfter(path);
   try {
     while (file !== undefined) {
-      // Asked first: what was written until the file was replaced is read before the next one.
+      // Checked first: everything written before the file was replaced is read before the next
+      // file.
       const isOver = await isReplaced(path, file);
       yield* eventsOf(file, wanted);
       if (isOver) {
@@ -136,7 +136,7 @@ interface OpenFile {
   rest: string;
 }
 
-/** What is left of the file. */
+/** The rest of the file. */
 async function* eventsOf(file: OpenFile, wanted: Choice): AsyncGenerator<EventPart> {
   const bytes = Buffer.alloc(historyReadBytes);
   for (;;) {
@@ -157,11 +157,14 @@ async function isReplaced(path: string, { handle }: OpenFile): Promise<boolean> 
   return now !== undefined && !isSame(now, await handle.stat());
 }
 
-/** The file that follows the one that was read; the oldest at first, and for who fell behind. */
+/**
+ * The file after the one that was read; the oldest one at first, or if the reader is too far
+ * behind.
+ */
 async function fileAfter(path: string, read?: Stats): Promise<OpenFile | undefined> {
   let next: FileHandle | undefined;
   let last: Stats | undefined;
-  // In this order: when the files move up in between, one is met twice, and none is missed.
+  // In this order a file that is renamed meanwhile is found twice, and none is missed.
   for (let age = 0; age <= auditFilesMax; age++) {
     const older = await openRecords(fileAt(path, age));
     const kind = await older?.stat();

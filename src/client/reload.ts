@@ -1,7 +1,7 @@
 /**
  * The client's part of a reload: compiles and checks the configuration as a start does, in this
  * process, and hands the record over in a sealed memory file. A bundle of its own
- * (scripts/build.ts): the client's other commands need none of this.
+ * (scripts/build.ts): the client's other commands do not need it.
  */
 import { closeSync } from 'node:fs';
 import { handedRecord } from '../commands/start.ts';
@@ -9,10 +9,13 @@ import { defaultConfigPath, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problem.ts';
 import { native } from '../native.ts';
 
-/** What hands the record over a connected socket, or why there is none. */
+/** The function that hands the record over a connected socket, or why there is none. */
 type RecordToHand = { hand: (socket: number) => void } | { problem: string };
 
-/** The configuration at `path` as a record; `warn` is told what works but is probably not meant. */
+/**
+ * The configuration at `path` as a record; `warn` is called for settings that are valid but
+ * probably a mistake.
+ */
 export function recordToHand(path = defaultConfigPath, warn: (text: string) => void = () => {}): RecordToHand {
   let file: number;
   try {

@@ -1,7 +1,7 @@
 /**
- * `fail2zig-client report`: what the records of a time say, as text, JSON or one HTML page that
- * needs neither network nor script. Input: records and the daemon's answers, whose texts may hold
- * anything: each passes `printable`, and in the page `escaped`.
+ * `fail2zig-client report`: a summary of the records of a period, as text, JSON or one HTML page
+ * that needs neither network nor script. Input: records and the daemon's answers, whose texts may
+ * contain anything: each passes `printable`, and in the page `escaped`.
  */
 
 import { reportBars, reportRowsMax } from '../config/limits.ts';
@@ -23,7 +23,7 @@ export interface Report {
   version: string;
   bans: number;
   unbans: number;
-  /** Bans in each of equal parts of the time, oldest first. */
+  /** Bans in each of equal parts of the period, oldest first. */
   overTime: number[];
   jails: Counted[];
   sources: Counted[];
@@ -33,14 +33,14 @@ export interface Report {
   attempts: Counted[];
   problems: string[];
   memory: Status['memory'];
-  /** Of now: evictions, drops and bans by the names of `stats`. */
+  /** Present values: evictions, drops and bans by their names in `stats`. */
   figures: Stats;
 }
 
-/** Upper ends of the groups of failures a ban. */
+/** Upper bounds of the groups of failures per ban. */
 const attemptGroups = [1, 2, 3, 5, 10, 20, 50] as const;
 
-/** The report of `events`, of which only those of bans and unbans count. */
+/** The report of `events`; only bans and unbans count. */
 export async function gather(
   events: AsyncIterable<EventPart> | Iterable<EventPart>,
   status: Status,
@@ -122,7 +122,7 @@ const listsOf = (report: Report): [title: string, rows: Counted[]][] => [
   ['Failures a ban', report.attempts],
 ];
 
-/** Bars of text, one a character. */
+/** Bars as text, one character each. */
 const bars = ' ▁▂▃▄▅▆▇█';
 
 export function reportText(report: Report): string {

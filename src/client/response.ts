@@ -1,8 +1,10 @@
-/** A response of the daemon, as the client reads it. */
+/**
+ * A response of the daemon, as the client reads it.
+ */
 import type { RefusalCode } from '../control/answers.ts';
 import { FrameError, parseObject, type Response } from '../control/protocol.ts';
 
-/** A response, its shape checked; `data` is the daemon's word. Throws FrameError. */
+/** A response whose shape is checked; `data` is not. Throws FrameError. */
 export function parseResponse(body: Uint8Array): Response {
   const object = parseObject(body);
   if (object.ok === true) return { ok: true, data: object.data, ...(object.more === true && { more: true }) };

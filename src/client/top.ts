@@ -1,8 +1,8 @@
 /**
- * `fail2zig-client top`: a screen that is drawn anew each second: rates, memory, problems, top
- * sources, recent bans. Whatever ends it, the terminal is as it was. Input: the daemon's answers
- * and records, whose texts pass `printable`; keys of whoever sits there. No colour; 80 columns are
- * enough, and lines are cut at the terminal's width.
+ * `fail2zig-client top`: a screen that is redrawn each second: rates, memory, problems, top
+ * sources, recent bans. However it ends, the terminal is restored. Input: the daemon's answers and
+ * records, whose texts pass `printable`; keys of the user. No colour; 80 columns are enough, and
+ * lines are cut at the terminal's width.
  */
 import { topFrameMs, topRowsMax } from '../config/limits.ts';
 import type { Stats, Status } from '../control/answers.ts';
@@ -92,7 +92,7 @@ export class Top {
     this.#screen = screen;
   }
 
-  /** Until somebody ends it; throws what the daemon's silence means. */
+  /** Runs until the user ends it; throws if the daemon does not answer. */
   async run(): Promise<number> {
     const { stdin } = process;
     const end = (): void => {
@@ -138,7 +138,7 @@ export class Top {
     }
   }
 
-  /** Counts what is recorded from the last day on. */
+  /** Counts the records from the last day on. */
   async #follow(): Promise<void> {
     if (this.#path === undefined) return;
     const from = Date.now() / 1000 - 86_400;

@@ -1,7 +1,7 @@
 /**
- * `why ADDRESS` for people: what each jail knows of it, what is missing to a ban, what happened,
- * and the commands that show the lines of the log, which nobody keeps. Input: the daemon's answer,
- * whose texts may hold anything. Invariant: every one passes `printable`.
+ * `why ADDRESS` for people: what each jail knows of the address, what is missing for a ban, what
+ * happened, and the commands that show the log lines, which are not stored. Input: the daemon's
+ * answer, whose texts may contain anything. Invariant: each of them passes `printable`.
  */
 
 import { whyTimesMax } from '../config/limits.ts';
@@ -15,14 +15,17 @@ import type { EventPart } from './records.ts';
 /** `for 2m 3s`, `for ever` */
 const left = (seconds: number): string => (seconds < 0 ? 'for ever' : `for ${remaining(seconds)}`);
 
-/** The failures that count now and what comes of more; where there are none, what a ban takes. */
+/**
+ * The failures that count now and what more of them would lead to; if there are none, what a ban
+ * needs.
+ */
 function failuresOf({ failures, maxretry, findtime, until, ignored }: JailView): string {
   const [oldest] = failures.at(-1) ?? [];
   if (oldest === undefined || until !== undefined || ignored)
     return `a ban takes ${maxretry} failures in ${remaining(findtime)}`;
   const count = failures.reduce((sum, [, times]) => sum + times, 0);
   const rows = failures.map(([at, times]) => `${timeOf(at)}${times === 1 ? '' : ` (${times})`}`).reverse();
-  // Of a burst, the first, the last and how many.
+  // For a burst: the first, the last and how many.
   const between = failures.slice(1, -1).reduce((sum, [, times]) => sum + times, 0);
   const times = rows.length <= whyTimesMax ? rows : [rows[0], `${between} more`, rows.at(-1)];
   const missing = Math.max(1, maxretry - count);
@@ -52,10 +55,13 @@ function viewText(view: JailView): string {
   return `${printable(head, head.length)}\n${facts.map((fact) => wrapped(printable(fact, fact.length), 4)).join('')}`;
 }
 
-/** A word for a shell. */
+/** A word, quoted for a shell. */
 const quoted = (text: string): string => (/^[\w./:@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-/** What shows lines of the log: the one that brought the last ban, then all that a filter takes. */
+/**
+ * Commands that show lines of the log: the one that led to the last ban, then all lines that a
+ * filter matches.
+ */
 export function commandsFor({ address, config, views }: Why, events: readonly Event[]): string[] {
   const lines = events.flatMap(({ file, offset }) =>
     file?.startsWith('/') && offset !== undefined ? [`tail -c +${offset + 1} ${quoted(file)} | head -n 1`] : [],
@@ -71,7 +77,7 @@ export function commandsFor({ address, config, views }: Why, events: readonly Ev
   return [...new Set([...lines.slice(-1), ...matches])];
 }
 
-/** Of the addresses of a record those that were asked for, and how many others there are. */
+/** An event with only the requested addresses of its record, and the number of the others. */
 function narrowed(event: Event, asked: ReadonlySet<string>): Event {
   const { addresses = [] } = event;
   const own = addresses.filter((address) => asked.has(address));

@@ -1,7 +1,7 @@
 /**
- * Words and options of the command line as arguments of a verb. What a word may be is asked of its
- * kind, in the order of the verb's row, so that `ban JAIL ADDRESS… [DURATION]` needs no rule of its
- * own. The daemon checks every argument again.
+ * Words and options of the command line as arguments of a verb. Each word is matched with the types
+ * in the verb's row, in order, so `ban JAIL ADDRESS… [DURATION]` needs no rule of its own. The
+ * daemon checks every argument again.
  */
 import { resolve } from 'node:path';
 import { parseDuration } from '../config/duration.ts';
@@ -10,9 +10,9 @@ import type { Argument, Kind } from '../control/arguments.ts';
 import { checks, listOrders, logLevels } from '../control/arguments.ts';
 import { findVerb, type Verb } from '../control/verbs.ts';
 
-/** The arguments make no command. */
+/** The arguments are not a valid command. */
 export class UsageError extends Error {
-  /** The command it was about, whose usage is shown. */
+  /** The command in question, whose usage is shown. */
   readonly verb: string | undefined;
 
   constructor(message: string, verb?: string) {
@@ -22,11 +22,11 @@ export class UsageError extends Error {
 }
 
 interface WordKind {
-  /** How help calls it. */
+  /** Its name in help. */
   shown: string;
-  /** Whether a word can be meant as one. */
+  /** Whether a word may be of this type. */
   fits(word: string): boolean;
-  /** The argument; throws what is wrong with the word. */
+  /** Converts the word; throws what is wrong with it. */
   value(word: string): unknown;
 }
 
@@ -109,7 +109,7 @@ export function argumentsOf(
   return args;
 }
 
-/** That a jail stands behind the address that it should stand before. */
+/** Says that a jail was typed after the address, though it belongs before it. */
 function swapped({ name, arguments: rows }: Verb, [first = '', second = '']: readonly string[]): string | undefined {
   const kinds = Object.values(rows).map(({ kind }) => kind);
   const isSwapped = kinds[0] === 'jail' && kinds[1] === 'address' && wordKinds.address.fits(first);
@@ -136,8 +136,8 @@ export interface CommandLine {
 }
 
 /**
- * Splits `argv` into words, options with a value and flags. `valued` and `flags` are the names
- * there are. Throws UsageError.
+ * Splits `argv` into words, options with a value and flags. `valued` and `flags` are the existing
+ * names. Throws UsageError.
  */
 export function splitArguments(argv: readonly string[], valued: Set<string>, flags: Set<string>): CommandLine {
   const found: CommandLine = { words: [], options: new Map(), flags: new Set() };
@@ -160,7 +160,7 @@ export function splitArguments(argv: readonly string[], valued: Set<string>, fla
   return found;
 }
 
-/** That there is no such word, and which one may be meant. */
+/** Says that there is no such word, and which one may be meant. */
 export function unknown(what: string, given: string, names: string[], prefix = ''): string {
   const meant = nearest(given.replace(/^-+/, ''), names);
   const all = names.map((name) => prefix + name).join(', ');

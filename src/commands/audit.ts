@@ -1,7 +1,7 @@
 /**
- * `fail2zig audit verify|show|export`: reads the audit log, beside the running daemon or without
- * it. Exit status: 0, 1 where the log is not whole, 2 misused, 66 (EX_NOINPUT) where there is none,
- * or it cannot be read.
+ * `fail2zig audit verify|show|export`: reads the audit log, whether the daemon runs or not. Exit
+ * status: 0, 1 if the log is not intact, 2 wrong usage, 66 (EX_NOINPUT) if there is no log, or it
+ * cannot be read.
  */
 import type { Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -16,21 +16,21 @@ import { printable } from '../text/printable.ts';
 import { ChainCheck, type Finding, type Known } from './chain-check.ts';
 import { exitUsage, explain, parseOptions } from './options.ts';
 
-export const usage = `fail2zig audit: the log of bans, refusals and commands
+export const usage = `fail2zig audit: read the log of bans, refusals and commands
 
-  verify [FILE…]    whether it is whole: what was changed, left out, moved or cut off, and where
-  show              what it holds, for people
-  export            its lines, to be kept on another host
+  verify [FILE…]    whether it is intact: what was changed, removed, moved or cut off, and where
+  show              its records, for people
+  export            its lines, for a copy on another host
 
   --config FILE     the configuration that says where it is (${defaultConfigPath})
-  --log FILE        where it is
-  --known FILE      verify: what is known of it elsewhere, an export of before or what
-                    \`journalctl -o json FAIL2ZIG_EVENT=seal\` says; - is standard input
+  --log FILE        the log itself
+  --known FILE      verify: compare with a copy, an earlier export or the output of
+                    \`journalctl -o json FAIL2ZIG_EVENT=seal\`; - is standard input
   --json            verify: one JSON object on one line
-  --after NUMBER    show, export: records behind this one
-  --since DURATION  show: the newest
+  --after NUMBER    show, export: records after this one
+  --since DURATION  show: only the newest
 
-FILE is an export or a copy. Without FILE the seal beside the log is looked at too.
+FILE is an export or a copy. Without FILE the seal beside the log is checked too.
 `;
 
 const exitNotWhole = 1;
@@ -83,7 +83,7 @@ export async function run(argv: string[]): Promise<number> {
   }
 }
 
-/** Where the daemon of a configuration keeps it; a dry run has one of its own. */
+/** Where the daemon with this configuration keeps it; a dry run has its own. */
 function pathOf(path = defaultConfigPath): string {
   const { state, firewall } = loadConfig(path).config;
   return `${state.path}${firewall.backend === 'log-only' ? '.dry-run' : ''}.history`;
@@ -94,13 +94,13 @@ function complain(status: number, message: string): number {
   return status;
 }
 
-/** A file that is open, and how it is called. */
+/** An open file and its name. */
 interface Opened {
   path: string;
   handle: FileHandle;
 }
 
-/** The files of a log, the oldest first; opened at once, for they move up meanwhile. */
+/** The files of a log, the oldest first; all opened at once, since they are renamed meanwhile. */
 async function openLog(log: string): Promise<Opened[]> {
   const opened: Opened[] = [];
   let newer: Stats | undefined;
@@ -109,7 +109,7 @@ async function openLog(log: string): Promise<Opened[]> {
     const handle = await openToRead(path);
     if (handle === undefined) continue;
     const kind = await handle.stat();
-    // It moved up in between.
+    // It was renamed in between.
     if (kind.ino === newer?.ino && kind.dev === newer.dev) await handle.close();
     else opened.unshift({ path, handle });
     newer = kind;
@@ -132,7 +132,7 @@ async function* linesOf({ handle }: Opened): AsyncGenerator<{ text: string; isEn
   await handle.close();
 }
 
-/** What the file of the seal holds; '' where there is none. */
+/** The content of the seal file; '' if there is none. */
 async function readSeal(log: string): Promise<string> {
   const file = await openToRead(sealPath(log));
   if (file === undefined) return '';
@@ -164,7 +164,10 @@ function parsedRow(text: string): Record<string, unknown> {
   }
 }
 
-/** One look at a log, or at copies of one. The seal is read first: it speaks of what is there. */
+/**
+ * One pass over a log, or over copies of one. The seal is read first: then the log holds at least
+ * what it names.
+ */
 async function lookAt({ log, files }: Settings, known: readonly Known[]) {
   const isCopy = files.length > 0;
   const seal = isCopy ? undefined : await readSeal(log);
@@ -191,7 +194,7 @@ async function openCopies(files: readonly string[]): Promise<Opened[]> {
 async function verify(settings: Settings): Promise<number> {
   const known = settings.known === undefined ? [] : await readKnown(settings.known);
   let { check, seal } = await lookAt(settings, known);
-  // The daemon goes on meanwhile: what is wrong stays wrong.
+  // The daemon may write meanwhile, so a finding must show up again.
   for (let looks = 0; looks < 3 && check.findings.length > 0 && seal !== undefined; looks++) {
     if ((await readSeal(settings.log)) === seal) break;
     ({ check, seal } = await lookAt(settings, known));
@@ -215,7 +218,7 @@ async function verify(settings: Settings): Promise<number> {
 const lineOf = ({ file, line, problem }: Finding): string =>
   `${printable(file)}:${line > 0 ? `${line}:` : ''} ${problem}\n`;
 
-/** The events behind a number, each with the lines since the one before and its own. */
+/** The events after a number, each with the lines since the one before and its own. */
 async function* eventsOf({ log, after }: Settings): AsyncGenerator<{ event: Event; lines: string[] }> {
   let lines: string[] = [];
   for (const file of await openLog(log)) {

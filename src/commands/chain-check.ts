@@ -1,9 +1,9 @@
 /**
- * Whether an audit log is whole: each line is tried against the chain, and what is known of it from
- * elsewhere against each line. Input: lines of a file that anybody may have changed, in their
- * order. Invariant: a byte that was changed, left out, moved or put in is a finding, with its
- * place; behind the last line of the chain text may stand that a crash cut off. SHA-256 is Node's
- * own here; the daemon asks OpenSSL. Claim: R-01d.
+ * Whether an audit log is intact: each line is compared with the chain, and known hashes from
+ * elsewhere with each line. Input: lines of a file that anybody may have changed, in order.
+ * Invariant: a changed, missing, moved or added byte is a finding, with its position; after the
+ * last line of the chain there may be text that a crash cut off. SHA-256 is Node's own here; the
+ * daemon uses OpenSSL. Claim: R-01d.
  */
 import { hash } from 'node:crypto';
 import { headerOf, type Seal, sealOf, unchained } from '../history/chain.ts';
@@ -12,16 +12,16 @@ import { type Event, eventOf } from '../history/event.ts';
 /** Where something is wrong, and what. */
 export interface Finding {
   file: string;
-  /** From 1; 0 = the file as such. */
+  /** From 1; 0 = the file as a whole. */
   line: number;
   problem: string;
 }
 
-/** A record's number and hash, as somebody else has kept them. */
+/** A record's number and hash, as kept elsewhere. */
 export interface Known {
   number: number;
   hash: string;
-  /** Who says so. */
+  /** Where it was kept. */
   by: string;
 }
 
@@ -32,7 +32,7 @@ const earlier = /^\{"fail2zig":"history",/;
 
 export class ChainCheck {
   readonly findings: Finding[] = [];
-  /** What is worth knowing and no mistake. */
+  /** What is worth knowing, but not an error. */
   readonly notes: Finding[] = [];
   records = 0;
   /** Number of the oldest record, and of the newest so far. */
@@ -40,7 +40,7 @@ export class ChainCheck {
   last = 0;
   readonly #known = new Map<number, Known[]>();
   #head: string | undefined;
-  /** Lines outside the chain since the last line of it, and where they begin. */
+  /** Lines outside the chain since its last line, and where they begin. */
   #torn: string[] = [];
   #tornAt: { file: string; line: number } | undefined;
   #place = { file: '', line: 0 };
@@ -49,8 +49,8 @@ export class ChainCheck {
   readonly #seal: Seal | undefined;
 
   /**
-   * @param known of these numbers the hash is known
-   * @param seal what the file of the seal holds, '' = there is none; absent: it is not asked for
+   * @param known numbers with known hashes @param seal content of the seal file, '' = there is
+   * none; absent: not checked
    */
   constructor(known: readonly Known[] = [], seal?: string) {
     this.#sealText = seal;
@@ -60,7 +60,7 @@ export class ChainCheck {
       this.#known.set(each.number, [...(this.#known.get(each.number) ?? []), each]);
   }
 
-  /** One line more; `isEnded`: it ends with a line feed. */
+  /** Checks one more line; `isEnded`: it ends with a line feed. */
   line(file: string, line: number, text: string, isEnded: boolean): void {
     this.#place = { file, line };
     if (this.#head === undefined && earlier.test(text)) {
@@ -89,7 +89,7 @@ export class ChainCheck {
     this.#compare(number, parts.hash);
   }
 
-  /** Behind the last line: whether the log reaches as far as is known of it. */
+  /** After the last line: whether the log is as long as is known from elsewhere. */
   end(file: string): void {
     const seal = this.#seal;
     this.#place = { file, line: 0 };
@@ -112,12 +112,12 @@ export class ChainCheck {
     }
   }
 
-  /** Records that no seal speaks of. */
+  /** Records that are newer than the seal. */
   get unsealed(): number {
     return Math.min(this.records, Math.max(0, this.last - (this.#seal?.number ?? 0)));
   }
 
-  /** Whether we are among the lines of a file of an earlier version. */
+  /** Whether the current lines belong to a file of an earlier version. */
   #isEarlier(): boolean {
     return this.notes.some(({ file }) => file === this.#place.file);
   }
@@ -127,12 +127,12 @@ export class ChainCheck {
     this.#torn.push(text);
   }
 
-  /** Whether what stands outside the chain may be read as a record all the same. */
+  /** Whether a line outside the chain may still be read as a record. */
   #isText(): boolean {
     return this.#torn.some((text) => eventOf(text) !== undefined);
   }
 
-  /** What stands before a line of the chain, outside of it, must be what this line closes. */
+  /** Lines outside the chain must be what the next line of the chain closes. */
   #closeTorn(event: Event | undefined): void {
     const isClosing = event?.event === 'recovered';
     if (this.#tornAt === undefined && !isClosing) return;

@@ -1,8 +1,8 @@
 /**
- * `fail2zig check [--config FILE] [--json]`: says whether the configuration can be used, or
+ * `fail2zig check [--config FILE] [--json]`: says whether the configuration is usable, or
  * everything that is wrong with it; `--suggest` writes one for this host to standard output.
  * Changes nothing and needs no privileges beyond reading the file. Exit status: 0 usable, 78 not
- * (EX_CONFIG, as the daemon's own), 2 misused.
+ * (EX_CONFIG, as the daemon's own), 2 wrong usage.
  */
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, readdirSync, statSync } from 'node:fs';
@@ -25,7 +25,7 @@ import { misuse, readCommand } from './options.ts';
 import { readLines } from './show-filter.ts';
 import { coreArguments, coreEnvironment, exitConfig, handedAddon, handedRecord } from './start.ts';
 
-export const usage = `fail2zig check: say whether the configuration can be used, or why not
+export const usage = `fail2zig check: say whether the configuration is usable, or what is wrong with it
 
   --config FILE   the configuration (${defaultConfigPath}); with NAME.toml, NAME.d/*.toml
   --json          one JSON object on one line
@@ -64,8 +64,8 @@ export async function run(argv: string[]): Promise<number> {
 }
 
 /**
- * What only a start finds out. The core itself says whether the ceiling holds the configuration: it
- * is started with `--check`, measures, and ends.
+ * Problems that only a start shows. The core itself checks whether the ceiling fits the
+ * configuration: it is started with `--check`, measures, and ends.
  */
 function startProblems(config: CoreConfig): Problem[] {
   const problems: Problem[] = [];
@@ -77,9 +77,10 @@ function startProblems(config: CoreConfig): Problem[] {
     add('control.socket', `the directory ${printable(home)} is missing`, `mkdir -p ${printable(home)}`);
   }
   const command = coreArguments(3);
-  // From source the core needs memory for the sources too: only what is built tells.
+  // When run from source, the core also needs memory for the sources, so only a built core can
+  // tell.
   if (command === undefined || command.some((word) => word.endsWith('daemon.ts'))) return problems;
-  // The descriptor of the addon is inherited as it is.
+  // The descriptor of the addon is inherited unchanged.
   const addon = isSea() ? handedAddon() : undefined;
   const fd = handedRecord({ ...config, log: { level: 'error', format: 'json' } });
   try {
@@ -96,7 +97,7 @@ function startProblems(config: CoreConfig): Problem[] {
   return problems;
 }
 
-/** The reason in the core's last words, which are a line of its log as JSON. */
+/** The reason from the core's last log line, which is JSON. */
 function errorOf(stderr: string): string {
   try {
     return printable(String((JSON.parse(stderr.trim().split('\n').at(-1) ?? '') as { error: unknown }).error));
@@ -105,7 +106,7 @@ function errorOf(stderr: string): string {
   }
 }
 
-/** Logs that the daemon would leave alone: on a mount that may hang, or too many. */
+/** Logs that the daemon would not follow: on a mount that may hang, or too many. */
 export function unreadLogs(jails: JailConfig[]): string[] {
   mounts.refresh();
   mounts.allow(jails.filter(({ network }) => network).flatMap(({ logpath }) => logpath));
@@ -123,7 +124,7 @@ export function unreadLogs(jails: JailConfig[]): string[] {
   return [...far, `${files} log files fit, and ${followedFilesMax} are followed at once: a share of each pattern`];
 }
 
-/** A jail that looks at `input` only misses the clients of published ports. */
+/** A jail that only uses the hook `input` does not block clients of published ports. */
 export async function publishedPorts(jails: JailConfig[]): Promise<string[]> {
   const narrow = jails.filter(({ hooks }) => !hooks.includes('forward')).map(({ name }) => name);
   if (narrow.length === 0 || !(await hasDestinationNat())) return [];
@@ -209,8 +210,8 @@ function count(number: number, noun: string): string {
 }
 
 /**
- * Regular files that the path, which may hold `*` and `?`, names now. What cannot be looked into
- * counts as nothing.
+ * The number of regular files that match the path, which may contain `*` and `?`. Unreadable
+ * directories count as empty.
  */
 export function countFiles(pattern: string): number {
   return namedFiles(pattern).length;

@@ -1,7 +1,7 @@
 /**
- * `fail2zig compare`: our engine over a log beside fail2ban's, for the jails of a fail2ban tree.
- * Changes nothing. Exit status: 0 they agree, 3 they differ, 1 something cannot be
- * read or fail2ban not be asked, 2 misused.
+ * `fail2zig compare`: runs our engine and fail2ban's over the same log, for the jails of a fail2ban
+ * tree. Changes nothing. Exit status: 0 they agree, 3 they differ, 1 something cannot be read or
+ * fail2ban cannot be run, 2 wrong usage.
  */
 import { resolve } from 'node:path';
 import { importTree } from '../import/import.ts';
@@ -12,12 +12,12 @@ import { printable } from '../text/printable.ts';
 import { eachLine } from './lines.ts';
 import { explain, misuse, readCommand } from './options.ts';
 
-export const usage = `fail2zig compare: our decisions over a log beside those of an installed fail2ban
+export const usage = `fail2zig compare: compare our decisions about a log with those of an installed fail2ban
 
   fail2zig compare [--fail2ban FOLDER] [--jail NAME]... [--json] [--now EPOCH] LOG...
 
   --fail2ban FOLDER   fail2ban's configuration (/etc/fail2ban)
-  --jail NAME         only this jail, enabled or not; again for others
+  --jail NAME         only this jail, enabled or not; may be repeated
   --now EPOCH         the clock for lines without a year, in seconds (default: now)
   --json              one JSON object on one line
   LOG                 logs, oldest first; "-" is standard input
@@ -25,7 +25,7 @@ export const usage = `fail2zig compare: our decisions over a log beside those of
 Exit status: 0 they agree, 3 they differ.
 `;
 
-/** Differences shown of one jail; all of them are in --json. */
+/** Differences shown for one jail; --json has all of them. */
 const shownMax = 20;
 const exitDiffers = 3;
 

@@ -1,8 +1,8 @@
 /**
  * `fail2zig filters [NAME] [--config FILE] [--json]`: lists the built-in filters and those of a
- * configuration, or shows one: what it reads, its patterns with their sample lines, the matcher it
- * was compiled to and its size. Exit status: 0, 1 for a filter that there is not or a configuration
- * that cannot be used, 2 misused.
+ * configuration, or shows one: what it reads, its patterns with their sample lines, its compiled
+ * matcher and the size of that. Exit status: 0, 1 for an unknown filter or an unusable
+ * configuration, 2 wrong usage.
  */
 import type { OperatorFilter } from '../config/filter.ts';
 import { loadConfig } from '../config/load.ts';
@@ -17,7 +17,7 @@ import { showFilter, shownBuiltIn, shownOperator } from './show-filter.ts';
 export const usage = `fail2zig filters: list the built-in filters, or show one
 
   NAME            the filter to show, with its patterns, sample lines and matcher
-  --config FILE   those of this configuration too
+  --config FILE   also those of this configuration
   --json          JSON on one line
 `;
 

@@ -1,7 +1,8 @@
 /**
- * `fail2zig import`: a fail2ban configuration as one of ours. Writes the output file, its `.bak`
- * and nothing else. Exit status: 0 all carried over, 3 with warnings, 4 a jail that was enabled is
- * not protected now, 1 the tree cannot be read or the file not written, 2 misused.
+ * `fail2zig import`: converts a fail2ban configuration into one of ours. Writes the output file,
+ * its `.bak` and nothing else. Exit status: 0 everything was converted, 3 with warnings, 4 an
+ * enabled jail is not protected now, 1 the tree cannot be read or the file not written, 2 wrong
+ * usage.
  */
 import { closeSync, constants, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -28,10 +29,10 @@ export const usage = `fail2zig import: translate a fail2ban configuration
   --json          the report as one JSON object on one line
   --force         replace FILE if there is one; the old one is kept as FILE.bak
   --try LOG       show on which lines of LOG a translated filter and an installed fail2ban differ
-  --bans          instead: print commands that ban here who is banned by fail2ban now, for the time that is left
+  --bans          instead: print commands that ban here what fail2ban bans now, for the remaining time
   --database FILE fail2ban's database (dbfile of its fail2ban.conf, else ${databasePath})
 
-Exit status: 0 all carried over, 3 with warnings, 4 a jail that was enabled is not protected now.
+Exit status: 0 all carried over, 3 with warnings, 4 an enabled jail is not protected now.
 `;
 
 export async function run(argv: string[]): Promise<number> {
@@ -79,7 +80,7 @@ export async function run(argv: string[]): Promise<number> {
   return exit;
 }
 
-/** Says what is read with the written file. */
+/** Says which other files are read with the written one. */
 function tellPieces(output: string): void {
   const [, ...beside] = readPieces(output).pieces.map(({ path }) => printable(path));
   if (beside.length === 0) return;
@@ -87,7 +88,7 @@ function tellPieces(output: string): void {
   process.stderr.write(`fail2zig import: read with it: ${beside.join(', ')}; ${hint}\n`);
 }
 
-/** The jails with translated filters over the lines of the logs. */
+/** Runs the jails with translated filters over the lines of the logs. */
 async function tryLogs(imported: Imported, logs: readonly string[]): Promise<JailComparison[]> {
   const { jails, filters } = imported.plan;
   const translated = jails.filter((jail) => jail.enabled && filters.some(({ filter }) => filter.name === jail.filter));
@@ -114,7 +115,7 @@ async function printBans(folder: string, given: string | undefined): Promise<num
   }
 }
 
-/** Writes the file whole or not at all; one that is there is kept as `.bak`. */
+/** Writes the file completely or not at all; an existing one is kept as `.bak`. */
 function replaceFile(path: string, text: string): void {
   const fresh = `${path}.new`;
   rmSync(fresh, { force: true });

@@ -1,7 +1,7 @@
 /**
  * The lines of a file or of standard input, one at a time and in bounded memory; of a file of
- * systemd's journal, its messages. The content is anybody's: a line over the limit is cut (its rest
- * is skipped), whatever its length.
+ * systemd's journal, its messages. Anybody may have written the content: a line over the limit is
+ * cut (its rest is skipped), whatever its length.
  */
 import { readSync } from 'node:fs';
 import { inputBytes, lineBytesMax } from '../limits.ts';
@@ -33,7 +33,7 @@ function eachMessage(path: string, take: Take): string[] {
   return journalNotes(readJournal(path, [everyEntry], { buffer, feedEntry }, 0, () => {}));
 }
 
-/** What of a journal file was not read. */
+/** What was not read of a journal file. */
 export function journalNotes({ damaged, unread, ends }: ReturnType<typeof readJournal>): string[] {
   return [
     ...(damaged > 0 ? [`${damaged} damaged entries of the journal were passed over`] : []),
@@ -44,8 +44,8 @@ export function journalNotes({ damaged, unread, ends }: ReturnType<typeof readJo
 
 function readLines(fd: number, take: Take): void {
   const chunk = Buffer.allocUnsafe(chunkBytes);
-  // What was kept of an unfinished line; one byte more than the limit tells a cut line from a full
-  // one.
+  // The kept part of an unfinished line; with one byte more than the limit, a cut line differs from
+  // a full one.
   const held = Buffer.allocUnsafe(lineBytesMax + 1);
   let heldBytes = 0;
   let begun = false;

@@ -1,8 +1,8 @@
 /**
- * `fail2zig match`: which lines of a log a filter matches, and why not the others (what fail2ban's
- * users know as fail2ban-regex). Needs no privileges, changes nothing, drops no line for its age.
- * Lines of one connection are followed, as the daemon does. Exit status: 0 done, whatever matched;
- * 1 the input cannot be read; 2 misused.
+ * `fail2zig match`: which lines of a log a filter matches, and why not the others (like
+ * fail2ban-regex). Needs no privileges, changes nothing, drops no line for its age. Follows
+ * connections like the daemon. Exit status: 0 done, whatever matched; 1 the input cannot be read; 2
+ * wrong usage.
  */
 
 import { type KnownFilter, knownFilters } from '../config/known-filters.ts';
@@ -24,7 +24,7 @@ export const usage = `fail2zig match: show which lines of a log a filter matches
   --config FILE         the filter may also be one of this configuration's
   --json                one JSON object per line of input, in order
   --now EPOCH           the clock for lines without a year, in seconds (default: now)
-  --journal             lines are as the journal gives them: no time, [host ]identifier[pid]: message
+  --journal             lines are as in the journal: no time, [host ]identifier[pid]: message
   FILE                  the log, or a file of systemd's journal; "-" or nothing is standard input
 `;
 
@@ -85,7 +85,7 @@ function failed(error: Error): number {
   return 1;
 }
 
-/** The built-in filter, or one of `own`, and mode that `text` names, or what is wrong with it. */
+/** The filter and mode that `text` names, built in or from `own`; or what is wrong with it. */
 export function chooseFilter(
   text: string,
   own: readonly FilterProgram[] = [],

@@ -7,10 +7,10 @@ import { nearest } from '../config/nearest.ts';
 import { ConfigError } from '../config/problem.ts';
 import { printable } from '../text/printable.ts';
 
-/** Exit status for a command line that makes no sense. */
+/** Exit status for wrong usage. */
 export const exitUsage = 2;
 
-/** Parses `argv`; where that fails, says why on standard error and returns undefined. */
+/** Parses `argv`; if that fails, prints the reason to standard error and returns undefined. */
 export function parseOptions<Options extends ParseArgsOptionsConfig>(
   command: string,
   argv: string[],
@@ -40,7 +40,7 @@ export function parseOptions<Options extends ParseArgsOptionsConfig>(
 
 /**
  * The options and operands of the command whose help is `usage`, which begins with its name; or its
- * exit status, where `--help` or a misuse leaves nothing to do.
+ * exit status, if `--help` or wrong usage leaves nothing to do.
  */
 export function readCommand<Options extends ParseArgsOptionsConfig>(
   usage: string,
@@ -55,7 +55,7 @@ export function readCommand<Options extends ParseArgsOptionsConfig>(
   return 0;
 }
 
-/** Says what is wrong with a command line; returns the exit status. */
+/** Reports wrong usage; returns the exit status. */
 export function misuse(usage: string, message: string): number {
   complain(nameIn(usage), message);
   return exitUsage;
@@ -65,7 +65,7 @@ function nameIn(usage: string): string {
   return usage.slice(0, usage.indexOf(':'));
 }
 
-/** What Node says of a command line, in our words. */
+/** Node's message about a command line, in our words. */
 function misuseOf({ code, message }: NodeJS.ErrnoException): string {
   const [, named = ''] = /'([^']*)'/.exec(message) ?? [];
   const name = printable(named.split(/[ ,]/).findLast((word) => word.startsWith('-')) ?? named, 60);
@@ -76,8 +76,8 @@ function misuseOf({ code, message }: NodeJS.ErrnoException): string {
 }
 
 /**
- * What went wrong, for standard error. A configuration's mistakes stand on lines of their own and
- * are safe for a terminal already.
+ * What went wrong, for standard error. A configuration's mistakes have lines of their own and are
+ * already safe for a terminal.
  */
 export function explain(error: Error): string {
   if (error instanceof ConfigError) return error.message;

@@ -1,8 +1,8 @@
 /**
- * `fail2zig remove [--table NAME]`: takes our rules, sets and bans out of the kernel, for a daemon
- * that has ended and will not come back (a package's removal). Leaves files alone. Exit status: 0
- * nothing of ours is there any more, 1 something could not be removed, 2 misused, 69
- * (EX_UNAVAILABLE) a daemon runs.
+ * `fail2zig remove [--table NAME]`: removes our rules, sets and bans from the kernel, after a
+ * daemon that has ended for good (a package's removal). Does not touch files. Exit status: 0
+ * nothing of ours is left, 1 something could not be removed, 2 wrong usage, 69 (EX_UNAVAILABLE) a
+ * daemon runs.
  */
 import { readFileSync } from 'node:fs';
 import { backendRows } from '../backends/choose.ts';
@@ -10,14 +10,14 @@ import { InUseError, tableLockPath, takeLock } from '../sole.ts';
 import { printable } from '../text/printable.ts';
 import { readCommand } from './options.ts';
 
-export const usage = `fail2zig remove: take our rules and bans out of the kernel; the daemon must have ended
+export const usage = `fail2zig remove: remove our rules and bans from the kernel; the daemon must have ended
 
   --table NAME   the nftables table (fail2zig)
 
 Configuration, state and history stay as they are.
 `;
 
-/** What a kernel says that has no such interface: nothing of ours can be there. */
+/** Errors of a kernel without such an interface: nothing of ours can be there. */
 const absent = ['ENOENT', 'EPROTONOSUPPORT', 'EOPNOTSUPP', 'ENOPROTOOPT'];
 
 /** By its code: each backend is a bundle with a KernelError of its own. */
@@ -25,10 +25,13 @@ export function isAbsent(error: unknown): boolean {
   return absent.includes(String((error as { code?: unknown } | undefined)?.code));
 }
 
-/** What leaves something in the kernel behind that outlives the process. */
+/** Backends whose objects stay in the kernel after the process has ended. */
 const lasting = ['nftables', 'iptables', 'ipset', 'xdp'];
 
-/** Interfaces of this network namespace: below two lines of heads, their names before a colon. */
+/**
+ * Interfaces of this network namespace: after two header lines, each line begins with a name and a
+ * colon.
+ */
 function interfaceNames(): string[] {
   const rows = readFileSync('/proc/net/dev', 'latin1').trimEnd().split('\n').slice(2);
   return rows.map((row) => row.slice(0, row.lastIndexOf(':')).trim());

@@ -1,7 +1,7 @@
 /**
- * `fail2zig replay`: the whole pipeline at full speed over finished files, without a kernel: who
- * would have been banned, when and for how long. A line's own time is the clock. Needs no
- * privileges. Exit status: 0 done; 1 a file or the configuration cannot be read; 2 misused.
+ * `fail2zig replay`: runs the whole pipeline at full speed over finished files, without a kernel:
+ * who would have been banned, when and for how long. A line's own time is the clock. Needs no
+ * privileges. Exit status: 0 done; 1 a file or the configuration cannot be read; 2 wrong usage.
  */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -61,7 +61,7 @@ interface Report {
   lines: number;
   matched: number;
   dropped: Record<string, number>;
-  /** `failures` 0: banned because the table was full, under the policy ban_all. */
+  /** `failures` 0: banned because the table was full, by the policy ban_all. */
   decisions: { jail: string; ip: string; time: number; failures: number; seconds: number }[];
   tracked: number;
   slots: number;
@@ -150,7 +150,7 @@ function single(filter: string, values: Record<string, string | boolean | undefi
   return { jails: [jail], filters, tableBytes: ceilingBytesDefault - replayReserveBytes, policy: 'evict_oldest' };
 }
 
-/** Whether a configured path or glob names the file (an absolute path). */
+/** Whether a configured path or glob matches the file (an absolute path). */
 function names(pattern: string, file: string): boolean {
   const wanted = splitPattern(pattern);
   const given = splitPattern(file);
@@ -178,7 +178,7 @@ async function replay({ jails, filters, tableBytes, policy }: Plan, files: strin
   const take = (decision: Pick<Decision, 'jail' | 'address' | 'time' | 'failures' | 'seconds'>): void => {
     const { jail, address, time, failures, seconds } = decision;
     decisions.push({ jail: jails[jail]!.name, ip: formatAddress(address), time, failures, seconds });
-    // As if the kernel had taken it: what a full table gives up depends on that.
+    // As if the kernel had confirmed it: the eviction from a full table depends on that.
     engine.confirmBan(jail, address);
   };
   const drain = (): void => {
@@ -211,7 +211,9 @@ async function replay({ jails, filters, tableBytes, policy }: Plan, files: strin
   };
 }
 
-/** A journal file: its entries go to the jails that read the journal, or to all where none does. */
+/**
+ * A journal file: its entries go to the jails that read the journal, or to all jails if none does.
+ */
 function replayJournal(
   engine: Engine,
   file: string,
@@ -232,7 +234,7 @@ function replayJournal(
 }
 
 /**
- * The policy ban_all as the enforcer runs it: every tracked source is banned, then the table is
+ * The policy ban_all like in the enforcer: every tracked source is banned, then the table is
  * emptied.
  */
 function banAll(

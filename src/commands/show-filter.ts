@@ -1,6 +1,6 @@
 /**
- * A filter for people and programs: what it reads, its patterns with their lines, and what it was
- * compiled to.
+ * Shows a filter to people and programs: what it reads, its patterns with their samples, and its
+ * compiled matcher.
  */
 import { describe } from '../compiler/describe.ts';
 import { emitFilter } from '../compiler/emit/filter.ts';
@@ -9,10 +9,10 @@ import type { OperatorFilter } from '../config/filter.ts';
 import { readPart } from '../parts.ts';
 import { printable } from '../text/printable.ts';
 
-/** Characters of a line or pattern that are shown: a whole log line. */
+/** Longest line or pattern to show, characters: a whole log line. */
 const shownMax = 4096;
 
-/** Which lines a filter looks at, as a clause. */
+/** Which lines a filter reads, as a clause. */
 export function readLines({ prefixes, tags = [] }: Filter): string {
   const kinds = {
     syslog: tags.length === 0 ? 'syslog messages of any program' : `syslog messages of ${tags.join(', ')}`,
@@ -31,14 +31,14 @@ interface Matcher {
   lines: number;
   sourceBytes: number;
   /**
-   * Code in the engine with SIMD, 0 where all of it was inlined; absent without a build that says
-   * so (PE-07).
+   * Bytes of code in the engine with SIMD, 0 if everything was inlined; absent if no build measured
+   * it (PE-07).
    */
   wasmBytes?: number;
   source: string;
 }
 
-/** Bytes of code of each matcher, as the build measured them. */
+/** Bytes of code of each matcher, measured by the build. */
 function wasmSizes(): Record<string, number> | undefined {
   try {
     return JSON.parse(Buffer.from(readPart('matchers.json')).toString());

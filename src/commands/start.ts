@@ -1,15 +1,15 @@
 /**
  * The launch stage: reads and checks the configuration, then replaces itself with the core
- * (`execve`, no fork). What the configuration needed (zod, smol-toml, their heap) is gone with it,
- * and no parser of ours stays in the daemon's memory; with it go the rights that only a start needs
- * (confinement/launch.ts). The core gets the checked record in a sealed memory file, its V8 flags
- * from here, an environment of the few variables below, and no descriptor of the caller but the
- * standard ones.
+ * (`execve`, no fork). Everything that the configuration needed (zod, smol-toml, their heap) is
+ * gone then, so no parser of ours stays in the daemon's memory. Rights that only a start needs are
+ * dropped (confinement/launch.ts). The core gets the checked record in a sealed memory file, its V8
+ * flags from here, an environment of the few variables below, and none of the caller's descriptors
+ * except the standard ones.
  *
- * Exit status: 78 (EX_CONFIG of sysexits.h) for a configuration that cannot be used, so that a unit
- * with `RestartPreventExitStatus=78` is not started over and over; systemd shows it as
- * `status=78/CONFIG`; the same where the directory of the control socket is missing. 69
- * (EX_UNAVAILABLE) where the socket is taken or cannot be made. 70 (EX_SOFTWARE) where the core
+ * Exit status: 78 (EX_CONFIG of sysexits.h) for an unusable configuration, so that a unit with
+ * `RestartPreventExitStatus=78` is not restarted over and over; systemd shows it as
+ * `status=78/CONFIG`. The same if the directory of the control socket is missing. 69
+ * (EX_UNAVAILABLE) if the socket is in use or cannot be created. 70 (EX_SOFTWARE) if the core
  * cannot be started.
  */
 import { closeSync, existsSync, writeFileSync } from 'node:fs';
@@ -37,34 +37,33 @@ import { exitSoftware } from '../uncaught.ts';
 export const exitConfig = 78;
 const exitTaken = 69;
 
-/** Flags the core's runtime is started with, each with its reason. */
+/** V8 flags of the core, each with its reason. */
 export const coreFlags: readonly string[] = [
-  // A heap that cannot grow to what V8 finds adequate for the machine.
+  // Limits the heap, which V8 would otherwise size by the machine's memory.
   `--max-old-space-size=${coreOldSpaceMegabytes}`,
   `--max-semi-space-size=${coreSemiSpaceMegabytes}`,
-  // One background thread of V8 instead of four: the core has next to no garbage to collect.
+  // One background thread of V8 instead of four: the core creates almost no garbage.
   '--v8-pool-size=1',
-  // Smaller code and feedback rather than the last few per cent of speed outside the engine.
+  // Smaller code and feedback are worth more than a few per cent of speed outside the engine.
   '--optimize-for-size',
-  // JavaScript is not compiled for speed: what is per line is WebAssembly, which these do not
-  // touch. Under 20,000 bans a second that costs a tenth more processor time and saves 10 MiB of
-  // resident compiler code and 6 MiB of peak.
+  // JavaScript is not compiled for speed: the work per line is in WebAssembly, which this does not
+  // affect. Under 20,000 bans a second it costs a tenth more CPU time and saves 10 MiB of resident
+  // compiler code and 6 MiB of peak.
   '--no-opt',
   '--no-maglev',
-  // The engine is our own file: its functions, those of filters that no jail uses among them, are
-  // neither compiled nor checked before they are called.
+  // The engine is our own file: its functions are compiled and checked only when they are called,
+  // so those of unused filters never are.
   '--wasm-lazy-validation',
   // No eval, no new Function, in a process that reads attackers' bytes as root.
   '--disallow-code-generation-from-strings',
-  // Garbage is collected now and then though the heap has room (memory.ts).
+  // Lets the core run a garbage collection though the heap has room (memory/ceiling.ts).
   '--expose-gc',
   // SIGUSR1 would otherwise open a debugger port.
   '--disable-sigusr1',
 ];
 
 /**
- * Variables handed on to the core where they are set, each with its reason; everything else is
- * dropped.
+ * Variables passed on to the core if they are set, each with its reason; all others are dropped.
  */
 const inherited = [
   'PATH', // none is needed, but tools that look at the process expect one
@@ -84,7 +83,7 @@ const inherited = [
 export function coreEnvironment(from: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = {
     UV_THREADPOOL_SIZE: String(corePoolThreads),
-    // One malloc arena for all threads: each further one keeps pages of its own.
+    // One malloc arena for all threads: each further one keeps its own pages.
     MALLOC_ARENA_MAX: '1',
   };
   for (const name of inherited) {
@@ -94,14 +93,14 @@ export function coreEnvironment(from: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return environment;
 }
 
-/** The core's file: the bundle beside ours, or its source when this runs from source. */
+/** The core's file: the bundle beside ours, or the source if this runs from source. */
 export function coreFile(directory: string = import.meta.dirname): string | undefined {
   return [join(directory, 'core.cjs'), join(directory, '..', 'daemon.ts')].find((file) => existsSync(file));
 }
 
 /**
- * The command line of the core, what follows the program's name; undefined where the core is
- * missing. The single executable holds the core and takes the flags of the runtime as one option.
+ * The core's arguments, after the program's name; undefined if the core is missing. The single
+ * executable contains the core and takes the V8 flags as one option.
  */
 export function coreArguments(fd: number, filesMax = followedFilesUsual): string[] | undefined {
   const handed = ['--config-fd', String(fd)];
@@ -113,8 +112,8 @@ export function coreArguments(fd: number, filesMax = followedFilesUsual): string
 }
 
 /**
- * Files that the core must have room for: those that fit now and a quarter more; the usual number
- * at least.
+ * Files that the core must have room for: those that match now and a quarter more; at least the
+ * usual number.
  */
 export function filesExpected({ jails }: Pick<CoreConfig, 'jails'>): number {
   mounts.refresh();
@@ -124,15 +123,15 @@ export function filesExpected({ jails }: Pick<CoreConfig, 'jails'>): number {
   return Math.max(followedFilesUsual, Math.min(Math.ceil(found * 1.25), followedFilesMax));
 }
 
-/** Says what is odd about a usable configuration, in the form the log will have. */
+/** Prints a warning about a usable configuration, in the format of the log. */
 function warn({ log }: CoreConfig, warning: string): void {
   if (log.format === 'json') new Log({ level: log.level, format: log.format }).warn('configuration', { warning });
   else process.stderr.write(`fail2zig: warning: ${warning}\n`);
 }
 
 /**
- * Starts the daemon with the configuration at `path`. Returns an exit status only where it could
- * not be started.
+ * Starts the daemon with the configuration at `path`. Returns an exit status only if it could not
+ * be started.
  */
 export function launch(path: string = defaultConfigPath): number {
   let config: CoreConfig;
@@ -160,20 +159,20 @@ export function launch(path: string = defaultConfigPath): number {
   } catch (error) {
     return refuse(statusOf(error), printable((error as Error).message));
   }
-  // execve runs no exit handlers, so what the tests measure of this stage is written here.
+  // execve runs no exit handlers, so this stage's coverage is written here.
   if (process.env.NODE_V8_COVERAGE !== undefined) takeCoverage();
   process.execve?.(process.execPath, [process.execPath, ...command], coreEnvironment(process.env));
   return refuse(exitSoftware, 'this Node cannot replace its process (process.execve): 24 or newer is needed');
 }
 
-/** The record for the core in a sealed memory file; throws where the kernel has none. */
+/** The record for the core in a sealed memory file; throws if the kernel has no memory files. */
 export function handedRecord(config: CoreConfig): number {
   return sealedFile('fail2zig-config', (fd) => writeCoreConfig(fd, config));
 }
 
 /**
- * The socket of the service manager, connected, whose descriptor the core's environment names; none
- * where none asked to be told.
+ * The service manager's socket, connected; the core's environment names its descriptor. Empty if no
+ * service manager asked for messages.
  */
 function connectedManager(): number[] {
   delete process.env[notifyVariable];
@@ -188,12 +187,12 @@ function connectedManager(): number[] {
   return [fd];
 }
 
-/** Journald's socket, which tells it of records. */
+/** Journald's socket, for records. */
 const journaldPath = '/run/systemd/journal/socket';
 
 /**
- * Sockets through which the core tells journald of records, where it is there, or syslog all that
- * it says, by choice.
+ * Sockets through which the core sends records to journald, if it is there, or everything it logs
+ * to syslog, if configured.
  */
 function whoIsTold({ log, audit }: CoreConfig): Pick<Handed, 'journal' | 'syslog'> {
   if (log.syslog === undefined) {
@@ -211,8 +210,8 @@ function whoIsTold({ log, audit }: CoreConfig): Pick<Handed, 'journal' | 'syslog
 }
 
 /**
- * The addon for the core in a sealed memory file, whose descriptor its environment names: the
- * single executable has no file of it.
+ * The addon for the core in a sealed memory file, whose descriptor the core's environment names:
+ * the single executable has no separate file for it.
  */
 export function handedAddon(): number {
   const fd = sealedFile('fail2zig-addon', (file) => writeFileSync(file, readPart('fail2zig.node')));
@@ -230,8 +229,8 @@ function sealedFile(name: string, write: (fd: number) => void): number {
 }
 
 /**
- * Has execve close every descriptor but the standard ones and `kept`: the caller may have left some
- * open.
+ * Makes execve close every descriptor except the standard ones and `kept`: the caller may have left
+ * some open.
  */
 function keepOnly(kept: readonly number[]): void {
   const descriptorMax = 0xffff_ffff;

@@ -11,7 +11,10 @@ import { writeSuggestion } from '../suggest/write.ts';
 import { formatAddress } from '../text/address.ts';
 import { printable } from '../text/printable.ts';
 
-/** @param below the root of another system. Returns the exit status: 1 where there is none. */
+/**
+ * @param below the root of another system. Returns the exit status: 1 if there is no such
+ * directory.
+ */
 export function suggest(below = '/'): number {
   const root = resolve(below).replace(/\/$/, '');
   if (!statSync(`${root}/`, { throwIfNoEntry: false })?.isDirectory()) {
@@ -20,7 +23,7 @@ export function suggest(below = '/'): number {
   }
   const session = ownSession();
   const text = writeSuggestion(factsOf(root, session && formatAddress(session)));
-  // Throws where it could not be used: a mistake of ours.
+  // Throws if the suggestion is not usable: a mistake of ours.
   compileConfig(text, 'fail2zig.toml', { filters: knownFilters, groupId: () => 0 });
   process.stdout.write(text);
   return 0;

@@ -1,29 +1,29 @@
 /**
- * May a line that a segment matches hold a second, later place where the segment matches too? A
- * search from the right would take that one. Answered by walking two automata side by side: the
- * line as its writer meant it, and a second reading that starts at a later byte. Automata take more
- * lines than the matcher does (bounds of runs are ignored), so "no" is certain and "yes" comes with
- * an example. The writer is taken to have put an address (not a host name) where `ip` stands. Build
- * time only.
+ * Whether a line that a segment matches can contain a second, later place where the segment matches
+ * too. A search from the right would take that one. Two automata run side by side: one over the
+ * line as its writer meant it, one for a second reading that starts at a later byte. The automata
+ * accept more lines than the matcher (bounds of runs are ignored), so "no" is certain, and "yes"
+ * comes with an example. We assume that the writer put an address (not a host name) where `ip`
+ * stands. Build time only.
  */
 import { type ByteSet, byteSet, bytesOf } from './bytes.ts';
 import type { ByteClass, Token } from './pattern.ts';
 
 type Node =
   | { kind: 'take'; of: ByteSet; next: number }
-  /** The next byte, if there is one, is not of the set. */
+  /** The next byte, if there is one, is not in the set. */
   | { kind: 'guard'; of: ByteSet; next: number }
   | { kind: 'split'; next: number[] }
   | { kind: 'accept' };
 
 const anything = byteSet({ name: 'any' });
 
-/** Nodes built from the last token to the first: each knows where it leads. */
+/** Nodes, built from the last token to the first, so that each knows its successor. */
 class Automaton {
   readonly nodes: Node[] = [];
   /**
-   * Whether an `ip` holds an address; otherwise any run that `ip` takes, host names and plain words
-   * included.
+   * Whether an `ip` is an address; otherwise any run that `ip` matches, including host names and
+   * plain words.
    */
   addressed = false;
 
@@ -31,7 +31,7 @@ class Automaton {
     return this.nodes.push(node) - 1;
   }
 
-  /** None or more bytes of a class, then `next`. */
+  /** Zero or more bytes of a class, then `next`. */
   loop(of: ByteSet, next: number): number {
     const split = this.add({ kind: 'split', next: [next] });
     const take = this.add({ kind: 'take', of, next: split });
@@ -89,7 +89,7 @@ class Automaton {
     }, next);
   }
 
-  /** The longest run of `of`: what follows is not of `ended`. */
+  /** The longest run of `of`: the byte after it is not in `ended`. */
   run(of: ByteClass, min: number, ended: ByteClass, next: number): number {
     const set = byteSet(of);
     let node = this.loop(set, this.add({ kind: 'guard', of: byteSet(ended), next }));
@@ -98,8 +98,8 @@ class Automaton {
   }
 
   /**
-   * The nodes that take a byte (or accept) reachable without one, each with the bytes it may not
-   * take. There is no way back to a node without a byte: what is repeated takes something.
+   * The nodes that match a byte (or accept) and are reachable without one, each with the bytes that
+   * it may not match. No cycle is without a byte: whatever is repeated matches something.
    */
   closure(start: number): Stand[] {
     const stands: Stand[] = [];
@@ -128,7 +128,7 @@ class Automaton {
   }
 }
 
-/** A node about to take a byte, and the guards it was reached through. */
+/** A node that will match a byte, and the guards on the way to it. */
 interface Stand {
   index: number;
   guards: number[];
@@ -137,7 +137,7 @@ interface Stand {
 
 interface Pair {
   meant: Stand;
-  /** null: the second reading has not begun. */
+  /** null: the second reading has not started. */
   second: Stand | null;
   before: Pair | null;
   byte: number;
@@ -145,9 +145,9 @@ interface Pair {
 
 /**
  * `segment`: the tokens from the end of a text to the next text or the end of the pattern; `rest`:
- * what follows them. An example of a line with two readings, as [bytes before the second reading,
- * its bytes]; null when there is none. `names`: lines with a host name or a plain word where an
- * address belongs are looked at too.
+ * the tokens after them. Returns an example of a line with two readings, as [bytes before the
+ * second reading, its bytes]; null if there is none. `names`: also try lines with a host name or a
+ * plain word in place of an address.
  */
 export function secondReading(
   segment: readonly Token[],
@@ -202,10 +202,10 @@ function example(pair: Pair): [string, string] {
   return parts;
 }
 
-/** Asked from here on, a group of bytes is shown by a printable one where it has one. */
+/** Searching from here on finds a printable byte for each group that has one. */
 const firstPrintable = 0x21;
 
-/** One byte, printable where possible, for each group of bytes that no node tells apart. */
+/** For each group of bytes that no node distinguishes one byte, printable if possible. */
 function distinctBytes(automaton: Automaton): number[] {
   const sets = automaton.nodes.flatMap((node) => ('of' in node ? [node.of] : []));
   const groups = new Map<string, number>();

@@ -4,7 +4,7 @@
  */
 import type { ByteClass } from './pattern.ts';
 
-/** 256 truth values: is the byte in the class? */
+/** 256 truth values: whether the byte is in the class. */
 export type ByteSet = readonly boolean[];
 
 /** Inclusive ranges, ascending. */
@@ -39,7 +39,7 @@ export function bytesOf(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-/** The set a class stands for. */
+/** The set of a class. */
 export function byteSet(of: ByteClass): ByteSet {
   const ranges = of.name === undefined ? [] : named[of.name];
   const listed = new Set(bytesOf(of.bytes ?? ''));
@@ -81,7 +81,7 @@ export const addressBytes: ByteSet = byteSet({ name: 'word', bytes: ':.%-' });
 
 const commonness = ' etaoinsrhldcumfpgwybvk0123456789.:/-,';
 
-/** How unlikely the character is in a log line. */
+/** How rare the character is in a log line. */
 export function rarity(character: string): number {
   const position = commonness.indexOf(character);
   return position < 0 ? commonness.length : position;

@@ -1,8 +1,8 @@
 /**
- * What a filter may not say. Run before anything is emitted or encoded; each finding names the
- * filter, the pattern and what to do. A pattern that passes is matched in O(line), and its address
- * stands where no attacker text can put one (claims S-*, D-*). The rules look at paths: a pattern
- * with each `optional` taken and left and each `either` chosen.
+ * What a filter must not contain. Runs before anything is emitted or encoded; each finding names
+ * the filter, the pattern and what to do. A pattern that passes is matched in O(line), and its
+ * address is at a place where no attacker text can put one (claims S-*, D-*). The rules work on
+ * paths: a pattern with each `optional` taken and skipped and each `either` chosen.
  */
 import { lineBytesMax } from '../limits.ts';
 import { secondReading } from './ambiguity.ts';
@@ -13,39 +13,36 @@ import { capturesOf, holds, listsIn, minimumLength, normalise, segmentsOf, type 
 
 /** Texts in one pattern: each may scan the line once. */
 export const textsMax = 4;
-/** Ways through one pattern's `optional`s and `either`s: the state budget. */
+/** Paths through one pattern's `optional`s and `either`s. */
 export const pathsMax = 1024;
-/** Tokens in one pattern, inner ones included. */
+/** Tokens in one pattern, including nested ones. */
 export const tokensMax = 192;
 /**
- * Literal bytes in one pattern: what its matcher may look past the end of a line and what its code
- * may weigh.
+ * Literal bytes in one pattern: limits how far its matcher may read past the end of a line, and the
+ * size of its code.
  */
 export const literalBytesMax = 2048;
-/** Longest run a span may ask for: the longest line. */
+/** Longest run of a span: the longest line. */
 export const spanMax = lineBytesMax;
 /**
- * Longest run that may be walked again for each place a text could end: a constant factor of the
- * work per line.
+ * Longest run that may be scanned again at each place where a text could end: a constant factor of
+ * the work per line.
  */
 export const rescannedBytesMax = 32;
 /** Most rounds of a repeat. */
 export const repeatMax = 64;
-/** Patterns of one filter, `ignore` included: what a pattern number holds. */
+/** Patterns of one filter, `ignore` included: the largest pattern number. */
 export const patternsMax = 255;
 /** Modes of one filter: bits of the mode mask. */
 export const modesMax = 8;
 
 /** One reason why a filter is refused. */
 export interface Finding {
-  /** '' where the filter as a whole is meant. */
+  /** '' for the filter as a whole. */
   pattern: string;
   rule: Rule;
   reason: string;
-  /**
-   * Index of the token concerned, where the pattern is a plain row of tokens in normal form; -1
-   * unknown.
-   */
+  /** Index of the token, if the pattern is a plain list of tokens in normal form; -1 unknown. */
   token: number;
 }
 
@@ -64,17 +61,14 @@ function refuse(rule: Rule, reason: string, token = -1): never {
   throw new Refusal(rule, reason, token);
 }
 
-/**
- * Every reason why the filter is refused, as `filter: pattern: reason`; empty when it may be
- * compiled.
- */
+/** Every reason to refuse the filter, as `filter: pattern: reason`; empty if it may be compiled. */
 export function checkFilter(filter: Filter): string[] {
   return findingsOf(filter).map(({ pattern, reason }) =>
     [filter.name, pattern, reason].filter((part) => part !== '').join(': '),
   );
 }
 
-/** The same for programs. */
+/** The same as records. */
 export function findingsOf(filter: Filter): Finding[] {
   const findings: Finding[] = [];
   const report = (pattern: string, check: () => void): void => {
@@ -141,7 +135,7 @@ function checkPattern(filter: Filter, pattern: Pattern, ignored: boolean): void 
   for (const path of paths) checkScannedOnce(path);
 }
 
-/** Each token by itself and where it stands. */
+/** Checks each token by itself and its position. */
 function checkTokens(tokens: readonly Token[], outermost: boolean): void {
   for (const [index, token] of tokens.entries()) {
     switch (token.kind) {
@@ -245,7 +239,7 @@ function weigh(tokens: readonly Token[]): { tokens: number; literalBytes: number
   return weight;
 }
 
-/** Every way through the optionals and eithers. */
+/** Every path through the optionals and eithers. */
 function pathsOf(tokens: readonly Token[]): Token[][] {
   let paths: Token[][] = [[]];
   for (const token of tokens) {
@@ -260,7 +254,7 @@ function pathsOf(tokens: readonly Token[]): Token[][] {
 }
 
 function checkPath(path: readonly Token[], firm: readonly boolean[]): void {
-  /** Position of the token that is one too many. */
+  /** Position of the first token beyond the limit. */
   const beyond = (most: number, wanted: (token: Token) => boolean): number | undefined =>
     path.flatMap((token, index) => (wanted(token) ? [index] : []))[most];
   const limits: [most: number, wanted: (token: Token) => boolean, rule: Rule, reason: string][] = [
@@ -283,9 +277,10 @@ function checkPath(path: readonly Token[], firm: readonly boolean[]): void {
 }
 
 /**
- * What follows a text is tried at every place where its first literal stands. A long run in it may
- * not cover such places whole, or each try would walk the same bytes again and a line cost its
- * length squared: of the literals before the run, one must hold a byte that the run cannot.
+ * What follows a text is tried at every place of its first literal. If a long run in it could span
+ * several such places, each try would scan the same bytes again, and the cost would be the square
+ * of the line's length. So of the literals before the run, one must contain a byte that the run
+ * does not match.
  */
 function checkScannedOnce(path: readonly Token[]): void {
   let text = -1;
@@ -303,8 +298,8 @@ function checkScannedOnce(path: readonly Token[]): void {
 }
 
 /**
- * A run takes all it can, so what follows it cannot begin with a byte of the run; a text needs a
- * firm end.
+ * A run takes as much as it can, so the next token must not begin with a byte of the run; a text
+ * needs a definite end.
  */
 function checkNeighbours(token: Token, next: Token | undefined, index: number): void {
   if (next === undefined) return;
@@ -326,10 +321,7 @@ function checkNeighbours(token: Token, next: Token | undefined, index: number): 
     );
 }
 
-/**
- * What stands before an address must say where it begins; blanks that may be missing do not blur
- * it.
- */
+/** The token before an address must fix where it begins; optional blanks do not count. */
 function checkAnchored(path: readonly Token[], index: number): void {
   let at = index - 1;
   for (let token = path[at]; token?.kind === 'span' && token.min === 0 && !holdsAddress(token.of); token = path[at])
@@ -344,15 +336,15 @@ function checkAnchored(path: readonly Token[], index: number): void {
   );
 }
 
-/** Could a run of the class lengthen an address that follows it? */
+/** Whether a run of the class could extend the address after it. */
 function holdsAddress(of: ByteClass): boolean {
   return byteSet(of).some((within, byte) => within && addressBytes[byte]);
 }
 
 /**
- * No attacker text may decide where the address is. Sure are: a search from the right whose segment
- * fits at one place only of any line the pattern describes; and texts, all of them up to the
- * address, that cannot hold the literal that ends them.
+ * No attacker text may decide where the address is. Two things are safe: a search from the right
+ * whose segment matches at only one place of any line that the pattern describes; and texts, all of
+ * them up to the address, that cannot contain the literal that ends them.
  */
 function checkOutOfReach(path: readonly Token[], address: number, firm: readonly boolean[]): void {
   const texts = textsOf(path.slice(0, address));
@@ -368,8 +360,8 @@ function checkOutOfReach(path: readonly Token[], address: number, firm: readonly
 }
 
 /**
- * The other half of `checkOutOfReach`, over the whole pattern, where the texts left are searched
- * from the right.
+ * The other half of `checkOutOfReach`, over the whole pattern: for the remaining texts, which are
+ * searched from the right.
  */
 function checkOneReading(tokens: readonly Token[], firm: readonly boolean[]): void {
   const { searched } = segmentsOf(tokens);
@@ -388,28 +380,28 @@ function checkOneReading(tokens: readonly Token[], firm: readonly boolean[]): vo
   }
 }
 
-/** Where the texts of a pattern or path stand. */
+/** Indices of the texts in a pattern or path. */
 function textsOf(tokens: readonly Token[]): number[] {
   return tokens.flatMap((token, index) => (token.kind === 'text' ? [index] : []));
 }
 
-/** The words one of which stands where a literal or choice does; none for other tokens. */
+/** The possible words of a literal or choice; none for other tokens. */
 function wordsOf(token: Token | undefined): readonly string[] {
   if (token?.kind === 'literal') return [token.text];
   return token?.kind === 'choice' ? token.of : [];
 }
 
-/** Is it a literal that holds such a byte, whichever of its words stands there? */
+/** Whether every word of the literal contains such a byte. */
 function alwaysHolds(token: Token, wanted: (byte: number) => boolean): boolean {
   const words = wordsOf(token);
   return words.length > 0 && words.every((word) => bytesOf(word).some(wanted));
 }
 
 /**
- * Which texts of a pattern cannot hold the literal that ends them, and so end at one place only of
- * any line: before the first byte that the text is without, by as much as that stands inside the
- * literal. This must be equally much for all literals that may follow; otherwise a text could end
- * inside one and leave the rest of it to another.
+ * Which texts of a pattern cannot contain the literal that ends them, and so have only one possible
+ * end in any line: at the first byte that the text excludes, minus that byte's offset in the
+ * literal. The offset must be the same for all literals that may follow; otherwise a text could end
+ * inside one of them and leave the rest to another.
  */
 function firmTexts(tokens: readonly Token[], paths: readonly Token[][]): boolean[] {
   const ways = paths.map((path) => segmentsOf(path).searched);
@@ -422,7 +414,10 @@ function firmTexts(tokens: readonly Token[], paths: readonly Token[][]): boolean
   });
 }
 
-/** Some earlier pattern that applies wherever this one does takes every line this one could. */
+/**
+ * Whether an earlier pattern that always applies when this one does matches every line that this
+ * one could.
+ */
 function checkReachable(filter: Filter, pattern: Pattern, earlier: readonly Pattern[]): void {
   const modes = (of: Pattern): readonly string[] => of.modes ?? filter.modes ?? [];
   const shadow = earlier.find(
@@ -435,8 +430,8 @@ function checkReachable(filter: Filter, pattern: Pattern, earlier: readonly Patt
 }
 
 /**
- * Does `wide` certainly match wherever `narrow` does? Knows equal beginnings, shorter literals and
- * wider choices.
+ * Whether `wide` certainly matches wherever `narrow` does. Recognises equal beginnings, shorter
+ * literals and wider choices.
  */
 function covers(wide: readonly Token[], narrow: readonly Token[]): boolean {
   const [first, ...rest] = wide;
@@ -463,7 +458,7 @@ function covers(wide: readonly Token[], narrow: readonly Token[]): boolean {
   return first.kind === 'either' && first.of.some((tokens) => covers([...tokens, ...rest], narrow));
 }
 
-/** Equal but for the name of what they capture. */
+/** Equal except for the name of the capture. */
 function same(one: Token, other: Token): boolean {
   const plain = (token: Token): string => JSON.stringify({ ...token, capture: undefined });
   return plain(one) === plain(other);

@@ -87,7 +87,9 @@ function encodeToken(token: PlainToken): number[] {
   }
 }
 
-/** A text holds the segment that ends it; what follows the segment comes after the instruction. */
+/**
+ * A text contains the segment that ends it; what follows the segment comes after the instruction.
+ */
 function encodeText(token: TextToken, segment: readonly PlainToken[]): number[] {
   const first = segment[0];
   const pivot = pivotOf(segment);

@@ -1,6 +1,6 @@
 /**
- * The first look at a line, for filters that read whole lines: what every line that a pattern takes
- * holds. Where none of it stands in a line, nothing else of the line is looked at. Build time only.
+ * The first look at a line, for filters that read whole lines: something that every matching line
+ * contains. A line without any of it is not examined further. Build time only.
  */
 import { bytesOf, rarity } from './bytes.ts';
 import type { Filter, Pattern } from './pattern.ts';
@@ -9,15 +9,15 @@ import { minimumLength, normalise } from './shape.ts';
 /** One thing to look for: four bytes (latin1), or a length that only long lines have. */
 export type Sign = { word: string } | { length: number };
 
-/** More words than this are not looked for: that would cost as much as the patterns do. */
+/** At most this many words: more would cost as much as the patterns. */
 const wordsMax = 3;
 const wordBytes = 4;
-/** A pattern that takes lines of this length only is known by it. */
+/** A pattern that only matches lines of at least this length is recognised by the length. */
 const longBytesMin = 512;
 
 /**
- * Signs of which every line has one that a pattern of the filter takes; empty where no few of them
- * can be named, or where the filter's own counter-samples have them too.
+ * Signs of which every matching line has at least one; empty if there would be too many, or if the
+ * filter's own counter-samples have them too.
  */
 export function signsOf(filter: Filter): Sign[] {
   if (!filter.prefixes.includes('bare')) return [];
@@ -39,8 +39,8 @@ export function signsOf(filter: Filter): Sign[] {
 }
 
 /**
- * The word that most of `open` have, of these one that few counter-samples have, of these the least
- * likely one.
+ * The word that occurs in most of `open`; of these one that occurs in few counter-samples; of these
+ * the rarest.
  */
 function bestWord(open: string[][], patterns: Pattern[]): string | undefined {
   const ranked = [...new Set(open.flat())].map((word) => ({
@@ -53,7 +53,7 @@ function bestWord(open: string[][], patterns: Pattern[]): string | undefined {
   return ranked[0]?.word;
 }
 
-/** Every four bytes that all lines of a pattern hold. */
+/** Every four-byte sequence that all lines of a pattern contain. */
 function wordsIn(tokens: Pattern['tokens']): string[] {
   return tokens.flatMap((token) => {
     if (token.kind !== 'literal') return [];

@@ -9,7 +9,7 @@ import type { Filter } from './pattern.ts';
 import { encodeConnection, encodePrefixes, pascalCase } from './shape.ts';
 
 /**
- * File name under src/engine/generated/ -> contents. Throws with every finding when a filter is
+ * File name under src/engine/generated/ -> contents. Throws with every finding if a filter is
  * refused.
  */
 export function generateFiles(filters: Filter[]): Map<string, string> {

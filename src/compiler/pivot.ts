@@ -1,8 +1,8 @@
 /**
- * Where a segment that reaches the end of the line can stand, found without trying places: some
- * literal of it (its pivot) occurs in what the segment matches from there on only once, so it
- * stands at that literal's last occurrence in the line. However many places an attacker offers, few
- * are tried (claims D-02a, PE-10). Build time only.
+ * Where a segment that reaches the end of the line can be, without trying each place: one literal
+ * of it (its pivot) occurs only once in what the segment matches from there on, so it is that
+ * literal's last occurrence in the line. However many places an attacker offers, few are tried
+ * (claims D-02a, PE-10). Build time only.
  */
 import { secondReading } from './ambiguity.ts';
 import { bytesOf } from './bytes.ts';
@@ -16,10 +16,10 @@ export interface Pivot {
   most: number;
 }
 
-/** More places than these are no help. */
+/** With more places than this, a pivot does not help. */
 const placesMax = 512;
 
-/** The pivot that leaves the fewest places to try; null where the segment has none. */
+/** The pivot that leaves the fewest places to try; null if the segment has none. */
 export function pivotOf(segment: readonly Token[]): Pivot | null {
   if (segment.at(-1)?.kind !== 'end') return null;
   let best: Pivot | null = null;
@@ -37,7 +37,7 @@ function places({ least, most }: Pivot): number {
   return most - least + 1;
 }
 
-/** Is a later literal better than an earlier one? It never has fewer places. */
+/** Whether a later literal is better than an earlier one. It never has fewer places. */
 function isBetter(later: Pivot, earlier: Pivot): boolean {
   return places(later) === places(earlier) && bytesOf(later.text).length > bytesOf(earlier.text).length;
 }

@@ -1,7 +1,7 @@
 /**
  * What the compiler refuses, and why: one row per rule. `check.ts` names the rule with each
- * refusal, the table in CONTRIBUTING.md repeats the rows, and tests hold both together and provoke
- * every rule.
+ * refusal. The table in CONTRIBUTING.md has the same rows. Tests compare both and provoke every
+ * rule.
  */
 
 export const rules = {

@@ -1,11 +1,11 @@
 /**
- * What can be said about tokens without matching them: normal form, lengths, leading bytes,
- * captures. Build time only.
+ * Properties of tokens that need no matching: normal form, lengths, leading bytes, captures. Build
+ * time only.
  */
 import { bytesOf } from './bytes.ts';
 import type { Filter, Pattern, Token } from './pattern.ts';
 
-/** Longest `ip`, brackets included, and what its port adds, bytes (pattern.ts). */
+/** Longest `ip`, brackets included, and the bytes that its port adds (pattern.ts). */
 const addressBytesMax = 257;
 const portBytesMax = 6;
 
@@ -44,7 +44,7 @@ function normaliseToken(token: Token): Token {
   }
 }
 
-/** The fewest bytes the tokens can take. */
+/** The fewest bytes that the tokens can match. */
 export function minimumLength(tokens: readonly Token[]): number {
   let length = 0;
   for (const token of tokens) {
@@ -58,7 +58,7 @@ export function minimumLength(tokens: readonly Token[]): number {
   return length;
 }
 
-/** The most bytes the tokens can take; Infinity where nobody can say. */
+/** The most bytes that the tokens can match; Infinity if unbounded. */
 export function maximumLength(tokens: readonly Token[]): number {
   let length = 0;
   for (const token of tokens) {
@@ -75,7 +75,7 @@ export function maximumLength(tokens: readonly Token[]): number {
 }
 
 /**
- * A pattern cut at its texts: what stands before the first one, then each text with the segment
+ * A pattern divided at its texts: the tokens before the first one, then each text with the segment
  * that ends it.
  */
 export interface Segments {
@@ -95,16 +95,13 @@ export function segmentsOf(tokens: readonly Token[]): Segments {
 const prefixBytesMax = 24;
 const prefixesMax = 64;
 
-/** What a match begins with, as latin1; `open`: the next token goes on from here. */
+/** What a match begins with, as latin1; `open`: the next token continues it. */
 interface Beginning {
   text: string;
   open: boolean;
 }
 
-/**
- * Byte strings (as latin1) one of which every match begins with; an empty one says that nothing is
- * known.
- */
+/** Byte strings (as latin1); every match begins with one of them. An empty one means unknown. */
 export function prefixesOf(tokens: readonly Token[]): string[] {
   return [...new Set(beginningsOf(tokens).map(({ text }) => text))];
 }
@@ -120,7 +117,10 @@ function beginningsOf(tokens: readonly Token[]): Beginning[] {
   return beginnings;
 }
 
-/** Their first bytes, as many as leave few enough of them; undefined where four are too many. */
+/**
+ * Their first bytes, as many as keep the number of different ones small; undefined if even four
+ * bytes are too many.
+ */
 function shortened(beginnings: Beginning[]): Beginning[] | undefined {
   for (const length of [12, 8, 4]) {
     const texts = new Set(beginnings.map(({ text }) => text.slice(0, length)));
@@ -157,7 +157,7 @@ export function commonPrefix(texts: readonly string[]): string {
   return common;
 }
 
-/** Which captures the tokens may set. */
+/** The captures that the tokens may set. */
 export function capturesOf(tokens: readonly Token[]): Set<'address' | 'user' | 'time'> {
   const captures = new Set<'address' | 'user' | 'time'>();
   for (const token of tokens) {
@@ -169,13 +169,13 @@ export function capturesOf(tokens: readonly Token[]): Set<'address' | 'user' | '
   return captures;
 }
 
-/** The lists of tokens that stand in one. */
+/** The token lists inside a token. */
 export function listsIn(token: Token): readonly Token[][] {
   if (token.kind === 'either') return token.of;
   return token.kind === 'optional' || token.kind === 'repeat' ? [token.tokens] : [];
 }
 
-/** Is there such a token, at whatever depth? */
+/** Whether there is such a token, at any depth. */
 export function holds(tokens: readonly Token[], isSuch: (token: Token) => boolean): boolean {
   return tokens.some((token) => isSuch(token) || listsIn(token).some((inner) => holds(inner, isSuch)));
 }
@@ -201,16 +201,16 @@ export const flagBits = {
 export const stageShift = 5;
 
 /**
- * What takes no more of a message than this had its say in the first part of a cut line, whatever
- * stands before the message.
+ * A pattern that matches no more of a message than this is decided in the first part of a cut line,
+ * whatever comes before the message.
  */
 const earlyBytesMax = 2048;
 
 /**
- * Could what stands behind the cut of a line change what the pattern takes, or whether it may? So
- * where it reads the end of the line or looks from there, since a client's text would stand in for
- * it; where nothing fixed ends its address; and where a pattern that is tried before might have
- * taken the whole line.
+ * Whether the text after the cut of a line could change what the pattern matches, or whether it may
+ * match. That is so if the pattern reads the end of the line or searches from there, since a
+ * client's text would be there instead; if nothing fixed ends its address; and if a pattern that is
+ * tried earlier might have matched the whole line.
  */
 function takesWholeLines(filter: Filter, pattern: Pattern): boolean {
   const address = pattern.tokens.findLastIndex((token) => capturesOf([token]).has('address'));
@@ -230,12 +230,12 @@ function readsEnd(tokens: readonly Token[]): boolean {
 }
 
 /**
- * Might `other` take a whole line of which `pattern` takes the first part, and mean something else
- * by it?
+ * Whether `other` might match a whole line whose first part `pattern` matches, with another
+ * meaning.
  */
 function mayTakeAsWell(other: Pattern, pattern: Pattern, charges: boolean): boolean {
   if (!readsEnd(other.tokens) && maximumLength(other.tokens) <= earlyBytesMax) return false;
-  // What both begin with takes the same bytes.
+  // Tokens that both begin with match the same bytes.
   const differs = (token: Token, index: number): boolean =>
     token.kind === 'text' || JSON.stringify(token) !== JSON.stringify(pattern.tokens[index]);
   const shared = other.tokens.findIndex(differs);
@@ -269,7 +269,7 @@ export function flagsOf(filter: Filter, pattern: Pattern, ignored: boolean): num
   );
 }
 
-/** What `connection` says, as a number; 0: nothing. */
+/** The number for `connection`; 0: none. */
 export function encodeConnection(connection: Filter['connection']): number {
   return connection === undefined ? 0 : 1 + ['pid', 'address', 'process', 'session', 'number'].indexOf(connection);
 }

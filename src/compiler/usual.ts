@@ -1,13 +1,13 @@
 /**
- * The usual end of a line, as the samples have it: literal, address, literal, a number, literal.
- * Where a message ends so, it is read from its right end, and what stands left of it is the text
- * before. Whatever ends otherwise goes the general way, which says the same. Build time only.
+ * The usual end of a line, taken from the samples: literal, address, literal, a number, literal. A
+ * message that ends this way is read from the right, and what remains on the left is the text
+ * before it. Any other end takes the general path, which gives the same result. Build time only.
  */
 import { addressBytes, byteSet } from './bytes.ts';
 import type { Token } from './pattern.ts';
 import { capturesOf, listsIn } from './shape.ts';
 
-/** More digits go the general way. */
+/** A number with more digits takes the general path. */
 export const usualDigitsMax = 5;
 
 export interface UsualEnd {
@@ -15,20 +15,21 @@ export interface UsualEnd {
   before: string;
   /** Between address and number. */
   between: string;
-  /** Behind the number, at the end. */
+  /** After the number, at the end. */
   after: string;
 }
 
 /**
- * The usual end that matches of a segment have, which a text looked for from the right ends at;
- * undefined where the sample has none, or the general way could take it otherwise.
+ * The usual end of a segment that ends a text searched from the right; undefined if the sample has
+ * none, or if the general path could match it differently.
  */
 export function usualEndOf(segment: readonly Token[], sample: string): UsualEnd | undefined {
   const [first, second, ...rest] = segment;
   if (first?.kind !== 'literal' || second?.kind !== 'ip' || second.port === true) return undefined;
   if (rest.at(-1)?.kind !== 'end' || capturesOf(rest).size > 0) return undefined;
   const before = first.text;
-  // What stands around the address cannot be of one, nor can the address be of what is before it.
+  // The characters around the address cannot belong to one, and the address cannot belong to the
+  // text before it.
   if ([before[0], before.at(-1)].some(isOfAddress) || /[\d:]|[^ -~]/.test(before)) return undefined;
   for (let at = sample.lastIndexOf(before); at >= 0; at = at === 0 ? -1 : sample.lastIndexOf(before, at - 1)) {
     const found = /^[0-9a-f.:]+(\D+)\d+(\D.*)?$/.exec(sample.slice(at + before.length));
@@ -38,10 +39,11 @@ export function usualEndOf(segment: readonly Token[], sample: string): UsualEnd 
   return undefined;
 }
 
-/** Is a line that ends so taken there, and nowhere else? */
+/** Whether a line with this end certainly matches there, and at no other place. */
 function isCertain(before: string, between: string, after: string, rest: readonly Token[]): boolean {
   if (isOfAddress(between[0]) || /[^ -~]/.test(between + after) || rest.some(knowsDigits)) return false;
-  // The segment stands nowhere further right: what follows its address does not, or what precedes.
+  // The segment matches nowhere further right: what comes after its address, or before it, does not
+  // occur there.
   const isOnly = rest[0]?.kind === 'literal' && rest[0].text === between && !after.includes(between);
   if (!isOnly && `${between}0${after}`.includes(before)) return false;
   for (let digits = 1; digits <= usualDigitsMax; digits++) {
@@ -57,14 +59,14 @@ function isOfAddress(character: string | undefined): boolean {
   return character !== undefined && (addressBytes[character.charCodeAt(0)] === true || '[]'.includes(character));
 }
 
-/** Can a token tell the digits of a number from others? */
+/** Whether a token distinguishes the digits of a number from each other. */
 function knowsDigits(token: Token): boolean {
   if (token.kind === 'literal') return /^\d/.test(token.text);
   if (token.kind === 'choice') return token.of.some((text) => /^\d/.test(text));
   return listsIn(token).some((tokens) => tokens.some(knowsDigits));
 }
 
-/** Where the tokens end that begin at `at` of a text of ASCII, or -1. They never go back. */
+/** Where the tokens end that begin at `at` of an ASCII text, or -1. No backtracking. */
 function taken(tokens: readonly Token[], text: string, at: number): number {
   for (const token of tokens) {
     at = takenByOne(token, text, at);
@@ -97,7 +99,7 @@ function takenByOne(token: Token, text: string, at: number): number {
       const set = byteSet(token.of);
       let stop = at;
       while (stop < text.length && set[text.charCodeAt(stop)]) stop++;
-      // What else than a number a line has there is its own.
+      // Other lines may have something else than this number here.
       if (stop > at && token.of.name !== 'digit') return -1;
       return stop - at >= token.min && stop - at <= token.max ? stop : -1;
     }

@@ -1,7 +1,7 @@
 /**
- * Turns the text of a configuration into the record the core runs on, or into the list of
- * everything wrong with it. Pure: what it must know of the host (groups, filters) is handed in.
- * Input: any text. It returns or throws ConfigError, nothing else.
+ * Turns the text of a configuration into the record that the core runs on, or into the list of
+ * everything wrong with it. Pure: what it needs to know about the host (groups, filters) is passed
+ * in. Input: any text. It returns or throws ConfigError, nothing else.
  */
 import { TomlDate, type TomlTable } from 'smol-toml';
 import type { z } from 'zod';
@@ -32,22 +32,22 @@ import {
 import { type Found, type Piece, TomlPieces } from './toml.ts';
 import { isLoopback, parseJailName } from './values.ts';
 
-/** What of the host a configuration refers to. */
+/** What a configuration refers to on the host. */
 export interface Surroundings {
   filters: readonly KnownFilter[];
-  /** The number of a group; undefined where there is none of that name. */
+  /** The number of a group; undefined if there is no group of that name. */
   groupId(name: string): number | undefined;
-  /** Whether files of lists are read; absent: they are taken as empty. */
+  /** Whether list files are read; absent: they count as empty. */
   readLists?: boolean;
-  /** Examines lines with a filter of the operator; absent: his samples are not tried. */
+  /** Examines lines with an operator's filter; absent: samples are not tried. */
   tryLines?: TryLines;
 }
 
 export interface Compiled {
   config: CoreConfig;
-  /** What works but is probably not meant, one sentence each, safe for a terminal. */
+  /** What works but is probably a mistake, one sentence each, safe for a terminal. */
   warnings: string[];
-  /** The operator's filters, as he wrote them. */
+  /** The operator's filters, as they were written. */
   filters: OperatorFilter[];
   fleet?: FleetConfig;
 }
@@ -59,7 +59,7 @@ export function compileConfig(text: string, path: string, surroundings: Surround
   return compilePieces([{ path, text }], surroundings);
 }
 
-/** The same of a file and of those that stand beside it, which continue it. */
+/** The same for a file and the files beside it that continue it. */
 export function compilePieces(pieces: readonly Piece[], surroundings: Surroundings): Compiled {
   return new Reader(pieces, surroundings).read();
 }
@@ -70,7 +70,7 @@ class Reader {
   private readonly surroundings: Surroundings;
   private readonly warnings: string[] = [];
   private filters: OperatorFilter[] = [];
-  /** Filters a jail may name: built in, and the operator's, whether or not they are usable. */
+  /** Filters that a jail may name: the built-in ones and the operator's, usable or not. */
   private known: readonly KnownFilter[];
 
   constructor(pieces: readonly Piece[], surroundings: Surroundings) {
@@ -85,7 +85,7 @@ class Reader {
     const table = document.parse();
     const checked = schema.safeParse(withoutDates(table));
     for (const issue of checked.error?.issues ?? []) this.addIssue(issue, table);
-    // Where text was passed over, what is missing may have stood there.
+    // Text that could not be parsed may contain what seems to be missing.
     if (document.isRefused || !checked.success) throw document.error();
     const whole = withListJails(withFleetJail(checked.data));
     const config = this.resolve(whole);
@@ -146,8 +146,8 @@ class Reader {
   }
 
   /**
-   * The nearest enclosing key that has a place: an element of a string that was split has none of
-   * its own.
+   * The nearest enclosing key that has a place: the element of a list that was written as one
+   * string has none.
    */
   private parentOffset(path: Path): number {
     for (let length = path.length - 1; length > 0; length--) {
@@ -260,8 +260,8 @@ class Reader {
   }
 
   /**
-   * The longest beginning of a filter's path that stands in the text; one pattern may be written
-   * without its list.
+   * The longest beginning of a filter's path that exists in the text; a single pattern may be
+   * written without its list.
    */
   private locatedPath(full: Path): Path {
     const listed = full[3] !== 0 || this.document.places.has(pathKey(full.slice(0, 4)));
@@ -286,7 +286,7 @@ class Reader {
     return jails;
   }
 
-  /** The jail with every setting; undefined where it is not enabled. It is checked all the same. */
+  /** The jail with every setting; undefined if it is not enabled. It is checked in any case. */
   private resolveJail(
     name: string,
     table: JailTable,
@@ -342,7 +342,7 @@ class Reader {
     };
   }
 
-  /** How the jail's lines are written; nothing where it says nothing. */
+  /** How the jail's lines are written; empty if nothing is set. */
   private resolveLines(
     path: Path,
     table: JailTable,
@@ -399,7 +399,7 @@ class Reader {
     }
   }
 
-  /** The engine knows so many zones and fields by number. */
+  /** The engine has room for this many zones and fields. */
   private checkLines(jails: JailConfig[]): void {
     const count = (values: unknown[]): number =>
       new Set(values.filter((value) => value !== undefined).map((value) => JSON.stringify(value))).size;
@@ -412,7 +412,7 @@ class Reader {
       complain(['jails'], `name more than ${messageFieldsMax} message fields`);
   }
 
-  /** The jail's filter, which is the one of its own name unless it says otherwise. */
+  /** The jail's filter, by default the one of the same name. */
   private resolveFilter(name: string, table: JailTable): KnownFilter | undefined {
     const wanted = table.filter ?? name;
     const filter = this.known.find((known) => known.name === wanted);
@@ -459,9 +459,9 @@ class Reader {
 }
 
 /**
- * What a ban cuts off. No port at all stands for everything a source sends; every port of a
- * protocol is a range, so that the protocol still counts. `protocols` is never empty: a rule per
- * protocol must not become no rule.
+ * What a ban blocks. No port means everything that a source sends; every port of a protocol is a
+ * range, so that the protocol still counts. `protocols` is never empty: otherwise a rule per
+ * protocol would become no rule.
  */
 function resolveReach(
   port: PortRange[] = [],
@@ -477,8 +477,8 @@ function resolveReach(
 }
 
 /**
- * The document with a symbol in the place of every date: no setting is one, and zod takes any
- * object for a table, even a date, which has no keys to refuse.
+ * The document with a symbol in place of every date. No setting is a date, and zod accepts any
+ * object as a table, even a date, which has no keys to refuse.
  */
 function withoutDates(value: unknown): unknown {
   if (value instanceof TomlDate) return dateValue;
@@ -487,12 +487,12 @@ function withoutDates(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withoutDates(item)]));
 }
 
-/** The keys of `table` that are written. */
+/** The keys of `table` that have a value. */
 function withoutAbsent<Table extends object>(table: Table): Partial<Table> {
   return Object.fromEntries(Object.entries(table).filter(([, value]) => value !== undefined)) as Partial<Table>;
 }
 
-/** What the document holds at `path`. */
+/** The value at `path` in the document. */
 function valueAt(table: TomlTable, path: Path): unknown {
   let value: unknown = table;
   for (const part of path) value = (value as Record<string | number, unknown> | undefined)?.[part];

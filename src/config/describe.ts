@@ -5,7 +5,7 @@
 import { TomlDate } from 'smol-toml';
 import { printable } from '../text/printable.ts';
 
-/** Stands for a date where the schema sees the document. */
+/** Replaces a date in the document that the schema checks. */
 export const dateValue = Symbol('date');
 
 export function describe(value: unknown): string {

@@ -1,8 +1,8 @@
 /**
- * Durations as operators write them: whole seconds (`600`), or a number and a unit, several of them
- * added up (`"1d 12h"`). Units: s, m or min, h, d, w (7 d), mo (30 d), y (365 d), and their long
- * names; as fail2ban's operators know them, except that `m` is always minutes here too and
- * fractions are refused. -1 means for ever, where the setting allows it.
+ * Durations as operators write them: whole seconds (`600`), or numbers with units, which are added
+ * up (`"1d 12h"`). Units: s, m or min, h, d, w (7 d), mo (30 d), y (365 d), and their long names,
+ * as in fail2ban, except that `m` always means minutes and fractions are refused. -1 means for
+ * ever, if the setting allows it.
  */
 import { banSecondsMax } from '../limits.ts';
 import { describe } from './describe.ts';
@@ -36,7 +36,7 @@ const secondsOf: Record<string, number> = {
 
 const example = 'write "10m", "1h", "1d", "1w" or whole seconds';
 
-/** Seconds of `value` (1 … banSecondsMax), or -1 where `permanent` is allowed. */
+/** Seconds of `value` (1 … banSecondsMax), or -1 if `permanent` is allowed. */
 export function parseDuration(value: unknown, permanent: boolean): Parsed<number> {
   let seconds: number;
   if (typeof value === 'number') {
@@ -72,8 +72,8 @@ export function parseInterval(value: unknown, secondsMax: number): Parsed<number
 }
 
 /**
- * Adds up `1d 12h`; undefined when the text is anything else. Digits and units only: no sign but in
- * "-1", no fraction.
+ * Adds up `1d 12h`; undefined for any other text. Digits and units only: no fraction, and no sign
+ * but in "-1".
  */
 function sumOfUnits(text: string): number | undefined {
   const trimmed = text.trim();
@@ -86,7 +86,8 @@ function sumOfUnits(text: string): number | undefined {
     const part = /^([0-9]{1,12})\s*([a-z]*)\s*/.exec(rest);
     if (!part) return undefined;
     const [whole, digits, unit] = part;
-    // Bare digits are seconds, but only alone: "1h 30" is more likely a slip than thirty seconds.
+    // A number without a unit is seconds, but only alone: "1h 30" is more likely a mistake than
+    // thirty seconds.
     if (unit === '' && !(first && whole.length === rest.length)) return undefined;
     const factor = unit === '' ? 1 : Object.hasOwn(secondsOf, unit) ? secondsOf[unit] : undefined;
     if (factor === undefined) return undefined;

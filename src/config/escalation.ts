@@ -1,7 +1,7 @@
 /**
- * How long the bans of a source that comes back last. The operator's keys are fail2ban's
- * (bantime.increment and its relatives); what the core gets is the plain list of lengths, so that
- * nothing is computed from a formula while it runs.
+ * How long the bans of a returning source last. The operator's keys are fail2ban's
+ * (bantime.increment and related ones). The core gets the plain list of lengths, so it computes no
+ * formula while it runs.
  */
 
 import { banSecondsMax, repeatBantimesMax } from '../limits.ts';
@@ -32,7 +32,7 @@ export function parseFactor(value: unknown): Parsed<number> {
   return accept(value);
 }
 
-/** Multipliers of bantime for the first, second, third … ban; -1 is for ever. */
+/** Factors of bantime for the first, second, third … ban; -1 is for ever. */
 export function parseMultipliers(value: unknown): Parsed<number[]> {
   const example = 'write [1, 2, 4, 8]; -1 is for ever';
   if (!Array.isArray(value) || value.length === 0) {
@@ -51,8 +51,8 @@ export function parseMultipliers(value: unknown): Parsed<number[]> {
 }
 
 /**
- * What the core needs, or null where all bans last `bantime`. Of multipliers and formula, the
- * multipliers count.
+ * What the core needs, or null if all bans last `bantime`. If both multipliers and formula are set,
+ * the multipliers count.
  */
 export function resolveEscalation(bantime: number, keys: EscalationKeys): Escalation | null {
   if (!keys.bantime_increment || bantime < 0) return null;

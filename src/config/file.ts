@@ -1,8 +1,8 @@
 /**
  * Reads the configuration file, or refuses it. Refused: anything but a regular file, a file or a
- * directory on the way that any user may write (T-01b, FM-3), more than `configBytesMax`, NUL
- * bytes, invalid UTF-8. A directory that any user may write but that is sticky (/tmp) is let pass:
- * there nobody replaces the file of another.
+ * directory in its path that any user may write (T-01b, FM-3), more than `configBytesMax`, NUL
+ * bytes, invalid UTF-8. A directory that any user may write but that is sticky (/tmp) is accepted:
+ * nobody can replace another user's file there.
  */
 import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
@@ -18,7 +18,7 @@ const sticky = 0o1000;
 
 export interface ConfigText {
   text: string;
-  /** What is not wrong enough to refuse, one sentence each. */
+  /** What is not serious enough to refuse the file, one sentence each. */
   warnings: string[];
 }
 
@@ -65,10 +65,7 @@ export function readConfigFile(path: string): ConfigText {
   }
 }
 
-/**
- * The text of `bytes` without a byte order mark; throws ConfigError at the first byte that is no
- * text.
- */
+/** The text of `bytes` without a byte order mark; throws ConfigError at the first invalid byte. */
 export function decodeConfig(bytes: Uint8Array, path: string): string {
   const problem = firstBadByte(bytes);
   if (problem) throw new ConfigError(path, [problem]);
@@ -97,7 +94,7 @@ function firstBadByte(bytes: Uint8Array): Problem | undefined {
   return undefined;
 }
 
-/** Bytes of the valid character that starts at `at`; 0 when there is none. */
+/** Bytes of the valid character that starts at `at`; 0 if there is none. */
 function validLength(bytes: Uint8Array, at: number): number {
   const length = characterLength(bytes[at]);
   return at + length <= bytes.length && isUtf8(bytes.subarray(at, at + length)) ? length : 0;
@@ -109,7 +106,7 @@ function characterLength(first: number): number {
   return first < 0xf0 ? 3 : 4;
 }
 
-/** Up to one byte more than allowed, so that a file that grew meanwhile is noticed. */
+/** Reads up to one byte more than allowed, to notice a file that has grown. */
 function readAll(descriptor: number): Uint8Array {
   const buffer = new Uint8Array(configBytesMax + 1);
   let length = 0;
@@ -121,14 +118,14 @@ function readAll(descriptor: number): Uint8Array {
   return buffer.subarray(0, length);
 }
 
-/** The first directory on the way to the file that any user may write and that is not sticky. */
+/** The first directory in the file's path that any user may write and that is not sticky. */
 function openDirectory(path: string): string | undefined {
   return componentsOf(path).find(
     ({ stats }) => stats.isDirectory() && stats.mode & writableByAnyone && !(stats.mode & sticky),
   )?.path;
 }
 
-/** Who beside root decides what stands there, one sentence each. */
+/** Who else than root decides what the file contains, one sentence each. */
 export function ownerWarnings(stats: Stats, shown: string): string[] {
   const warnings: string[] = [];
   if (stats.uid !== 0 && stats.uid !== process.geteuid?.()) {

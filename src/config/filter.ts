@@ -1,12 +1,12 @@
 /**
- * The operator's `[[filter]]` tables to filters and to the programs that the engine walks. The
- * compiler's checks decide what may be matched (src/compiler/check.ts); what they refuse is said in
- * the words of the pattern language, at the place in the pattern. Claims PE-08, PE-09, PE-11.
+ * Turns the operator's `[[filter]]` tables into filters and into programs for the engine. The
+ * compiler's checks decide what may be matched (src/compiler/check.ts); refusals are explained in
+ * the words of the pattern language, with the position in the pattern. Claims PE-08, PE-09, PE-11.
  *
- * Where a message begins: with `log_tag`, after the time, host and one of these identifiers (`*`
- * alone: any); without, or where none of them stands there and "" is one of them, after the time
- * that begins the line, in brackets or not, or else at the line's first byte, so that a pattern may
- * hold {timestamp}.
+ * Where a message begins: with `log_tag`, after the time, the host and one of these identifiers
+ * (`*` alone: any). Without `log_tag`, or if the line has none of them and "" is one of them: after
+ * the time at the start of the line, with or without brackets, or else at the line's first byte, so
+ * that a pattern may contain {timestamp}.
  */
 import { type Finding, findingsOf } from '../compiler/check.ts';
 import { encodeFilter } from '../compiler/encode.ts';
@@ -20,24 +20,24 @@ import type { Path } from './locate.ts';
 import { parsePattern } from './pattern-text.ts';
 import type { FilterTable, PatternTable } from './schema.ts';
 
-/** A filter of the operator, as it was written and as it runs. */
+/** An operator's filter, as written and as it runs. */
 export interface OperatorFilter {
   definition: Filter;
   program: FilterProgram;
-  /** What was written, by pattern name. */
+  /** The written text, by pattern name. */
   texts: Map<string, string>;
   /** Lines that must and must not count. */
   samples: string[];
   counters: string[];
 }
 
-/** Says what is wrong with the value at `path`; `within`: at this index of the string there. */
+/** Reports what is wrong with the value at `path`; `within`: at this index of the string there. */
 export type Complain = (path: Path, reason: string, hint?: string, within?: number) => void;
 
-/** What examines lines with a filter: one verdict for each. */
+/** Examines lines with a filter: returns one verdict for each. */
 export type TryLines = (filter: FilterProgram, lines: readonly string[]) => Verdict[];
 
-/** What the compiler's rules ask of an operator. */
+/** Advice for an operator, by the compiler's rule. */
 const hints: Partial<Record<Rule, string>> = {
   budget: 'split it',
   unbounded: 'write {word} or {field} for what the service itself writes',
@@ -52,7 +52,7 @@ const hints: Partial<Record<Rule, string>> = {
   'in-reach': 'close the pattern with {end}; write {word} or {field}, not {skip}, for what the service itself writes',
 };
 
-/** One pattern with what findings about it need. */
+/** One pattern with what its findings need. */
 interface Written {
   pattern: Pattern;
   path: Path;
@@ -62,8 +62,7 @@ interface Written {
 }
 
 /**
- * The usable ones among `tables`; complains of what is wrong with the others. `builtIn`: names that
- * are taken.
+ * The usable filters among `tables`; complains about the others. `builtIn`: names that are taken.
  */
 export function compileFilters(
   tables: readonly FilterTable[],
@@ -117,7 +116,7 @@ function compileFilter(name: string, table: FilterTable, path: Path, complain: C
   } else if (patterns.length === 0) {
     complain([...path, 'patterns'], 'expected at least one pattern, found an empty list');
   }
-  // What is left when some do not even parse is checked all the same: one run shows every mistake.
+  // If some do not parse, the others are checked anyway: one run shows every mistake.
   if (written.length === 0) return undefined;
   const definition: Filter = {
     name,
@@ -145,8 +144,7 @@ function compileFilter(name: string, table: FilterTable, path: Path, complain: C
 }
 
 /**
- * The pattern of one entry; none where it has been complained of. Without a name of its own it gets
- * a number.
+ * The pattern of one entry; undefined if it was complained about. Without a name it gets a number.
  */
 function parseEntry(table: PatternTable, path: Path, kind: 'pattern' | 'ignore', complain: Complain): Written[] {
   if (table.pattern === undefined) {
@@ -191,7 +189,7 @@ const whyNoFailure: Partial<Record<Verdict['outcome'], [reason: string, hint?: s
   'bad-time': ['the time of this line is one that no calendar or clock has'],
 };
 
-/** Tries the sample lines of a filter, which `compileFilters` made of the table at `path`. */
+/** Tries the sample lines of a filter that `compileFilters` made from the table at `path`. */
 export function trySamples(
   filter: OperatorFilter,
   table: FilterTable,
@@ -223,7 +221,7 @@ export function trySamples(
   }
 }
 
-/** What works but lets a remote side hide, one sentence for each pattern concerned. */
+/** What is valid but lets a remote side hide, one sentence for each pattern. */
 export function filterWarnings({ definition }: OperatorFilter): string[] {
   return (definition.ignore ?? [])
     .filter(({ tokens }) => tokens.some((token) => token.kind === 'text'))

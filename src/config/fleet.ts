@@ -1,7 +1,6 @@
 /**
  * The section [fleet]: what fail2zig-fleet does, beside the daemon, with a CrowdSec Local API. The
- * daemon itself has nothing of it but the jail that holds what other hosts found. Input: values of
- * the configuration.
+ * daemon itself only has the jail for bans from other hosts. Input: values of the configuration.
  */
 import { fleetEntriesDefault, fleetSpoolBytesDefault } from './limits.ts';
 import type { Document, FilterTable } from './schema.ts';
@@ -13,16 +12,16 @@ export interface FleetConfig {
   url: string;
   /** The name by which the server knows this host; absent = nothing is sent. */
   machine?: string;
-  /** Absent = the certificate stands for it. */
+  /** Absent = the certificate is used instead. */
   passwordFile?: string;
-  /** Whether decisions of the server are applied; without a key the certificate stands for it. */
+  /** Whether the server's decisions are applied; without a key the certificate is used. */
   receives: boolean;
   apiKeyFile?: string;
-  /** PEM files; `ca` absent = whom the system trusts. */
+  /** PEM files; `ca` absent = the system's authorities. */
   ca?: string;
   certificate?: string;
   key?: string;
-  /** Seconds between two questions. */
+  /** Seconds between two requests. */
   intervalSeconds: number;
   jail: string;
   /** Bans of that jail. */
@@ -44,7 +43,7 @@ export const fleetDefaults = {
   metricsPort: 9101,
 } as const;
 
-/** The settings of [fleet]; undefined where it is not there, off, or was complained of. */
+/** The settings of [fleet]; undefined if it is absent, disabled, or was complained about. */
 export function resolveFleet(
   table: FleetTable | undefined,
   warnings: string[],
@@ -100,7 +99,7 @@ function isLocal(url: string): boolean {
   return hostname === 'localhost' || isLoopback(hostname.replace(/^\[|\]$/g, ''));
 }
 
-/** What no service writes: bans of the fleet's jail come over the control socket alone. */
+/** A filter that matches nothing: bans of the fleet's jail only come over the control socket. */
 const silent = (name: string): FilterTable => ({
   name,
   about: 'matches no log: fail2zig-fleet bans in its jail',
@@ -109,8 +108,8 @@ const silent = (name: string): FilterTable => ({
 });
 
 /**
- * The document with the jail that receives the fleet's bans. It reads no log; [jails.NAME] may say
- * the rest of it. A jail of that name that has a filter or a log stays as it is.
+ * The document with the jail that receives the fleet's bans. It reads no log; [jails.NAME] may
+ * contain its other settings. A jail of that name with a filter or a log stays as it is.
  */
 export function withFleetJail(document: Document): Document {
   const { fleet } = document;

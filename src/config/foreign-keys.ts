@@ -1,4 +1,6 @@
-/** What fail2ban's users write into our file, and what it is here. */
+/**
+ * Keys of fail2ban that people write into our file, and what to use here.
+ */
 
 const whole = "this is a file of fail2ban's: fail2zig import translates all of /etc/fail2ban";
 
@@ -32,7 +34,7 @@ const ofJail: Readonly<Record<string, string>> = {
   datepattern: inFilter,
 };
 
-/** What to write instead of fail2ban's `key` in the table at `path`; undefined where it is none. */
+/** What to write instead of fail2ban's `key` in the table at `path`; undefined for other keys. */
 export function foreignHint(path: readonly PropertyKey[], key: string): string | undefined {
   const [section] = path;
   const table =

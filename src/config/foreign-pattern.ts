@@ -1,11 +1,11 @@
 /**
- * Recognises what people bring along from fail2ban: a table of constructs of regular expressions
- * and of filter files, each with what to write instead. Only there to help: text that is really
- * meant so is written {'text'}. Input: any text.
+ * Recognises what people bring from fail2ban: a table of constructs of regular expressions and of
+ * filter files, each with what to write instead. It only helps: text that is really meant like that
+ * is written {'text'}. Input: any text.
  */
 
 interface Foreign {
-  /** Sticky; what it takes is shown. */
+  /** Sticky; the matched text is shown. */
   found: RegExp;
   reason: string;
   /** What to write instead. */
@@ -15,7 +15,7 @@ interface Foreign {
 const noRegularExpressions = 'patterns are no regular expressions';
 const onePatternEach = 'a pattern for each case in `patterns`';
 
-/** In this order: the first that fits answers. */
+/** In this order: the first match counts. */
 const constructs: readonly Foreign[] = [
   { found: /<(?:HOST|ADDR|IP4|IP6|SUBNET|CIDR|DNS)>/y, reason: "fail2ban's tag for the address", instead: '{ip}' },
   { found: /<\/?F-(?:ALT_)?USER[A-Z_]*>/y, reason: "fail2ban's tag for the user", instead: '{user}' },
@@ -55,10 +55,7 @@ const constructs: readonly Foreign[] = [
   { found: /[\])][*+?]/y, reason: 'there are no quantifiers', instead: onePatternEach },
 ];
 
-/**
- * What stands at `at` and comes from elsewhere: the reason it is refused and the hint; undefined
- * for plain text.
- */
+/** The foreign construct at `at`: why it is refused, and a hint; undefined for plain text. */
 export function foreignAt(text: string, at: number): { reason: string; hint: string } | undefined {
   if (text[at] === '^' && at === 0) {
     return {

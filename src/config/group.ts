@@ -1,12 +1,12 @@
 /**
  * The number of a group from /etc/group. Read here and not through the C library: its name service
- * loads shared objects and may ask the network, neither of which a root daemon should do at start.
- * Groups that only a directory service knows are therefore not found.
+ * loads shared objects and may use the network, neither of which a root daemon should do at start.
+ * So groups that only a directory service knows are not found.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { groupFileBytesMax } from './limits.ts';
 
-/** The group's number; undefined where the file cannot be read or has no such group. */
+/** The group's number; undefined if the file cannot be read or has no such group. */
 export function findGroup(name: string, file = '/etc/group'): number | undefined {
   let text: string;
   try {

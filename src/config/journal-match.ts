@@ -1,8 +1,8 @@
 /**
- * `journal_match`: which entries of the journal a jail reads, in fail2ban's words
- * (`_SYSTEMD_UNIT=sshd.service + _COMM=sshd`), and what a filter reads where the jail says nothing.
- * Values of one field stand for one another, different fields must all fit, `+` begins another
- * group. A value that ends in `*` stands for all that begin so.
+ * `journal_match`: which journal entries a jail reads, in fail2ban's syntax
+ * (`_SYSTEMD_UNIT=sshd.service + _COMM=sshd`), and what a filter reads by default. Values of the
+ * same field are alternatives, different fields must all match, `+` begins another group. A value
+ * that ends in `*` matches all values with that beginning.
  */
 import { type JournalOrigin, journalOrigins } from '../filters/journal.ts';
 import { journalFieldNameMax } from '../limits.ts';
@@ -14,7 +14,7 @@ import { accept, type Parsed, type Refused, refuse } from './parsed.ts';
 
 const example = 'as in "_SYSTEMD_UNIT=sshd.service + _COMM=sshd"';
 
-/** A match, or a list of which any may fit. */
+/** A match, or a list of alternatives. */
 export function parseJournalMatch(value: unknown): Parsed<JournalMatch> {
   const texts = Array.isArray(value) ? value : [value];
   const groups: JournalGroup[] = [];
@@ -39,7 +39,7 @@ function parseGroups(text: string): Parsed<JournalGroup[]> {
     terms = new Map();
     return undefined;
   };
-  // A word may hold blanks between quotes.
+  // A word may contain blanks between quotes.
   for (const [word] of text.matchAll(/(?:[^\s"]|"[^"]*"?)+/g)) {
     if (word === '+') {
       const refused = end();
@@ -70,7 +70,7 @@ function parseTerm(word: string): Parsed<[string, string]> {
   return accept([field, value]);
 }
 
-/** What a jail says of where its lines are. */
+/** A jail's settings of where its lines are. */
 interface Sources {
   source?: 'files' | 'journal' | undefined;
   journal_match?: JournalMatch | undefined;
@@ -80,7 +80,7 @@ interface Sources {
   timezone?: unknown;
 }
 
-/** The entries of the journal that a jail reads; undefined where it reads files. */
+/** The journal entries that a jail reads; undefined if it reads files. */
 export function resolveJournal(
   jail: Sources,
   defaults: Sources,
@@ -105,7 +105,8 @@ export function resolveJournal(
 }
 
 /**
- * What a built-in filter reads of the journal, or an operator's by its log_tag; undefined: nothing.
+ * What a built-in filter reads from the journal, or an operator's by its log_tag; undefined:
+ * nothing.
  */
 export function defaultJournalMatch(filter: string, tags: readonly string[] | undefined): JournalMatch | undefined {
   const origin = journalOrigins.get(filter) ?? (tags && { units: [], identifiers: tags });

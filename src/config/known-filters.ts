@@ -1,6 +1,6 @@
 /**
- * The built-in filters' names and modes, as the configuration needs them. The one place of this
- * room that knows where they come from: the table that the compiler writes beside the matchers.
+ * The built-in filters' names and modes, for the configuration. The only file of this room that
+ * knows their source: the table that the compiler writes beside the matchers.
  */
 import { filterNames } from '../engine/generated/names.ts';
 

@@ -1,6 +1,6 @@
 /**
- * `[[list]]`: files of addresses, checked line by line before a start or a reload takes them.
- * Input: values of the configuration, and the text of the files.
+ * `[[list]]`: files of addresses, checked line by line before a start or a reload uses them. Input:
+ * values of the configuration, and the text of the files.
  */
 
 import { listsMax } from '../limits.ts';
@@ -12,14 +12,14 @@ import type { BackendName, CoreList } from '../types.ts';
 import { nearest } from './nearest.ts';
 import type { Document, FilterTable } from './schema.ts';
 
-/** Whose bans those of a list are where it names no jail. */
+/** The jail of a list that names none. */
 export const listJailDefault = 'lists';
 
 type Complain = (index: number, key: string, reason: string, hint?: string) => void;
 /** A list as it is written. */
 type Row = Pick<CoreList, 'file' | 'use' | 'jail'>;
 
-/** What no service writes: the jail has the bans of lists alone. */
+/** A filter that matches nothing: the jail only has the bans of lists. */
 const silent = (name: string): FilterTable => ({
   name,
   about: 'matches no log: the bans of its jail stand in lists',
@@ -28,15 +28,15 @@ const silent = (name: string): FilterTable => ({
 });
 
 /**
- * The document with the jails of lists that it does not have, or of which it says no filter and no
- * log: they read none, and [jails.NAME] may say the rest.
+ * The document with the missing jails of lists, and with those that have neither filter nor log:
+ * they read no log, and [jails.NAME] may contain their other settings.
  */
 export function withListJails(document: Document): Document {
   let whole = document;
   for (const { use, jail } of document.list ?? []) {
     const name = jail ?? listJailDefault;
     const table = whole.jails?.[name];
-    // A name that stands nowhere may be misspelt.
+    // A name that occurs nowhere else may be misspelt.
     if (use === 'ignore' || (table === undefined && name !== listJailDefault)) continue;
     const reads = [table?.filter, table?.logpath, table?.journal_match, table?.source].some(
       (value) => value !== undefined,
@@ -54,7 +54,7 @@ export function withListJails(document: Document): Document {
   return whole;
 }
 
-/** The lists that are written; those that make no sense are complained of. */
+/** The configured lists; complains about those that make no sense. */
 export function resolveLists(document: Document, jails: readonly string[], complain: Complain): Row[] {
   const rows: Row[] = [];
   const tables = document.list ?? [];
@@ -80,21 +80,21 @@ export function resolveLists(document: Document, jails: readonly string[], compl
   return rows;
 }
 
-/** Backends that hold no lists, and why. */
+/** Backends that support no lists, and why. */
 const unable: Partial<Record<BackendName, string>> = {
   iptables: 'iptables has a rule for each address, and a list would be too many',
   ipset: 'lists are held by nftables only',
   xdp: 'xdp bans sources one by one',
 };
 
-/** Whether the backend can hold them. */
+/** Complains if the backend supports no lists. */
 export function complainOfBackend(rows: readonly Row[], backend: BackendName, complain: Complain): void {
   const why = unable[backend];
   const index = rows.findIndex(({ use }) => use === 'ban');
   if (why !== undefined && index >= 0) complain(index, 'use', why, 'set firewall.backend to "nftables"');
 }
 
-/** Reads the files of lists; what is wrong with them is complained of, by file and line. */
+/** Reads the list files; complains about what is wrong with them, by file and line. */
 export function readLists(rows: readonly Row[], complain: Complain, warnings: string[]): CoreList[] {
   const lists: CoreList[] = [];
   for (const group of Map.groupBy(rows, ({ jail }) => jail).values()) {
@@ -119,7 +119,7 @@ export function readLists(rows: readonly Row[], complain: Complain, warnings: st
   return lists;
 }
 
-/** What the file of a list holds; nothing where it cannot be used. */
+/** The content of a list file; undefined if it cannot be used. */
 function surveyOf(
   row: Row,
   complain: (key: string, reason: string, hint?: string) => void,

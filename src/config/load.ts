@@ -1,6 +1,6 @@
 /**
- * The configuration as the launch stage and the commands take it: read from its files, checked,
- * compiled for the core.
+ * The configuration for the launch stage and the commands: read from its files, checked, compiled
+ * for the core.
  */
 import { Examiner, type Verdict } from '../engine/examiner.ts';
 import type { FilterProgram } from '../types.ts';
@@ -13,9 +13,9 @@ import { readPieces } from './pieces.ts';
 /** Where the configuration is looked for when no other path is given. */
 export const defaultConfigPath = '/etc/fail2zig.toml';
 
-/** A configuration that can be used, and where it stands. */
+/** A usable configuration, and its files. */
 export interface Loaded extends Compiled {
-  /** The file and its pieces, as they are read. */
+  /** The file and its pieces, in the order of reading. */
   files: string[];
 }
 
@@ -29,7 +29,7 @@ export function loadConfig(path: string): Loaded {
   return { ...compiled, warnings: [...warnings, ...compiled.warnings], files: pieces.map((piece) => piece.path) };
 }
 
-/** Examines lines in the engine that will run the filter. Lines are an operator's samples. */
+/** Examines an operator's sample lines in the engine that will run the filter. */
 export function tryLines(filter: FilterProgram, lines: readonly string[]): Verdict[] {
   if (lines.length === 0) return [];
   const engine = Examiner.createNow({ jails: [], filters: [filter], tableBytes: 0 });

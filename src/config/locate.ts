@@ -1,9 +1,9 @@
 /**
  * Finds where in a TOML text each key and value stands, so that a complaint about a value can name
- * line and column. smol-toml returns values without positions; this scanner walks the same text
- * once, keeps positions and no values. Input: any text, valid TOML or not; it never throws, always
- * ends, and nests no deeper than `tomlDepthMax`. On a text that smol-toml accepts, its paths are
- * exactly the paths of the parsed document (a property test holds the two together).
+ * line and column. smol-toml returns values without positions; this scanner reads the same text
+ * once and keeps positions but no values. Input: any text, valid TOML or not; it never throws,
+ * always ends, and nests no deeper than `tomlDepthMax`. For a text that smol-toml accepts, its
+ * paths are exactly the paths of the parsed document (a property test compares the two).
  */
 import { tomlDepthMax } from './limits.ts';
 
@@ -16,7 +16,7 @@ export interface Place {
   key: number;
   /** Start of the value; for a table header, of the key. */
   value: number;
-  /** A table that a header or a longer dotted key only passed through. */
+  /** A table that only exists as part of a longer header or dotted key. */
   implied: boolean;
 }
 
@@ -26,14 +26,14 @@ export interface Statement {
   end: number;
   path: Path;
   header: boolean;
-  /** Set where the key was defined before: where that was. */
+  /** Set if the key was defined before: the position of that definition. */
   duplicateOf?: number;
 }
 
 export interface KeyMap {
   places: Map<string, Place>;
   statements: Statement[];
-  /** Where the first key of more than tomlDepthMax parts starts. */
+  /** Where the first key with more than tomlDepthMax parts starts. */
   tooDeep?: number;
 }
 
@@ -85,7 +85,7 @@ export function offsetAt(text: string, line: number, column: number): number {
 
 /**
  * Offset of character `index` (in UTF-16 units of its value) of the TOML string of any kind that
- * starts at `start`; `start` where none does.
+ * starts at `start`; `start` if none does.
  */
 export function offsetWithin(text: string, start: number, index: number): number {
   const quote = text[start];
@@ -112,8 +112,8 @@ export function offsetWithin(text: string, start: number, index: number): number
 }
 
 /**
- * Length of a backslash at the end of a line with the blank space and line ends after it; 0 where
- * there is none.
+ * Length of a backslash at the end of a line, with the blanks and line ends after it; 0 if there is
+ * none.
  */
 function foldedLength(text: string, at: number): number {
   const folded = /\\[ \t]*\r?\n[ \t\r\n]*/y;
@@ -184,7 +184,7 @@ class Scanner {
     return { places: this.places, statements: this.statements, tooDeep: this.tooDeep };
   }
 
-  /** `[a.b]` or `[[a.b]]`; the path that following keys belong to. */
+  /** `[a.b]` or `[[a.b]]`; returns the path for the following keys. */
   private header(start: number): Path | undefined {
     const isArray = this.text[start + 1] === '[';
     this.index += isArray ? 2 : 1;
@@ -218,7 +218,7 @@ class Scanner {
     if (!path) this.statements.push({ start, end: start, path: table, header: false });
   }
 
-  /** Reads a dotted key, `=` and a value; notes them all. Undefined where no key stands. */
+  /** Reads a dotted key, `=` and a value; records them all. Undefined if there is no key. */
   private keyAndValue(start: number, table: Path, top: boolean, depth: number): Path | undefined {
     const parts = this.keyParts();
     if (parts.length === 0) return undefined;
@@ -238,7 +238,7 @@ class Scanner {
     return path;
   }
 
-  /** Notes a statement, and whether what it defines was defined before. */
+  /** Records a statement, and whether its key was defined before. */
   private define(start: number, place: Place, header: boolean): void {
     const before = this.places.get(pathKey(place.path));
     const statement: Statement = { start, end: start, path: place.path, header };
@@ -247,14 +247,14 @@ class Scanner {
     this.statements.push(statement);
   }
 
-  /** The first definition stays; a real one replaces one that was only passed through. */
+  /** The first definition stays, but a real one replaces an implied one. */
   private note(place: Place): void {
     const key = pathKey(place.path);
     const before = this.places.get(key);
     if (!before || (before.implied && !place.implied)) this.places.set(key, place);
   }
 
-  /** Dotted key parts up to whatever ends them. */
+  /** The parts of a dotted key, up to its end. */
   private keyParts(): { name: string; start: number }[] {
     const parts: { name: string; start: number }[] = [];
     for (;;) {
@@ -269,8 +269,8 @@ class Scanner {
         if (this.index === start) return parts;
         name = this.text.slice(start, this.index);
       }
-      // Deeper keys than any setting has are passed over: paths are copied, so their length must be
-      // bounded.
+      // Keys that are deeper than any setting are shortened: paths are copied, so their length must
+      // be bounded.
       if (parts.length < tomlDepthMax) parts.push({ name, start });
       else this.tooDeep ??= parts[0]!.start;
       this.skipSpaces();
@@ -279,7 +279,7 @@ class Scanner {
     }
   }
 
-  /** The text of a one-line quoted key; stops at the end of the line when it is not closed. */
+  /** The text of a quoted key; stops at the end of the line if it is not closed. */
   private quotedKey(quote: string): string {
     let name = '';
     this.index++;
@@ -294,7 +294,7 @@ class Scanner {
     return name;
   }
 
-  /** The character an escape stands for; the index is just after the backslash. */
+  /** The character for an escape; the index is just after the backslash. */
   private escape(): string {
     const letter = this.text[this.index] ?? '';
     if (letter === '' || letter === '\n') return '';
@@ -353,7 +353,7 @@ class Scanner {
   }
 
   /**
-   * Steps over a string of any of the four kinds; one that is not closed ends with its line or,
+   * Skips a string of any of the four kinds; one that is not closed ends with its line or, if
    * multi-line, with the text.
    */
   private stringValue(quote: string): void {
@@ -403,7 +403,7 @@ class Scanner {
   }
 
   /**
-   * To the first byte of the next line: what stands after a statement is nothing, a comment or a
+   * To the first byte of the next line: after a statement there may be nothing, a comment or a
    * mistake.
    */
   private skipLine(): void {

@@ -1,14 +1,14 @@
 /**
  * The known word nearest to a misspelt one, for "did you mean …?". Bounded: words longer than
- * `wordLengthMax` have no neighbour, so a hostile file cannot buy quadratic work.
+ * `wordLengthMax` have no nearest one, so a hostile file cannot cause quadratic work.
  */
 
 /** No key, command, filter or service name is longer. */
 const wordLengthMax = 48;
 
 /**
- * The candidate with the smallest edit distance, if that is small for the word's length; undefined
- * otherwise.
+ * The candidate with the smallest edit distance, if that is small for the word's length; otherwise
+ * undefined.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   if (word === '' || word.length > wordLengthMax) return undefined;
@@ -26,7 +26,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best;
 }
 
-/** `maxRetry`, `max-retry` and `max_retry` are one word to a reader. */
+/** `maxRetry`, `max-retry` and `max_retry` are the same word for a reader. */
 function normalised(word: string): string {
   return word.toLowerCase().replaceAll('-', '_');
 }

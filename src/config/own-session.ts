@@ -1,14 +1,14 @@
 /**
- * The address from which the operator is logged in over SSH, so that he is not locked out: by
- * SSH_CONNECTION, which sshd(8) sets, or SSH_CLIENT; of this process or, since sudo and su take
- * them away, of the processes that it came from, as far as /proc lets us read them. A hint and no
- * proof: whoever sets the variable chooses what it says, and only about himself.
+ * The address from which the operator is logged in over SSH, to avoid a lockout. It comes from
+ * SSH_CONNECTION, which sshd(8) sets, or SSH_CLIENT: of this process or, since sudo and su remove
+ * them, of its parents, if /proc lets us read them. A hint and no proof: whoever sets the variable
+ * decides what it says, but only about himself.
  */
 import { readFileSync } from 'node:fs';
 import { parseAddress } from '../text/address.ts';
 import type { Address } from '../types.ts';
 
-/** Generations that are looked at: a shell in a shell in a terminal's multiplexer has a dozen. */
+/** Generations that are examined: a shell in a shell in a terminal multiplexer has a dozen. */
 const generationsMax = 64;
 
 export function ownSession(
@@ -24,7 +24,7 @@ export function ownSession(
   return found;
 }
 
-/** `192.0.2.7 50022 198.51.100.1 22`; a link-local address has its interface behind a "%". */
+/** `192.0.2.7 50022 198.51.100.1 22`; a link-local address has its interface after a "%". */
 function addressIn(environment: Readonly<Record<string, string | undefined>>): Address | undefined {
   for (const name of ['SSH_CONNECTION', 'SSH_CLIENT']) {
     const [address = ''] = (environment[name] ?? '').split(/[ %]/, 1);
@@ -39,7 +39,7 @@ function environmentOf(path: string): Record<string, string> {
   return Object.fromEntries(settings.map((each) => each.split(/=(.*)/s, 2) as [string, string]));
 }
 
-/** The fourth field; the second, a name in parentheses, may hold anything. 0: not known. */
+/** The fourth field; the second one, a name in parentheses, may contain anything. 0: unknown. */
 function parentOf(path: string): number {
   const text = textOf(path);
   return (

@@ -1,17 +1,17 @@
 /**
- * What every value parser of this room returns: the value, or why not and what to write instead.
- * A parser never throws for anything a file may contain.
+ * The result of every value parser of this room: the value, or what is wrong and what to write
+ * instead. A parser never throws for the content of a file.
  */
 
 export interface Refused {
   ok: false;
   /** What is wrong, as a clause: `expected a duration, found the boolean true`. */
   reason: string;
-  /** What to write instead, when that can be said. */
+  /** What to write instead, if known. */
   hint?: string;
-  /** Index of the offending element where the value is a list. */
+  /** Index of the wrong element, if the value is a list. */
   index?: number;
-  /** Every further offending element of that list. */
+  /** Every further wrong element of that list. */
   more?: Refused[];
 }
 

@@ -42,7 +42,7 @@ export interface PatternText {
   places: number[];
 }
 
-/** Why the text is no pattern. */
+/** Why the text is not a pattern. */
 export interface Misfit {
   /** Where in the text, UTF-16 index. */
   at: number;
@@ -52,7 +52,7 @@ export interface Misfit {
 
 type Piece = { at: number; literal: string } | { at: number; capture: CaptureName };
 
-/** What people write for a capture who do not remember its name. */
+/** Names that people write if they do not remember a capture's name. */
 const otherNames: Record<string, CaptureName> = {
   addr: 'ip',
   address: 'ip',
@@ -119,7 +119,7 @@ function split(text: string): Piece[] | Misfit {
   return pieces;
 }
 
-/** What `{…}` at `at` stands for. */
+/** The meaning of `{…}` at `at`. */
 function readBraces(
   text: string,
   at: number,
@@ -166,7 +166,7 @@ function tokensOf(pieces: readonly Piece[]): PatternText | Misfit {
   return { tokens, places };
 }
 
-/** The token of the capture at `index`; undefined where it adds nothing. */
+/** The token of the capture at `index`; undefined if it adds nothing. */
 function captureToken(pieces: readonly Piece[], index: number): Token | Misfit | undefined {
   const { at, capture } = pieces[index] as { at: number; capture: CaptureName };
   const last = index === pieces.length - 1;
@@ -209,15 +209,15 @@ function captureToken(pieces: readonly Piece[], index: number): Token | Misfit |
   }
 }
 
-/** The bytes but `stop` ('' for none), and but blanks. */
+/** All bytes except `stop` ('' for none), and if asked except blanks. */
 function outside(stop: string, blanks: boolean): ByteClass {
   if (blanks) return stop === '' ? { name: 'nonspace' } : { name: 'space', bytes: stop, not: true };
   return { bytes: stop, not: true };
 }
 
 /**
- * The character after the capture that can end a run: ASCII, no letter and no digit; '' where there
- * is none.
+ * The character after the capture that can end a run: ASCII, but no letter or digit; '' if there is
+ * none.
  */
 function stopAfter(pieces: readonly Piece[], index: number): string {
   const next = pieces[index + 1];
@@ -226,7 +226,7 @@ function stopAfter(pieces: readonly Piece[], index: number): string {
   return first <= '\x7f' && !/[A-Za-z0-9]/.test(first) ? first : '';
 }
 
-/** Before the address from the right, where nothing in a text can pass for what follows it. */
+/** From the right before the address, so that nothing in a text can pass for what follows it. */
 function sideOf(pieces: readonly Piece[], index: number): 'left' | 'right' {
   const address = pieces.findIndex((piece) => 'capture' in piece && piece.capture === 'ip');
   return address > index ? 'right' : 'left';
@@ -244,7 +244,9 @@ function digits(pieces: readonly Piece[], index: number): Token | undefined {
 
 const closing: Record<string, string> = { '"': '"', "'": "'", '[': ']', '(': ')', '<': '>', '{': '}' };
 
-/** What closes the quote or bracket that `texts` opened last; undefined where none is open. */
+/**
+ * The character that closes the last quote or bracket opened in `texts`; undefined if none is open.
+ */
 export function closerOf(texts: readonly string[]): string | undefined {
   const open: string[] = [];
   for (const character of texts.join('')) {

@@ -1,8 +1,8 @@
 /**
- * The files of a configuration: the one that it goes by and, beside it, `*.toml` of a directory, in
- * the order of their names (`/etc/fail2zig.toml`, `/etc/fail2zig.d/*.toml`). Each is held to what
- * config/file.ts asks, the directory too, and here without the exception for a sticky one: whoever
- * may add a file to it decides what the daemon does. Claims T-01b, FM-3, X-pieces.
+ * The files of a configuration: the main one and, beside it, `*.toml` of a directory, in the order
+ * of their names (`/etc/fail2zig.toml`, `/etc/fail2zig.d/*.toml`). Each must meet the conditions of
+ * config/file.ts. So must the directory, here without the exception for a sticky one: whoever may
+ * add a file to it decides what the daemon does. Claims T-01b, FM-3, X-pieces.
  */
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,18 +13,18 @@ import { ConfigError, type Problem } from './problem.ts';
 import { formatSize } from './size.ts';
 import type { Piece } from './toml.ts';
 
-/** Where the pieces of the configuration at `path` lie: `NAME.d` for `NAME.toml` and `NAME`. */
+/** The directory for pieces of the configuration at `path`: `NAME.d` for `NAME.toml` and `NAME`. */
 export function piecesDirectory(path: string): string {
   return `${path.endsWith('.toml') ? path.slice(0, -'.toml'.length) : path}.d`;
 }
 
 export interface Pieces {
-  /** The file itself first. What cannot be read is there with its problems. */
+  /** The main file first. Unreadable ones are listed with their problems. */
   pieces: Piece[];
   warnings: string[];
 }
 
-/** Reads all that belongs to the configuration at `path`. */
+/** Reads all files of the configuration at `path`. */
 export function readPieces(path: string): Pieces {
   const warnings: string[] = [];
   const directory = piecesDirectory(path);
@@ -55,7 +55,7 @@ function readPiece(path: string, warnings: string[]): Piece {
   }
 }
 
-/** The piece with which all of them take more than one file may. */
+/** The piece with which all of them together exceed the size of one file. */
 function firstBeyond(pieces: readonly Piece[]): number | undefined {
   let bytes = 0;
   const index = pieces.findIndex(({ text }) => {
@@ -65,7 +65,7 @@ function firstBeyond(pieces: readonly Piece[]): number | undefined {
   return index === -1 ? undefined : index;
 }
 
-/** Names of the pieces, in their order; none where there is no directory. */
+/** Names of the pieces, in order; empty if there is no directory. */
 function namesIn(directory: string, warnings: string[]): string[] {
   const shown = printable(directory);
   const fail = (reason: string, hint?: string): never => {

@@ -1,8 +1,8 @@
 /**
  * Ports as operators write them: `22`, `"ssh"`, `"80,443"`, `"6000:6100"`, a list of these, or
- * `"all"`. Service names come from the small table below and not from /etc/services: the same file
- * means the same on every host, and a minimal image has no /etc/services. Result: sorted, without
- * overlap; empty = every port.
+ * `"all"`. Service names come from the small table below and not from /etc/services: so the same
+ * file means the same on every host, and a minimal image has no /etc/services. Result: sorted,
+ * without overlap; empty = every port.
  */
 
 import { printable } from '../text/printable.ts';
@@ -127,7 +127,7 @@ function parsePort(text: string): Parsed<number> {
   );
 }
 
-/** Sorted, with overlapping and touching ranges joined: a kernel interval set refuses overlaps. */
+/** Sorted, with overlapping and adjacent ranges joined: a kernel interval set refuses overlaps. */
 function mergeRanges(ranges: PortRange[]): PortRange[] {
   const sorted = ranges.toSorted((one, other) => one.first - other.first || one.last - other.last);
   const merged: PortRange[] = [];

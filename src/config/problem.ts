@@ -7,13 +7,13 @@ export type ProblemKind = 'file' | 'syntax' | 'duplicate' | 'unknown-key' | 'typ
 
 export interface Problem {
   kind: ProblemKind;
-  /** The file, where it is not the one that the configuration goes by. */
+  /** The file, if it is not the main one. */
   file?: string;
-  /** From 1; 0 where the whole file is meant. */
+  /** From 1; 0 for the whole file. */
   line: number;
-  /** From 1, in characters; 0 where the whole file is meant. */
+  /** From 1, in characters; 0 for the whole file. */
   column: number;
-  /** Dotted key, `jails.sshd.ignoreip[2]`; empty where no key is concerned. */
+  /** Dotted key, `jails.sshd.ignoreip[2]`; empty if no key is concerned. */
   key: string;
   reason: string;
   /** What to write instead. */
@@ -29,7 +29,7 @@ export function formatProblem(configuration: string, problem: Problem): string {
   return `${place}: ${key}${problem.reason}${hint}`;
 }
 
-/** A configuration that cannot be used: every problem found, in the order of its files. */
+/** An unusable configuration: every problem found, in the order of its files. */
 export class ConfigError extends Error {
   readonly path: string;
   readonly problems: Problem[];

@@ -1,7 +1,7 @@
 /**
- * What may stand in fail2zig.toml: every section, key and kind of value. Strict: a key that is not
- * listed is refused. zod holds the shape (its smaller form: the other takes three times as long to
- * start); the parsers of values.ts hold what each value means and how its refusal reads.
+ * What may stand in fail2zig.toml: every section, key and type of value. Strict: an unknown key is
+ * refused. zod describes the shape (its smaller variant: the other one takes three times as long to
+ * start); the parsers of values.ts define the meaning of each value and the text of its refusal.
  */
 import * as z from 'zod/mini';
 import { bansMaxLargest, evictionPolicies, jailNameMax, maxretryMax } from '../limits.ts';
@@ -45,16 +45,16 @@ import {
   parseWords,
 } from './values.ts';
 
-// zod would compile its checks with `new Function`; a program that root runs makes no code from
-// strings.
+// zod would compile its checks with `new Function`; a program that root runs must not create code
+// from strings.
 z.config({ jitless: true });
 
-/** What a refused value's zod issue carries beside its message. */
+/** What zod's issue for a refused value has besides its message. */
 export interface RefusedParams {
   hint?: string;
 }
 
-/** An optional setting read by one of our parsers. */
+/** An optional setting that one of our parsers reads. */
 function setting<T>(parse: (value: unknown) => Parsed<T>) {
   return z.optional(
     z.pipe(
@@ -153,7 +153,7 @@ const fleet = z.strictObject({
 
 const whyRetryBound = 'a table entry counts no further';
 
-/** What a jail may set and [defaults] may set for all of them. */
+/** Settings of a jail that [defaults] may set for all jails. */
 const shared = {
   enabled: setting(parseBoolean),
   mode: setting(parseText),
@@ -198,7 +198,7 @@ const pattern = z.strictObject({
   counter: setting(parseSampleLines),
 });
 
-/** One pattern or a list; what is no table is taken for the text of one. */
+/** One pattern or a list; anything but a table counts as the text of one. */
 const patterns = z.optional(
   z.pipe(
     z.transform((value) =>
@@ -251,7 +251,7 @@ export type JailTable = z.infer<typeof jail>;
 export type FilterTable = z.infer<typeof filter>;
 export type PatternTable = z.infer<typeof pattern>;
 
-/** `"all"` is the empty list: whatever the protocol. */
+/** `"all"` is the empty list: every protocol. */
 function parseProtocols(value: unknown): Parsed<('tcp' | 'udp')[]> {
   if (value === 'all') return { ok: true, value: [] };
   const parsed = parseWords(value, ['tcp', 'udp'] as const);
@@ -259,7 +259,7 @@ function parseProtocols(value: unknown): Parsed<('tcp' | 'udp')[]> {
   return { ...parsed, reason: parsed.reason.replace('"tcp", "udp"', '"tcp", "udp", "all"') };
 }
 
-/** The keys that may stand in the table at `path`; empty where there is none. */
+/** The known keys of the table at `path`; empty if there are none. */
 export function knownKeys(path: readonly PropertyKey[]): string[] {
   const [section] = path;
   if (path.length === 0) return Object.keys(schema.shape);
@@ -278,7 +278,7 @@ const sections: Record<string, { shape: object }> = tables;
 
 sections.fleet = fleet;
 
-/** The tables in which `key` may stand, as headers, for a key that stands in another one. */
+/** The tables that may contain `key`, as headers, for a key in the wrong table. */
 export function homesOf(key: string): string[] {
   const homes = Object.keys(sections)
     .filter((section) => Object.hasOwn(sections[section].shape, key))
@@ -290,7 +290,7 @@ export function homesOf(key: string): string[] {
   return homes;
 }
 
-/** What is set where nothing is written. */
+/** The default settings. */
 export const defaultSettings = {
   ceilingBytes: ceilingBytesDefault,
   evictionPolicy: 'evict_oldest',

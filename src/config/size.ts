@@ -1,7 +1,7 @@
 /**
- * Sizes of memory: whole bytes, or a number and a unit. One MB is 1024 × 1024 bytes here, whether
+ * Memory sizes: whole bytes, or a number and a unit. One MB is 1024 × 1024 bytes here, whether
  * written MB, MiB or M: the ceiling is compared with VmRSS, which the kernel counts in KiB, so a
- * decimal megabyte would only blur the promise.
+ * decimal megabyte would only make the limit unclear.
  */
 import { describe } from './describe.ts';
 import { accept, type Parsed, refuse } from './parsed.ts';
@@ -41,7 +41,7 @@ export function parseSize(value: unknown, bytesMin: number, bytesMax: number): P
   return accept(bytes);
 }
 
-/** Exact text of a size: `64MB` where it divides, otherwise smaller units down to bytes. */
+/** Exact text of a size: `64MB` if it divides evenly, otherwise smaller units down to bytes. */
 export function formatSize(bytes: number): string {
   if (bytes !== 0) {
     if (bytes % 1024 ** 3 === 0) return `${bytes / 1024 ** 3}GB`;

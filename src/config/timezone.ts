@@ -1,6 +1,6 @@
 /**
- * `timezone`: the zone in which a jail's logs are written, as the changes of its distance from UTC,
- * so that the core needs no data of zones. "Europe/Berlin", or "+02:00" for a fixed distance.
+ * `timezone`: the zone of a jail's logs, as a list of changes of its offset from UTC, so that the
+ * core needs no zone data. "Europe/Berlin", or "+02:00" for a fixed offset.
  */
 import { zoneChanges } from '../engine/zones.ts';
 import type { ZoneChange } from '../types.ts';

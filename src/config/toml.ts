@@ -1,8 +1,9 @@
 /**
- * The TOML of a configuration in pieces: the one file and those beside it. Each is read by itself,
- * so that nothing that is open in one reaches into the next; then they become one document: tables
- * are joined, lists of tables (`[[filter]]`) continued, and a key that two of them set is refused
- * with both places. Input: any text. Offsets count UTF-16 units of all pieces, one after the other.
+ * The TOML of a configuration in pieces: the main file and those beside it. Each is parsed
+ * separately, so that nothing left open in one reaches into the next. Then they become one
+ * document: tables are joined, lists of tables (`[[filter]]`) continued, and a key that two files
+ * set is refused with both places. Input: any text. Offsets count UTF-16 units of all pieces, one
+ * after the other.
  */
 import { parse, TomlDate, TomlError, type TomlTable } from 'smol-toml';
 import { printable } from '../text/printable.ts';
@@ -31,7 +32,7 @@ export interface Piece {
   problems?: readonly Problem[];
 }
 
-/** A problem by its offset. What only a shown problem needs is worked out when it is shown. */
+/** A problem with its offset. Details are computed only when it is shown. */
 export interface Found {
   kind: ProblemKind;
   path: Path;
@@ -40,7 +41,7 @@ export interface Found {
   hint?: string | (() => string | undefined);
 }
 
-/** A piece, where its text begins, and how long the lists are that it continues. */
+/** A piece, where its text begins, and the lengths of the lists that it continues. */
 interface Placed extends Piece {
   start: number;
   earlier: ReadonlyMap<string, number>;
@@ -82,7 +83,7 @@ export class TomlPieces {
     return new ConfigError(printable(this.#pieces[0].path), kept, all.length - kept.length);
   }
 
-  /** The joined document; where a statement is no TOML, what is left when it is passed over. */
+  /** The joined document; statements that are not TOML are skipped. */
   parse(): TomlTable {
     const document: TomlTable = {};
     let room = tomlStatementsMax;
@@ -135,14 +136,14 @@ export class TomlPieces {
   }
 }
 
-/** A path of the piece as one of the whole document (1), or the other way round (-1). */
+/** Converts a path of the piece to one of the whole document (1), or back (-1). */
 function moved(path: Path, { earlier }: Placed, sign: 1 | -1): Path {
   const [name, index, ...rest] = path;
   if (typeof index !== 'number') return path;
   return [name, index + sign * (earlier.get(String(name)) ?? 0), ...rest];
 }
 
-/** Adds what `table` holds; what both hold and cannot be joined stays as it was. */
+/** Adds the content of `table`; if a value exists in both and cannot be joined, the first stays. */
 function join(document: TomlTable, table: TomlTable, path: Path, twice: (path: Path) => void): void {
   for (const [key, value] of Object.entries(table)) {
     const before = Object.hasOwn(document, key) ? document[key] : undefined;
@@ -157,7 +158,7 @@ function isTable(value: unknown): value is TomlTable {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof TomlDate);
 }
 
-/** The TOML of one piece. Offsets are its own, but for those of problems. */
+/** The TOML of one piece. Offsets are relative to it, except in problems. */
 class PieceReader {
   readonly keys: KeyMap;
   readonly #text: string;
@@ -171,7 +172,7 @@ class PieceReader {
     this.#found = found;
   }
 
-  /** @param room for keys and tables. Nothing where there is no sense in going on. */
+  /** @param room for keys and tables. Undefined if it makes no sense to continue. */
   parse(room: number): TomlTable | undefined {
     const { tooDeep, statements } = this.keys;
     if (tooDeep !== undefined) {
@@ -211,7 +212,7 @@ class PieceReader {
     } else if (reason.startsWith('trying to redefine')) {
       this.#add('duplicate', this.#pathAt(offset, statement), offset, 'redefines a key or table that has a value');
     } else if (reason === 'document contains an unsafe property') {
-      // `__proto__` and `constructor`: no key of ours, and harmful in careless hands.
+      // `__proto__` and `constructor` are not keys of ours, and dangerous if used carelessly.
       this.#add('unknown-key', this.#pathAt(offset, statement), offset, 'unknown key');
     } else {
       this.#addSyntaxError(printable(reason), offset, statement);
@@ -232,8 +233,8 @@ class PieceReader {
   }
 
   /**
-   * The value of a refused statement where it is a run of harmless characters without quotes, or
-   * nothing at all.
+   * The value of a refused statement, if it is harmless characters without quotes, or nothing at
+   * all.
    */
   #unquotedValue(statement: Statement | undefined): { text: string; offset: number } | undefined {
     const place = statement && !statement.header ? this.keys.places.get(pathKey(statement.path)) : undefined;
@@ -251,7 +252,8 @@ class PieceReader {
   /** The path of the last key at or before `offset` within its statement. */
   #pathAt(offset: number, statement: Statement | undefined): Path {
     if (!statement) return [];
-    // smol-toml points at the start of a statement when it means what the whole statement defines.
+    // smol-toml points at the start of a statement if the problem is what the whole statement
+    // defines.
     if (offset <= statement.start + (statement.header ? 2 : 0)) return statement.path;
     let best: { path: Path; key: number } = { path: statement.path, key: -1 };
     for (const place of this.keys.places.values()) {
@@ -261,8 +263,7 @@ class PieceReader {
   }
 
   /**
-   * `text` with the statement at `offset` (a header with all that stands below it) overwritten by
-   * spaces.
+   * `text` with the statement at `offset` (a header with everything below it) replaced by spaces.
    */
   #blank(text: string, offset: number): string {
     const statement = this.#statementAt(offset);

@@ -1,6 +1,6 @@
 /**
- * Parsers of single settings, one per kind of value. Each takes whatever TOML yields and returns
- * the value or why not.
+ * Parsers of single settings, one per type of value. Each takes any TOML value and returns the
+ * parsed one or what is wrong.
  */
 
 import { jailNameMax, messageFieldBytesMax, pathBytesMax, socketPathBytesMax } from '../limits.ts';
@@ -91,8 +91,8 @@ export function parseFilterName(value: unknown): Parsed<string> {
 }
 
 /**
- * syslog identifiers: one or a list. The last character may be `*`; alone it stands for all. An
- * empty one in a list stands for lines without any.
+ * syslog identifiers: one or a list. The last character may be `*`; alone it means all. An empty
+ * one in a list means lines without an identifier.
  */
 export function parseLogTags(value: unknown): Parsed<string[]> {
   return parseList(value, logTagsMax, 'identifier', (item) => {
@@ -120,7 +120,7 @@ export function parseSampleLines(value: unknown): Parsed<string[]> {
   });
 }
 
-/** A table name as nft's grammar takes it unquoted. */
+/** A table name that nft's grammar accepts without quotes. */
 export function parseTableName(value: unknown): Parsed<string> {
   if (typeof value === 'string' && /^[A-Za-z][A-Za-z0-9_-]{0,30}$/.test(value)) return accept(value);
   return refuse(
@@ -145,7 +145,7 @@ function parsePath(value: unknown, bytesMax: number): Parsed<string> {
   return accept(value);
 }
 
-/** Names of network interfaces, as the kernel takes them (dev_valid_name of net/core/dev.c). */
+/** Names of network interfaces that the kernel accepts (dev_valid_name of net/core/dev.c). */
 export function parseInterfaces(value: unknown): Parsed<string[]> {
   return parseList(value, xdpInterfacesMax, 'interface', (item) => {
     const name = parseText(item);
@@ -161,7 +161,7 @@ export function parseSocketPath(value: unknown): Parsed<string> {
   return path;
 }
 
-/** The file that state is kept in. */
+/** The path of the state file. */
 export function parseStatePath(value: unknown): Parsed<string> {
   const path = parsePath(value, statePathBytesMax);
   if (path.ok && path.value.endsWith('/')) {
@@ -188,7 +188,7 @@ export function parseDirectories(value: unknown): Parsed<string[]> {
   return parseList(value, readDirectoriesMax, 'directory', parseDirectory);
 }
 
-/** Where a server is: scheme, host, port and a path in front of its own. */
+/** A server's address: scheme, host, port and an optional path prefix. */
 export function parseServerUrl(value: unknown): Parsed<string> {
   if (typeof value !== 'string') return refuse(`expected a URL, found ${describe(value)}`);
   const hint = 'write "https://lapi.example.net:8080"';

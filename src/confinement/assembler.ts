@@ -1,7 +1,7 @@
 /**
- * Programs of classic BPF for seccomp(2), as data: what a table of system calls means to the
- * kernel. A program looks at struct seccomp_data (number, architecture, arguments) and returns an
- * action. Invariant: only forward jumps, every way ends in a return.
+ * Programs of classic BPF for seccomp(2), as data: a table of system calls in the form that the
+ * kernel runs. A program examines struct seccomp_data (number, architecture, arguments) and returns
+ * an action. Invariant: only forward jumps; every path ends in a return.
  */
 
 /** linux/bpf_common.h and linux/filter.h: the instructions used here. */
@@ -43,7 +43,7 @@ type Target = string | undefined;
 export class Assembler {
   readonly #code: { code: number; k: number; then?: Target; otherwise?: Target }[] = [];
   readonly #labels = new Map<string, number>();
-  /** Instructions whose number is put in later. */
+  /** Instructions whose number is filled in later. */
   readonly #holes: number[] = [];
 
   label(name: string): void {
@@ -76,8 +76,8 @@ export class Assembler {
   }
 
   /**
-   * Whether the bytes from argument 0, as many as argument 1 says, lie in one of `count` ranges of
-   * addresses that are known later: `then`, else `otherwise`.
+   * Tests whether the bytes from argument 0, as many as argument 1 says, lie in one of `count`
+   * address ranges that are filled in later: jumps to `then`, else to `otherwise`.
    */
   ifInRange(count: number, then: string, otherwise: string): void {
     const at = `${this.#code.length}`;
@@ -120,7 +120,7 @@ export class Assembler {
     push(code.jump, 0, otherwise);
   }
 
-  /** struct sock_filter for each instruction, and where the numbers of ranges stand. */
+  /** struct sock_filter for each instruction, and where the numbers of the ranges go. */
   assemble(): { program: Uint8Array; holes: number[] } {
     const bytes = new DataView(new ArrayBuffer(this.#code.length * instructionBytes));
     for (const [at, { code: operation, k, then, otherwise }] of this.#code.entries()) {

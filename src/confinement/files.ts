@@ -1,7 +1,7 @@
 /**
  * The files that a configuration needs, as permissions for Landlock. Input: a checked
- * configuration; what stands at its log paths may be anybody's, and a mount may hang, so that each
- * path is asked of the list of mounts first. Claim: X-files.
+ * configuration. Its log paths may contain anybody's files, and a mount may hang, so each path is
+ * compared with the list of mounts first. Claim: X-files.
  */
 import { lstatSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -12,7 +12,7 @@ import { mounts } from '../sources/place.ts';
 import type { CoreConfig } from '../types.ts';
 import { type Permission, rights } from './landlock.ts';
 
-/** What the runtime reads of the system, each with its reason. */
+/** System files that the runtime reads, each with its reason. */
 const systemFiles = [
   '/proc', // its own status, mounts, limits; the boot it runs in
   '/sys/fs/cgroup', // the memory it may have
@@ -24,7 +24,7 @@ const systemFiles = [
   '/etc/ssl/openssl.cnf', // Node's cryptography asks for it
   '/etc/ld.so.cache', // where the runtime's libraries are
 ];
-/** Where locks of firewall tables are (sole.ts). */
+/** The directory with the locks of firewall tables (sole.ts). */
 export const locksDirectory = '/run/fail2zig';
 export const xtablesLock = '/run/xtables.lock';
 
@@ -39,7 +39,7 @@ const isThere = (path: string): boolean => {
   }
 };
 
-/** The runtime and its libraries, as this process has them mapped. */
+/** The runtime and its libraries, as mapped in this process. */
 export function runtime(maps = readFileSync('/proc/self/maps', 'latin1')): Permission[] {
   const files = new Set(maps.split('\n').flatMap((line) => /(\/[^\n]*)$/.exec(line)?.[1] ?? []));
   const isLoader = (path: string): boolean => /\/ld-[^/]*$/.test(path);
@@ -49,9 +49,9 @@ export function runtime(maps = readFileSync('/proc/self/maps', 'latin1')): Permi
 }
 
 /**
- * Directories that the logs of a pattern are in. A directory that is made anew is another one to
- * the kernel, so the one above is allowed too, unless it is as wide as /var or /. `missing` is told
- * where nothing on the way is there yet.
+ * The directories of a pattern's logs. For the kernel, a directory that is created again is another
+ * one, so its parent is allowed too, unless it is as wide as /var or /. `missing` is called if
+ * nothing on the way exists yet.
  */
 function directoriesOf(pattern: string, missing: (pattern: string) => void): string[] {
   const components = splitPattern(pattern).slice(0, -1);
@@ -68,7 +68,7 @@ function directoriesOf(pattern: string, missing: (pattern: string) => void): str
   return length > 2 && length === fixed.length ? [at(length), at(length - 1)] : [at(length)];
 }
 
-/** Directories of files that links among the logs lead to. */
+/** Directories of files to which links among the logs lead. */
 function linkedDirectories(patterns: readonly string[]): string[] {
   const nothing = (): void => {};
   const search = { lookFor: nothing, isRead: () => false, failed: nothing };
@@ -84,13 +84,13 @@ function linkedDirectories(patterns: readonly string[]): string[] {
   });
 }
 
-/** Where the journals are that some jail reads, as patterns of their files. */
+/** The journals that some jail reads, as patterns of their files. */
 function journals({ jails, journal }: CoreConfig): string[] {
   if (!jails.some((jail) => jail.journal !== undefined)) return [];
   return new JournalDirectories(journal.directories).roots.map((root) => `${root}/*`);
 }
 
-/** The program: bundles with what lies beside them, or its sources. */
+/** The program: the bundles and the files beside them, or its sources. */
 function programFiles(core: string | undefined): string[] {
   if (core === undefined) return [];
   const folder = dirname(core);
@@ -98,7 +98,7 @@ function programFiles(core: string | undefined): string[] {
   return [folder, join(folder, '../build'), join(folder, '../package.json')];
 }
 
-/** All that the core may touch; what is not there yet is told to `missing`. */
+/** Everything that the core may access; `missing` is called for what does not exist yet. */
 export function permissionsFor(
   config: CoreConfig,
   core: string | undefined,
@@ -120,7 +120,7 @@ export function permissionsFor(
     ...(control.enabled ? [keep(dirname(control.path))] : []),
     ...(firewall.backend === 'log-only' ? [] : [keep(locksDirectory), { path: xtablesLock, may: rights.write }]),
     { path: '/dev/null', may: rights.write },
-    // The log opens it once more, to write without waiting.
+    // The log opens it again, to write without waiting.
     { path: '/proc/self/fd/2', may: rights.write },
     ...(process.env.NODE_V8_COVERAGE === undefined ? [] : [keep(process.env.NODE_V8_COVERAGE)]),
   ];

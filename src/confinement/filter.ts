@@ -1,6 +1,6 @@
 /**
- * The system-call filters, made of the table in the launch stage. The core puts in where V8 has its
- * code and hands them to the kernel (confined.ts). Claim: E-01c.
+ * Builds the system-call filters from the table, in the launch stage. The core fills in where V8
+ * has its code and hands them to the kernel (confined.ts). Claim: E-01c.
  */
 import { codeRangesMax } from '../limits.ts';
 import type { BackendName, CallFilter } from '../types.ts';
@@ -17,7 +17,7 @@ const ENOSYS = 38;
 
 const numberOf = (call: CallName, machine: Machine): number | undefined => callNumbers[call][machine === 'x64' ? 0 : 1];
 
-/** Begins with what every filter looks at: another ABI would have other numbers. */
+/** Begins with the checks of every filter: another ABI has other numbers. */
 function begin(machine: Machine): Assembler {
   const program = new Assembler();
   program.load(architectureOffset);
@@ -33,8 +33,8 @@ function begin(machine: Machine): Assembler {
 }
 
 /**
- * The filter from before execve on: Node opens rings at start, whose work no later filter would
- * see. Without io_uring it uses threads.
+ * The filter before execve: Node opens io_uring rings at start, and no later filter would see their
+ * work. Without io_uring it uses threads.
  */
 export function startFilter(machine: Machine): Uint8Array {
   const program = begin(machine);
@@ -45,7 +45,7 @@ export function startFilter(machine: Machine): Uint8Array {
   return program.assemble().program;
 }
 
-/** Adds one list of rules: `then` where all hold, else on to `next`. */
+/** Adds one list of rules: jumps to `then` if all hold, else to `next`. */
 function addRules(program: Assembler, rules: readonly Rule[], then: string, next: string): void {
   for (const [index, rule] of rules.entries()) {
     if (rule === 'in code') {
@@ -71,7 +71,7 @@ export function rowsFor(backend: BackendName, listening: boolean): Row[] {
   );
 }
 
-/** The filter of a started core: what no row allows ends the process, or is written down. */
+/** The filter of a started core: a call that no row allows ends the process, or is logged. */
 export function runFilter(rows: readonly Row[], mode: 'enforce' | 'log', machine: Machine): CallFilter {
   const program = begin(machine);
   const refuse = mode === 'log' ? action.log : action.trap;

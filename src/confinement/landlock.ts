@@ -1,12 +1,12 @@
 /**
- * Which files the core may touch, as the kernel's Landlock holds it to. Asked for, not assumed: on
- * a kernel without it the core goes on, and `status` says so. Applied in the launch stage, since it
+ * Which files the core may access, enforced by the kernel's Landlock. Not required: on a kernel
+ * without it the core runs anyway, and `status` says so. Applied in the launch stage, since it
  * binds the calling thread and what that becomes by execve. Claim: X-files.
  */
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { native } from '../native.ts';
 
-/** linux/landlock.h: what may be done to files; the comment says since which version. */
+/** linux/landlock.h: access rights for files; the comment gives the version that added each. */
 const fs = {
   execute: 0x1,
   writeFile: 0x2,
@@ -26,12 +26,12 @@ const fs = {
   control: 0x8000, // 5: ioctl of devices
 } as const;
 const fsBase = 0x1fff;
-/** Rights that a rule for a file, not a directory, may name. */
+/** Rights that may be granted for a file that is not a directory. */
 const ofFiles = fs.execute | fs.writeFile | fs.readFile | fs.truncate | fs.control;
 const tcp = { bind: 1, connect: 2 } as const; // 4
 const scopes = { abstractSockets: 1, signals: 2 } as const; // 6
 const ruleType = { path: 1, port: 2 } as const;
-/** Linux's O_PATH, which Node does not name. */
+/** Linux's O_PATH, for which Node has no constant. */
 const pathOnly = 0x20_0000;
 /** errno */
 const EBADFD = 77;
@@ -42,7 +42,7 @@ export const rights = {
   read: fs.readFile | fs.readDirectory,
   /** What execve needs of the runtime. */
   run: fs.readFile | fs.execute,
-  /** Files of ours come, change and go. */
+  /** Our own files are created, changed and removed. */
   keep:
     fs.readFile |
     fs.readDirectory |
@@ -52,11 +52,11 @@ export const rights = {
     fs.makeSocket |
     fs.removeFile |
     fs.makeDirectory,
-  /** A file that is there. */
+  /** An existing file. */
   write: fs.readFile | fs.writeFile | fs.truncate,
 } as const;
 
-/** A path with what may be done at it and below it. */
+/** A path, and the rights for it and everything below it. */
 export interface Permission {
   path: string;
   may: number;
@@ -78,7 +78,7 @@ function rule(may: number, object: number): Uint8Array {
   return new Uint8Array(bytes.buffer);
 }
 
-/** Allows `may` at `path`; a path that is not there gives nothing. */
+/** Grants `may` at `path`; a path that does not exist is skipped. */
 function allowPath(ruleset: number, { path, may }: Permission, handled: number): void {
   let descriptor: number;
   try {
@@ -90,20 +90,20 @@ function allowPath(ruleset: number, { path, may }: Permission, handled: number):
     const usable = (fstatSync(descriptor).isDirectory() ? may : may & ofFiles) & handled;
     if (usable === 0) return;
     const result = native.landlockRule(ruleset, ruleType.path, rule(usable, descriptor));
-    // A pipe or socket has no place in a file system, and is not restricted.
+    // A pipe or socket is not part of a file system and is not restricted.
     if (result !== -EBADFD) must(path, result);
   } finally {
     closeSync(descriptor);
   }
 }
 
-/** The kernel's version, 0 where it has none. */
+/** The kernel's ABI version of Landlock, 0 if it has none. */
 export function landlockVersion(): number {
   return Math.max(native.landlockVersion(), 0);
 }
 
 /**
- * Restricts the calling thread to `permissions` and to listening at `port` (0 = none), for good.
+ * Restricts the calling thread to `permissions` and to listening at `port` (0 = none), permanently.
  */
 export function restrictFiles(version: number, permissions: Iterable<Permission>, port: number): void {
   const handled = handledFiles(version);

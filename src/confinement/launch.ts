@@ -1,8 +1,8 @@
 /**
- * Makes the core less than what starts it: the last steps of the launch stage, after which nothing
- * is gained again. What needs more rights than the core has is made here and handed over. A step
- * that the kernel refuses ends the start; what a kernel does not have is said (`lacking`). Claims:
- * X-privileges, X-files, E-01c.
+ * Takes rights away from the core: the last steps of the launch stage, after which no right comes
+ * back. Whatever needs more rights than the core will have is created here and handed over. If the
+ * kernel refuses a step, the start ends; if a kernel lacks a feature, that is reported (`lacking`).
+ * Claims: X-privileges, X-files, E-01c.
  */
 import { chmodSync, chownSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -18,8 +18,8 @@ import { dropPrivileges } from './privileges.ts';
 const speculate = 4;
 
 /**
- * Makes a directory of the state, not those above it; the group may look into it. Where that fails,
- * the save says so.
+ * Creates a directory for the state, but not its parents; the group may enter it. If that fails,
+ * the later save reports it.
  */
 function makeDirectory(directory: string, groupId: number | undefined): void {
   try {
@@ -28,24 +28,24 @@ function makeDirectory(directory: string, groupId: number | undefined): void {
     chownSync(directory, process.getuid!(), groupId);
     chmodSync(directory, 0o750);
   } catch {
-    // It is there, or cannot be made.
+    // It exists, or cannot be created.
   }
 }
 
-/** Directories and locks that the core could not make. */
+/** Directories and locks that the core could not create. */
 function makeRoom({ state, firewall }: CoreConfig, groupId: number | undefined): void {
   if (state.enabled) makeDirectory(dirname(state.path), groupId);
   if (firewall.backend === 'log-only') return;
   try {
     mkdirSync(locksDirectory, { mode: 0o755 });
   } catch {
-    // It is there, or the core says what is wrong with it.
+    // It exists, or the core reports what is wrong.
   }
   if (!['auto', 'iptables', 'ipset'].includes(firewall.backend)) return;
   try {
     closeSync(openSync(xtablesLock, 'a', 0o600));
   } catch {
-    // The backend that needs it says so.
+    // The backend that needs it reports that.
   }
 }
 
@@ -91,8 +91,8 @@ function prepareFilters({ firewall, confinement }: CoreConfig, handed: Handed): 
 }
 
 /**
- * Confines this process, which is to become `core` (a file, or inside the executable); returns what
- * that gets.
+ * Confines this process, which will become `core` (a file, or a bundle inside the executable);
+ * returns what the core gets.
  */
 export function confine(config: CoreConfig, core: string | undefined): Handed {
   const { control, firewall } = config;

@@ -1,8 +1,8 @@
 /**
- * Capabilities, in the launch stage: what is given up here is given up on every thread of the core,
- * since execve spreads it. Invariant: the core holds the capabilities of `wanted` at most, whatever
- * the launch stage was started with, and can gain no other. A step that fails ends the start.
- * Claim: X-privileges.
+ * Capabilities, in the launch stage: what is dropped here is dropped on every thread of the core,
+ * through execve. Invariant: the core holds at most the capabilities of `wanted`, whatever the
+ * launch stage was started with, and cannot gain others. A failed step ends the start. Claim:
+ * X-privileges.
  */
 import { readFileSync } from 'node:fs';
 import { native } from '../native.ts';
@@ -19,7 +19,7 @@ const ambient = 47;
 const ambientRaise = 2;
 const ambientClearAll = 4;
 
-/** What the core needs, each with its reason. */
+/** The capabilities that the core needs, each with its reason. */
 export function wanted(backend: BackendName): Capability[] {
   return [
     'net_admin', // sets, rules and the log of changes of the firewall
@@ -41,7 +41,7 @@ function keepGroup(groupId: number | undefined): void {
   try {
     process.setgroups?.(groupId === undefined ? [] : [groupId]);
   } catch {
-    // Where a user namespace forbids it, the groups are those of whoever made that.
+    // In a user namespace that forbids it, the groups of its creator remain.
   }
 }
 
@@ -52,8 +52,8 @@ export interface Kept {
 }
 
 /**
- * Gives up all but what `backend` needs. Of groups only that of the socket and the records is left:
- * a member may give its files to it, so that the core need not be able to give them to anybody.
+ * Drops everything that `backend` does not need. The only group left is that of the socket and the
+ * records: a member may give its files to that group, so the core needs no right to change owners.
  */
 export function dropPrivileges(backend: BackendName, groupId: number | undefined): Kept {
   const permitted = statusBits('CapPrm');
@@ -69,7 +69,7 @@ export function dropPrivileges(backend: BackendName, groupId: number | undefined
   must('ambient set', native.prctl(ambient, ambientClearAll, 0));
   const mask = keptNumbers.reduce((sum, number) => sum | (1n << BigInt(number)), 0n);
   must('capset', native.capset(Number(mask & 0xffff_ffffn), Number(mask >> 32n)));
-  // execve leaves root what is permitted and in the bounding set; other users what is ambient.
+  // After execve, root has what is permitted and in the bounding set; other users what is ambient.
   for (const number of keptNumbers) must('ambient set', native.prctl(ambient, ambientRaise, number));
   return { names: kept, bits: mask.toString(16).padStart(16, '0') };
 }

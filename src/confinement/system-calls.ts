@@ -1,13 +1,13 @@
 /**
  * Which system calls the core may make once it has started: one row per call, with its reason and
- * rules for its arguments. What no row allows ends the process. Claim: E-01c; the tests make each
- * call inside its row and one outside of it, and look for a row that nobody needs.
+ * rules for its arguments. A call that no row allows ends the process. Claim: E-01c; the tests make
+ * each call inside its row and one outside of it, and find rows that nobody needs.
  */
 import type { BackendName } from '../types.ts';
 
 /**
- * Numbers on x64 and arm64. Where arm64 lacks an old form, as mkdir, the number is that of what its
- * libc calls instead, as mkdirat.
+ * Numbers on x64 and arm64. Where arm64 lacks an old call (mkdir), the number is that of the call
+ * that libc makes instead (mkdirat).
  */
 export const callNumbers = {
   accept4: [288, 242],
@@ -94,7 +94,7 @@ export type CallName = keyof typeof callNumbers;
 export type Rule =
   | { argument: number; is: readonly number[] }
   | { argument: number; lacks: number }
-  /** The range of memory in arguments 0 and 1 is one in which V8 makes code. */
+  /** The memory range in arguments 0 and 1 lies where V8 has its code. */
   | 'in code';
 
 export interface Row {
@@ -104,9 +104,9 @@ export interface Row {
   if?: readonly (readonly Rule[])[];
   /** The backends that need it; absent: all. */
   backends?: readonly BackendName[];
-  /** Only until everything that listens does. */
+  /** Only until everything listens. */
   untilListening?: true;
-  /** When it is made, where a usual day does not show it. */
+  /** When the call is made, if a usual day does not show it. */
   rarely?: string;
 }
 
@@ -125,7 +125,7 @@ const netlinkProtocols = { route: 0, netfilter: 12 } as const;
 /** linux/bpf.h */
 const bpfCommands = [0, 1, 2, 3, 5, 13, 14, 15, 24, 26];
 
-/** The most frequent first: the kernel looks from the top where it cannot skip the filter. */
+/** The most frequent first: the kernel searches from the top if it cannot skip the filter. */
 export const allowed: readonly Row[] = [
   // The event loop and its threads.
   { call: 'epoll_pwait', why: 'the event loop waits' },
@@ -269,7 +269,7 @@ export const allowed: readonly Row[] = [
   { call: 'bpf', why: 'maps and the program', if: [[{ argument: 0, is: bpfCommands }]], backends: ['xdp'] },
 ];
 
-/** What nothing but an exploit would call: it ends the process without a handler. */
+/** Calls that only an exploit would make: they end the process without a handler. */
 export const deadly: readonly CallName[] = [
   'execve',
   'execveat',

@@ -1,11 +1,11 @@
 /**
- * What the daemon answers its operators, as types, and how it refuses. The daemon implements
+ * The daemon's answers to its operators, as types, and its refusals. The daemon implements
  * `Operator`; the client shows the answers.
  */
 
 import type { Level } from '../log.ts';
 
-/** A value that is there, or comes later. */
+/** A value, now or later. */
 type Eventually<T> = T | Promise<T>;
 
 export interface JailStatus {
@@ -30,13 +30,13 @@ export interface Status {
   uptimeSeconds: number;
   backend: string;
   memory: { residentBytes: number; ceilingBytes: number; kernelBytes: number; slots: number; slotsUsed: number };
-  /** What an operator must know about, one sentence each; empty when all is well. */
+  /** What an operator must know, one sentence each; empty when all is well. */
   problems: string[];
-  /** What may be wrong and need not be. */
+  /** What may be wrong, but need not be. */
   hints?: string[];
-  /** What holds the daemon in its place: privileges, files, system calls. */
+  /** How the daemon is confined: privileges, files, system calls. */
   confined?: string[];
-  /** Files of addresses, and what they hold. */
+  /** List files, and what they contain. */
   lists?: string[];
   jails: JailStatus[];
 }
@@ -50,26 +50,26 @@ export interface BanRow {
   address: string;
   /** Whole seconds left; -1 = permanent. */
   remainingSeconds: number;
-  /** The file of a list that names it. */
+  /** The list file that names it. */
   pattern?: string;
 }
 
-/** One part of a list; bans that change while it is read may be missed. */
+/** One part of a list. Bans that change while it is read may be missing. */
 export interface ListPart {
   bans: BanRow[];
 }
 
 export interface BanResult {
   jail: string;
-  /** What was banned: each address masked to the jail's prefix. */
+  /** The banned addresses, each masked to the jail's prefix. */
   addresses: string[];
   /** -1 = permanent. */
   seconds: number;
-  /** What was not, and why; where nothing was banned, the call is refused instead. */
+  /** The refused addresses, and why. If nothing was banned, the whole call is refused instead. */
   refused: { address: string; code: RefusalCode; why: string }[];
 }
 
-/** What a reload brought, by names of jails. */
+/** What a reload changed, by names of jails. */
 export interface Reloaded {
   added: string[];
   changed: string[];
@@ -78,20 +78,20 @@ export interface Reloaded {
 
 export interface UnbanResult {
   /**
-   * Each address with the jails it was banned in; none where no jail held it. `kernelOnly`: jails
-   * whose ban only the kernel knew. `lists`: where files name it, which go on banning it.
+   * Each address with the jails that banned it; none if no jail did. `kernelOnly`: jails whose ban
+   * only the kernel knew. `lists`: list files that name the address and keep it banned.
    */
   addresses: { address: string; jails: string[]; kernelOnly?: string[]; lists?: string[] }[];
 }
 
-/** A network that is ignored by hand. */
+/** A network that an operator ignores. */
 export interface IgnoredRow {
   address: string;
   /** Whole seconds left; -1 = for ever. */
   remainingSeconds: number;
 }
 
-/** What is ignored by hand now, and which bans ended for it. */
+/** The networks that operators ignore now, and the bans that ended because of it. */
 export interface IgnoreResult {
   ignored?: IgnoredRow[];
   lifted?: { address: string; jail: string }[];
@@ -103,24 +103,27 @@ export interface JailView {
   /** The address as the jail bans it. */
   address: string;
   ignored: boolean;
-  /** The network of the rule, and by hand the whole seconds that are left of it; -1 = for ever. */
+  /**
+   * The network in ignoreip or ignored by an operator; for the latter also the whole seconds that
+   * are left, -1 = for ever.
+   */
   ignoredBy?: string;
   ignoredSeconds?: number;
   /** The filter that reads its lines, with its mode. */
   filter: string;
   /**
-   * Failures within findtime of now, newest first: epoch second, and how many. Beyond a maxretry of
-   * 16 a sixteenth of findtime is one row, at its first second.
+   * Failures within the last findtime, newest first: epoch second and count. If maxretry is above
+   * 16, each row covers a sixteenth of findtime and shows its first second.
    */
   failures: [at: number, count: number][];
-  /** Epoch second at which its ban ends; -1 = never; absent where it is not banned. */
+  /** Epoch second at which the ban ends; -1 = never; absent if there is no ban. */
   until?: number;
-  /** Whether the kernel holds it, and for how many whole seconds still (-1: for ever). */
+  /** Whether the kernel holds the ban, and for how many more whole seconds (-1: for ever). */
   kernel: boolean;
   kernelSeconds?: number;
   maxretry: number;
   findtime: number;
-  /** The logs that would tell more. */
+  /** Logs to read for more detail. */
   sources: string[];
 }
 
@@ -129,19 +132,19 @@ export interface Why {
   /** The configuration file of the daemon. */
   config: string;
   views: JailView[];
-  /** Where files of addresses name it, and what comes of it; absent where none does. */
+  /** List files that name the address, and the effect; absent if none does. */
   lists?: string[];
-  /** Absent where none are kept. */
+  /** Absent if no records are kept. */
   records?: Records;
 }
 
 /** Where the client finds the records (history/event.ts). */
 export interface Records {
-  /** The newer file; the older one has `.1` behind its name. */
+  /** The newer file; the older one has `.1` appended. */
   path: string;
-  /** Of the last event. */
+  /** Number of the last event. */
   number: number;
-  /** How records may name the address that was asked for: each jail has its own prefix. */
+  /** The forms in which records may name the requested address: each jail has its own prefix. */
   addresses?: string[];
 }
 
@@ -150,29 +153,29 @@ export interface Peer {
   uid: number;
   gid: number;
   pid: number;
-  /** The next descriptor that the peer hands over, or -errno; for a verb that `takes` one. */
+  /** The next descriptor that the peer sends, or -errno; for a verb that `takes` one. */
   hands?: () => Promise<number>;
 }
 
 /**
  * The daemon as its operators see it: one method for each row of verbs.ts, called with arguments
- * that the row has checked. A refusal is an `OperatorError`; anything else thrown is reported as
+ * that the row has checked. A refusal is an `OperatorError`; any other error is reported as
  * `internal`. A long answer comes in parts, each of which fits a frame.
  */
 export interface Operator {
-  /** `jail` narrows `jails` to one. */
+  /** `jail` limits the answer to one jail. */
   status(args: { jail?: string }): AsyncIterable<Status>;
   stats(): Eventually<Stats>;
-  /** `sort` is the client's matter. */
+  /** The client sorts; `sort` is ignored here. */
   list(args: { jail?: string; sort?: string }): AsyncIterable<ListPart>;
   /**
    * An address is checked text: IPv4 or IPv6 with an optional prefix length. Without `seconds` the
    * jail's bantime applies.
    */
   ban(args: { jail: string; addresses: string[]; seconds?: number; reason?: string }, by: Peer): Eventually<BanResult>;
-  /** In every jail where `jail` is absent; without addresses every ban of the jail, or of `all`. */
+  /** In every jail if `jail` is absent; without addresses, every ban of the jail, or of `all`. */
   unban(args: { jail?: string; addresses?: string[]; all?: true }, by: Peer): AsyncIterable<UnbanResult>;
-  /** In every jail; without addresses only tells what is ignored. */
+  /** In every jail; without addresses only returns what is ignored. */
   ignore(args: { addresses?: string[]; seconds?: number }, by: Peer): AsyncIterable<IgnoreResult>;
   unignore(args: { addresses: string[] }, by: Peer): Eventually<IgnoreResult>;
   jails(): AsyncIterable<{ jails: { jail: string; filter: string; bansActive: number }[] }>;
@@ -180,12 +183,12 @@ export interface Operator {
   history(args: { address?: string; jail?: string; since?: number }): Eventually<Records>;
   watch(args: { after?: number }): Eventually<Records>;
   set(args: { level: Level }, by: Peer): Eventually<{ level: Level }>;
-  /** First that it is ready for the record, which the peer then hands over. */
+  /** Answers first that it is ready for the record; then the peer hands it over. */
   reload(args: { config?: string }, by: Peer): AsyncIterable<{ ready: true } | Reloaded>;
   version(): Eventually<{ version: string }>;
 }
 
-/** Codes a client can act on; `message` is for people. */
+/** Codes that a client can react to; `message` is for people. */
 export type RefusalCode =
   | 'forbidden'
   | 'busy'
@@ -208,7 +211,7 @@ export type RefusalCode =
   | 'timeout'
   | 'internal';
 
-/** A refusal that the operator is told about as it is: what happened, to what, and what to do. */
+/** A refusal that the operator sees word for word: what happened, to what, and what to do. */
 export class OperatorError extends Error {
   readonly code: RefusalCode;
 

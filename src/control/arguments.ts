@@ -1,20 +1,20 @@
 /**
- * The kinds of arguments that verbs take, and how each is checked. Input: values an authorised
- * local peer sent. Invariant: what a check lets pass has its type, its length and its range.
+ * The types of arguments that verbs take, and how each is checked. Input: values that an authorised
+ * local peer sent. Invariant: an accepted value has the right type, length and range.
  */
 import { addressesPerRequestMax, banSecondsMax, jailNameMax, pathBytesMax, reasonCharactersMax } from '../limits.ts';
 import { parseCidr } from '../text/address.ts';
 import { OperatorError } from './answers.ts';
 
-/** Says what is wrong with a value, or nothing. */
+/** Returns what is wrong with a value, or undefined. */
 type Check = (value: unknown) => string | undefined;
 
 export interface Argument {
   kind: Kind;
   required?: true;
-  /** A list of such values, one at least. */
+  /** A list of such values, at least one. */
   many?: true;
-  /** On the command line an option (`--NAME VALUE`), not a word. */
+  /** On the command line an option (`--NAME VALUE`), not a positional word. */
   option?: true;
 }
 
@@ -39,7 +39,7 @@ const duration: Check = (value) => {
   return undefined;
 };
 
-/** A stretch of time that has passed. */
+/** A time span in the past. */
 const age: Check = (value) => (value === -1 ? 'must be whole seconds' : duration(value));
 
 const number: Check = (value) =>
@@ -102,8 +102,8 @@ function complaintAbout({ kind, many }: Argument, value: unknown): string | unde
 }
 
 /**
- * Copies exactly the arguments that `verb` names out of `given`; throws `bad-argument` with the
- * name and the reason.
+ * Copies from `given` exactly the arguments that `verb` names; throws `bad-argument` with name and
+ * reason.
  */
 export function checkArguments(verb: Arguments, given: unknown): Record<string, unknown> {
   const { name, arguments: rows } = verb;

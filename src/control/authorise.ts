@@ -1,8 +1,7 @@
 /**
- * Who a peer of the control socket is, and what that lets it do. Input: what the kernel recorded
- * when the peer connected (SO_PEERCRED, SO_PEERGROUPS); nothing the peer says counts. Invariant: a
- * peer is `root`, `group` or nobody, and nobody is the answer to every doubt. Claims: S-01, I-02,
- * E-03.
+ * Who a peer of the control socket is, and what it may do. Input: what the kernel recorded when the
+ * peer connected (SO_PEERCRED, SO_PEERGROUPS); nothing the peer says counts. Invariant: a peer is
+ * `root`, `group` or nobody, and in doubt it is nobody. Claims: S-01, I-02, E-03.
  */
 import type { Socket } from 'node:net';
 import type { PeerCredentials } from '../native.ts';
@@ -12,8 +11,9 @@ import type { Role } from './verbs.ts';
 export type AskPeer = (fd: number) => PeerCredentials | number;
 
 /**
- * Descriptor of an accepted socket, or -1. Node has no public way to it: this is the only place
- * that reaches inside, and it must be called while the socket is open (the handle goes with it).
+ * The descriptor of an accepted socket, or -1. Node has no public way to get it: this is the only
+ * place that uses Node's internals. It must be called while the socket is open, since closing
+ * removes the handle.
  */
 export function descriptorOf(socket: Socket): number {
   const handle = (socket as unknown as { _handle?: { fd?: unknown } | null })._handle;
@@ -21,8 +21,8 @@ export function descriptorOf(socket: Socket): number {
 }
 
 /**
- * Keeps the runtime from reading a socket, since it would throw descriptors away; returns what lets
- * it go on.
+ * Stops Node from reading a socket, because Node would discard the descriptors in it; returns the
+ * function that resumes.
  */
 export function holdReading(socket: Socket): () => void {
   const handle = (socket as unknown as { _handle?: { readStop(): void; readStart(): void } | null })._handle;
@@ -30,7 +30,7 @@ export function holdReading(socket: Socket): () => void {
   return () => void (socket.destroyed || handle?.readStart());
 }
 
-/** What the kernel knows of the peer, or undefined where it cannot be known. */
+/** What the kernel knows about the peer, or undefined if it cannot say. */
 export function credentialsOf(socket: Socket, askPeer: AskPeer): PeerCredentials | undefined {
   const fd = descriptorOf(socket);
   if (fd < 0) return undefined;
@@ -39,8 +39,8 @@ export function credentialsOf(socket: Socket, askPeer: AskPeer): PeerCredentials
 }
 
 /**
- * The role of a peer, or undefined for one that may call nothing. `groupId` undefined: no group is
- * let in.
+ * The role of a peer, or undefined for one that may call nothing. `groupId` undefined: no group has
+ * access.
  */
 export function roleOf(peer: PeerCredentials, daemonUid: number, groupId: number | undefined): Role | undefined {
   if (peer.uid === 0 || peer.uid === daemonUid) return 'root';

@@ -1,9 +1,9 @@
 /**
  * One authorised peer of the control socket: reads a request, answers it, reads the next. Input:
- * any bytes. Invariant: one request is worked on at a time, with the socket paused, so that what a
- * connection holds is one frame in, one frame out and the chunk in between; every phase has a
- * deadline that no dribble extends, and a part of a long answer is made only when the peer has
- * taken the one before. When something is wrong with a frame, the peer is told once and the
+ * any bytes. Invariant: it works on one request at a time and pauses the socket meanwhile, so a
+ * connection holds at most one frame in, one frame out and the chunk in between. Every phase has a
+ * deadline, and sending single bytes does not extend it. The next part of a long answer is made
+ * only when the peer has read the one before. If a frame is invalid, the peer is told once and the
  * connection ends. Claims: D-03, S-01.
  */
 import type { Socket } from 'node:net';
@@ -18,9 +18,9 @@ export interface Deadlines {
 
 export interface ConnectionOptions {
   deadlines: Deadlines;
-  /** Answers a request, whole or in parts; whatever it throws becomes a refusal. */
+  /** Answers a request, in one part or several; any error becomes a refusal. */
   answer(request: { verb: unknown; args: unknown }): object | Promise<object> | AsyncIterable<object>;
-  /** Called for a peer that does not keep to the protocol. */
+  /** Called when a peer violates the protocol. */
   onBadFrame(): void;
   /** Called for an error that is neither a refusal nor the peer's fault. */
   onInternal(error: unknown): void;
@@ -30,7 +30,7 @@ function refusal(code: RefusalCode, message: string): Response {
   return { ok: false, error: { code, message } };
 }
 
-/** The frame that answers with `response`, or says that it is too long to be sent. */
+/** The frame with `response`, or one that says that the response is too long to send. */
 export function encodeAnswer(response: Response): Buffer {
   try {
     return encodeFrame(response);
@@ -40,13 +40,13 @@ export function encodeAnswer(response: Response): Buffer {
   }
 }
 
-/** Tells a peer that it is not served, and lets go of it within `lingerMs` whatever it does. */
+/** Tells a peer that it is rejected, and closes the connection within `lingerMs` in any case. */
 export function turnAway(socket: Socket, code: RefusalCode, message: string, lingerMs: number): void {
   const timer = setTimeout(() => socket.destroy(), lingerMs);
   socket.on('error', () => socket.destroy());
   socket.once('end', () => socket.destroy());
   socket.once('close', () => clearTimeout(timer));
-  // What the peer still sends is read and dropped: else its own write could fail before it has
+  // Reads and drops what the peer still sends: otherwise its own write could fail before it has
   // read our answer.
   socket.resume();
   socket.end(encodeAnswer(refusal(code, message)));
@@ -54,7 +54,7 @@ export function turnAway(socket: Socket, code: RefusalCode, message: string, lin
 
 const isStream = (answer: object): answer is AsyncIterable<object> => Symbol.asyncIterator in answer;
 
-/** Serves a socket from its making until either side ends it. */
+/** Serves a socket from its creation until either side closes it. */
 export class Connection {
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
@@ -91,11 +91,11 @@ export class Connection {
   #peerEnded(): void {
     if (this.#ended) return;
     if (!this.#decoder.idle) this.#options.onBadFrame();
-    // Nothing is being worked on: a paused socket does not say that it ended.
+    // No request is in progress. A paused socket does not report its end, so we check here.
     this.#socket.end();
   }
 
-  /** Takes the next request out of what came, or waits for more. */
+  /** Takes the next request from the received bytes, or waits for more. */
   #advance(): void {
     let body: Uint8Array | undefined;
     try {
@@ -109,7 +109,7 @@ export class Connection {
     else void this.#work(body);
   }
 
-  /** Answers one request. Ends early where the peer is gone or was told that it was too late. */
+  /** Answers one request. Returns early if the peer is gone or was told that it was too late. */
   async #work(body: Uint8Array): Promise<void> {
     this.#working = true;
     try {
@@ -147,7 +147,7 @@ export class Connection {
     return refusal('internal', "the daemon failed to answer; the reason is in the daemon's log");
   }
 
-  /** True when the peer has taken it; false where it is gone. */
+  /** True when the peer has read it; false if the peer is gone. */
   #send(response: Response): Promise<boolean> {
     const socket = this.#socket;
     if (this.#ended || socket.destroyed) return Promise.resolve(false);
@@ -157,7 +157,7 @@ export class Connection {
     });
   }
 
-  /** The last word: a refusal, after which nothing of this peer is read. */
+  /** Sends a final refusal; after it nothing of this peer is read. */
   #endWith(code: RefusalCode, message: string): void {
     this.#ended = true;
     clearTimeout(this.#timer);

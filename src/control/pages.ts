@@ -1,13 +1,13 @@
 /**
- * Cuts a status to parts that one frame each carries: some jails a part, long lists of sources and
- * problems shortened. Input: the operator's whole status, whose texts (paths, kernel messages) have
- * any length. Invariant: every part fits `frameBytesMax` and every jail is in one; what was left
- * out is counted where it is missing.
+ * Cuts a status into parts that each fit one frame: some jails per part, with long lists of sources
+ * and problems shortened. Input: the operator's whole status, whose texts (paths, kernel messages)
+ * have any length. Invariant: every part fits `frameBytesMax` and every jail is in one; each
+ * shortened list says how many entries are missing.
  */
 import { frameBytesMax, statusProblemsMax, statusSourcesMax, statusTextMax } from '../limits.ts';
 import type { JailStatus, Status } from './answers.ts';
 
-/** At most `max` of `texts`, each cut, and a last one that says how many more there are. */
+/** At most `max` of `texts`, each cut; the last one says how many more there are. */
 function shorten(texts: readonly string[], max: number): string[] {
   const kept = texts
     .slice(0, max)
@@ -19,7 +19,7 @@ function sizeOf(value: unknown): number {
   return Buffer.byteLength(JSON.stringify(value));
 }
 
-/** The parts of `status`, one at least; each repeats what is not about a jail. */
+/** The parts of `status`, at least one; each repeats everything that is not about a jail. */
 export function* statusParts(status: Status): Generator<Status> {
   const common = {
     ...status,
@@ -28,7 +28,7 @@ export function* statusParts(status: Status): Generator<Status> {
     lists: status.lists && shorten(status.lists, statusProblemsMax),
     jails: [],
   };
-  // What the response itself adds takes less than 64 bytes.
+  // The response around it takes less than 64 bytes.
   const room = frameBytesMax - sizeOf(common) - 64;
   let jails: JailStatus[] = [];
   let left = room;

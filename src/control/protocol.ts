@@ -1,16 +1,16 @@
 /**
- * The language of the control socket: a stream of frames, each a little-endian u32 length and that
- * many bytes of UTF-8 JSON; the client sends one request object, the daemon answers it with one
- * response object, or with several, of which all but the last say that there is more. Input of the
- * decoder: any bytes of any local process. Invariant: it holds at most one frame's body and the
- * chunk it was last given; a length of zero or above `frameBytesMax` is an error before a byte of
- * the body is taken, and final. When full: nothing queues here; the caller takes frames one at a
- * time and pauses its socket meanwhile.
+ * The protocol of the control socket: a stream of frames. Each frame is a little-endian u32 length
+ * and that many bytes of UTF-8 JSON. The client sends one request object; the daemon answers with
+ * one response object, or with several, of which all but the last say that more follows. Input of
+ * the decoder: any bytes of any local process. Invariant: the decoder holds at most one frame's
+ * body and the last chunk. A length of zero or above `frameBytesMax` is an error before any byte of
+ * the body is read, and ends the connection. When full: nothing queues here; the caller takes
+ * frames one at a time and pauses its socket meanwhile.
  */
 import { frameBytesMax } from '../limits.ts';
 import type { RefusalCode } from './answers.ts';
 
-/** Where the daemon listens when nothing else is configured. */
+/** The default path of the socket. */
 export const socketPathDefault = '/run/fail2zig/fail2zig.sock';
 
 export interface Request {
@@ -24,7 +24,7 @@ export type Response =
 
 export type FrameErrorCode = 'frame-empty' | 'frame-too-long' | 'frame-not-json';
 
-/** The other side does not speak this language; the connection cannot be used any further. */
+/** The peer violates the protocol; the connection cannot be used any more. */
 export class FrameError extends Error {
   readonly code: FrameErrorCode;
 
@@ -37,7 +37,7 @@ export class FrameError extends Error {
 
 const headerBytes = 4;
 
-/** The frame of `value`; throws `frame-too-long` where its body does not fit. */
+/** Encodes `value` as a frame; throws `frame-too-long` if its body does not fit. */
 export function encodeFrame(value: Request | Response): Buffer {
   const text = JSON.stringify(value);
   const length = Buffer.byteLength(text);
@@ -50,34 +50,34 @@ export function encodeFrame(value: Request | Response): Buffer {
   return frame;
 }
 
-/** Takes a stream in pieces of any size and gives its frames' bodies back one by one. */
+/** Takes a stream in chunks of any size and returns the bodies of its frames one by one. */
 export class FrameDecoder {
-  /** What is being filled: a frame's header, or its body. */
+  /** The buffer being filled: a frame's header, or its body. */
   #part = Buffer.alloc(headerBytes);
   #isBody = false;
   #filled = 0;
   #chunk: Uint8Array = new Uint8Array(0);
   #failure: FrameError | undefined;
 
-  /** Bytes held on behalf of the peer: the bound the tests assert. */
+  /** Bytes held for the peer; the tests check its bound. */
   get bytesHeld(): number {
     return (this.#isBody ? this.#part.length : 0) + this.#chunk.length;
   }
 
-  /** True between two frames, with nothing of the next one seen. */
+  /** True between two frames, before any byte of the next one. */
   get idle(): boolean {
     return !this.#isBody && this.#filled === 0 && this.#chunk.length === 0;
   }
 
-  /** Takes the next piece. The one before must have been used up: `next()` returned undefined. */
+  /** Takes the next chunk. The one before must be used up: `next()` returned undefined. */
   push(chunk: Uint8Array): void {
     if (this.#chunk.length > 0) throw new Error('FrameDecoder: pushed before the last chunk was used up');
     this.#chunk = chunk;
   }
 
   /**
-   * The next whole body, or undefined when more bytes are needed. Throws FrameError, then and ever
-   * after.
+   * The next whole body, or undefined if more bytes are needed. Throws FrameError, and again on
+   * every later call.
    */
   next(): Buffer | undefined {
     if (this.#failure) throw this.#failure;
@@ -91,12 +91,12 @@ export class FrameDecoder {
     return undefined;
   }
 
-  /** Fills the part out of the chunk; true where it is whole then. */
+  /** Fills the buffer from the chunk; true when it is full. */
   #fill(): boolean {
     const count = Math.min(this.#part.length - this.#filled, this.#chunk.length);
     this.#part.set(this.#chunk.subarray(0, count), this.#filled);
     this.#filled += count;
-    // A chunk that is used up is let go of.
+    // Releases a chunk that is used up.
     this.#chunk = count === this.#chunk.length ? new Uint8Array(0) : this.#chunk.subarray(count);
     return this.#filled === this.#part.length;
   }
@@ -116,10 +116,7 @@ export class FrameDecoder {
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/**
- * The object a body holds; throws `frame-not-json` for anything that is not UTF-8, JSON, and an
- * object.
- */
+/** The object in a body; throws `frame-not-json` unless it is UTF-8, JSON and an object. */
 export function parseObject(body: Uint8Array): Record<string, unknown> {
   let value: unknown;
   try {
@@ -134,7 +131,7 @@ export function parseObject(body: Uint8Array): Record<string, unknown> {
 }
 
 /**
- * A request as it came: `verb` and `args` are still unchecked (verbs.ts does that). Throws
+ * A request as received: `verb` and `args` are still unchecked (verbs.ts does that). Throws
  * FrameError.
  */
 export function parseRequest(body: Uint8Array): { verb: unknown; args: unknown } {

@@ -1,17 +1,17 @@
 /**
- * Requests per user id. Input: user ids of authorised peers. Invariant: at most `controlUsersMax`
- * budgets; when full, the least recently used one is forgotten, which can only be generous to its
- * owner. Claims: D-03.
+ * Limits requests per user id. Input: user ids of authorised peers. Invariant: at most
+ * `controlUsersMax` budgets; when full, the least recently used one is forgotten, so that this user
+ * gets a full budget again. Claims: D-03.
  */
 import { Bucket } from '../bucket.ts';
 import { controlRequestRefillMs, controlRequestsBurst, controlUsersMax } from '../limits.ts';
 
-/** Says whether a user may make one more request now; a yes takes it from the budget. */
+/** Whether a user may make one more request now. A yes takes one from the budget. */
 export class RequestRate {
   readonly #now: () => number;
   readonly #buckets = new Map<number, Bucket>();
 
-  /** `now`: milliseconds that never go back. */
+  /** `now`: milliseconds of a monotonic clock. */
   constructor(now: () => number) {
     this.#now = now;
   }

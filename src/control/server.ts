@@ -1,10 +1,10 @@
 /**
- * The daemon's side of the control socket: listens, knows every peer from the kernel, and hands
- * requests to the verbs. Input: local processes that may open the socket. Invariant: a verb runs
- * only for a peer the kernel vouches for and the verb's row lets in; a bounded number of
- * connections, root's share apart; nothing here can hold up the log path for longer than one answer
- * takes. When full: the newcomer is told `busy`, or, where many are being told so, just closed;
- * root is never closed without a word. Claims: S-01, I-02, D-03, E-03.
+ * The daemon's side of the control socket: listens, gets every peer's identity from the kernel, and
+ * passes requests to the verbs. Input: local processes that may open the socket. Invariant: a verb
+ * runs only for a peer that the kernel has identified and that the verb's row admits; the number of
+ * connections is bounded, with a share for root; nothing here blocks the reading of logs for longer
+ * than one answer takes. When full: a new peer is told `busy`, or just closed if many are being
+ * told so; root is always told. Claims: S-01, I-02, D-03, E-03.
  */
 import { type BigIntStats, closeSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -31,12 +31,12 @@ export interface ControlOptions {
   /** The group that may use the socket; undefined = root (and the daemon's own user) only. */
   groupId: number | undefined;
   log: Logger;
-  /** Is told of commands that change something, and of whom was refused what. */
+  /** Records commands that change something, and what was refused to whom. */
   recorder?: {
     command(command: string, by: By): void;
     refused(reason: string, what: { command?: string; by?: By }): void;
   };
-  /** Milliseconds that never go back. */
+  /** Milliseconds of a monotonic clock. */
   now?: () => number;
   deadlines?: Deadlines;
 }
@@ -48,14 +48,14 @@ const deadlinesDefault: Deadlines = {
 };
 
 export class ControlServer {
-  /** Since the start; the daemon shows them as metrics. */
+  /** Counters since the start; shown as metrics. */
   readonly counters = {
-    /** Peers that were let in. */
+    /** Peers that were accepted. */
     connectionsTotal: 0,
     connectionsOpen: 0,
-    /** Peers without the right to be here. */
+    /** Peers that were rejected because they have no right to connect. */
     refusedTotal: 0,
-    /** Peers turned away because too many were connected. */
+    /** Peers that were rejected because too many were connected. */
     busyTotal: 0,
     requestsTotal: 0,
     rateLimitedTotal: 0,
@@ -75,7 +75,7 @@ export class ControlServer {
     this.#rate = new RequestRate(options.now ?? (() => performance.now()));
   }
 
-  /** Listens on a socket of the launch stage, and puts it at `path`. */
+  /** Listens on a socket that the launch stage bound, and renames it to `path`. */
   async listen({ fd, lock, at }: BoundSocket, path: string): Promise<void> {
     const server = this.#server;
     await new Promise<void>((resolve, reject) => {
@@ -91,7 +91,7 @@ export class ControlServer {
     };
   }
 
-  /** Ends every connection and removes the socket, if what stands at its path is still ours. */
+  /** Ends every connection and removes the socket, if the one at its path is still ours. */
   async close(): Promise<void> {
     this.#letGo();
     this.#letGo = () => {};
@@ -113,7 +113,7 @@ export class ControlServer {
     }
     if (!this.#hasRoom(peer)) {
       this.counters.busyTotal += 1;
-      log.warn('control connection turned away: too many are open', { uid: peer.uid, pid: peer.pid });
+      log.warn('control connection rejected: too many are open', { uid: peer.uid, pid: peer.pid });
       this.#dismiss(socket, peer, 'busy', 'too many control connections are open: try again later');
       return;
     }
@@ -135,7 +135,7 @@ export class ControlServer {
       answer: (request) => this.#answer(socket, peer, role, request.verb, request.args),
       onBadFrame: () => {
         counters.badFramesTotal += 1;
-        log.warn('control peer does not keep to the protocol', { uid: peer.uid, pid: peer.pid });
+        log.warn('control peer violates the protocol', { uid: peer.uid, pid: peer.pid });
       },
       onInternal: (error) => log.error('control request failed', { error: String((error as Error)?.stack ?? error) }),
     });
@@ -161,17 +161,19 @@ export class ControlServer {
       recorder?.refused('for root only', { command: verb.name, by: who });
       throw new OperatorError('forbidden', `${verb.name} is for root only`);
     }
-    // The arguments have been checked when this returns.
+    // The arguments have been checked when this call returns.
     const hands = verb.takes && this.#heldHands(socket);
     const answer = answerTo(operator, verb, given, hands ? { ...by, hands } : by);
-    // A request may come without any.
+    // A request may have no arguments.
     const texts = textsOf(given ?? {});
-    // Without arguments it changes nothing; a reload says itself whether it did.
+    // Without arguments it changes nothing; a reload records itself if it did.
     if (verb.changes && texts.length > 0) recorder?.command([verb.name, ...texts].join(' '), who);
     return answer;
   }
 
-  /** From now on nothing but what it returns reads the socket, until that has what it waits for. */
+  /**
+   * From now on only the returned function reads the socket, until it has received the descriptor.
+   */
   #heldHands(socket: Socket): () => Promise<number> {
     const letGo = holdReading(socket);
     return async () => {
@@ -198,7 +200,9 @@ export class ControlServer {
     return group < limits.controlConnectionsGroupMax && user < limits.controlConnectionsUserMax;
   }
 
-  /** Those turned away linger to read why; while many do, only root is told. */
+  /**
+   * Rejected peers stay connected for a moment to read why; if there are many, only root is told.
+   */
   #dismiss(socket: Socket, peer: PeerCredentials | undefined, code: 'forbidden' | 'busy', message: string): void {
     if (this.#turnedAway.size >= limits.controlConnectionsMax && peer?.uid !== 0) {
       socket.destroy();
@@ -215,17 +219,21 @@ function lookAt(path: string): BigIntStats | undefined {
 }
 
 /**
- * Inode numbers are given again, so the time it was made (nothing later moves mtime) has to agree.
+ * Inode numbers are reused, so the creation time has to agree as well (nothing changes the mtime
+ * later).
  */
 function isSame(one: BigIntStats | undefined, other: BigIntStats | undefined): boolean {
   return one?.ino === other?.ino && one?.dev === other?.dev && one?.mtimeNs === other?.mtimeNs;
 }
 
-/** Checked arguments as a record names them. */
+/** Checked arguments as text for a record. */
 const textsOf = (args: object): string[] =>
   Object.entries(args).map(([name, value]) => `${name}=${Array.isArray(value) ? shortList(value) : value}`);
 
-/** The records of the bans name each address; the command's line names some. */
+/**
+ * A short form of a list: the records of the bans name each address, the command's log line only
+ * some.
+ */
 function shortList(values: string[]): string {
   const more = values.length - limits.commandAddressesMax;
   return more > 0 ? `${values.slice(0, limits.commandAddressesMax).join(' ')} and ${more} more` : values.join(' ');

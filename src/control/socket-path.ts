@@ -1,9 +1,9 @@
 /**
- * Makes the control socket in the launch stage, which may still give it to a group. It is bound
- * beside its path, with its final owner and mode; the core listens and puts it at the path
+ * Creates the control socket in the launch stage, which may still give it to a group. It is bound
+ * beside its final path, with its final owner and mode; the core listens and renames it to the path
  * (server.ts). Input: a configured path, in a directory that other users may or may not write to.
- * Invariant: what stands at the path is left alone unless it is a socket that nobody listens on; of
- * daemons that start at once, the one with the lock gets the path. Claims: S-01, I-02.
+ * Invariant: what exists at the path stays, unless it is a socket on which nobody listens; if
+ * several daemons start at once, the one with the lock gets the path. Claims: S-01, I-02.
  */
 import { chmodSync, closeSync, lchownSync, lstatSync, mkdirSync, type Stats, unlinkSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -23,7 +23,7 @@ export type SocketPathErrorCode =
   | 'no-permission'
   | 'owner';
 
-/** The socket cannot be put there; `message` says what stands in the way and what to do. */
+/** The socket cannot be created; `message` says what prevents it and what to do. */
 export class SocketPathError extends Error {
   readonly code: SocketPathErrorCode;
 
@@ -46,21 +46,21 @@ function lookAt(path: string): Stats | undefined {
     return lstatSync(path);
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
-    throw new SocketPathError('no-permission', `${path}: cannot be looked at (${errorCode(error)})`);
+    throw new SocketPathError('no-permission', `${path}: cannot be examined (${errorCode(error)})`);
   }
 }
 
 /**
- * Others must not be able to put their own socket in the place of ours: every directory on the way
- * is sticky, or only root and we write it. The last one is made where only it is missing, as /run
- * is empty after every boot.
+ * Others must not be able to replace our socket: every directory on the way is sticky, or only root
+ * and we can write to it. The last one is created if only it is missing, since /run is empty after
+ * every boot.
  */
 function checkDirectory(directory: string): void {
   const own = process.getuid?.() ?? 0;
   try {
     mkdirSync(directory, { mode: 0o755 });
   } catch {
-    // It is there, or the way to it says what is wrong.
+    // The directory exists, or the check of its path says what is wrong.
   }
   let components: Component[];
   try {
@@ -82,7 +82,7 @@ function checkDirectory(directory: string): void {
 
 const { ECONNREFUSED, ENOENT, EAGAIN, EPROTOTYPE } = constants.errno;
 
-/** Whether somebody listens at the socket: an older daemon of ours, or another program. */
+/** Whether somebody listens on the socket: an older daemon of ours, or another program. */
 function isLive(path: string): boolean {
   const error = -native.unixProbe(path);
   if (error === ECONNREFUSED || error === ENOENT) return false;
@@ -92,7 +92,7 @@ function isLive(path: string): boolean {
 }
 
 function bind(path: string): number {
-  // Until the chmod nobody but us may connect.
+  // Until the chmod only we may connect.
   const mask = process.umask(0o177);
   const fd = native.unixBind(path);
   process.umask(mask);
@@ -100,7 +100,7 @@ function bind(path: string): number {
   return fd;
 }
 
-/** Gives the socket its owner; `groupId` undefined leaves the group it was made with. */
+/** Sets the owner of the socket; `groupId` undefined keeps its group. */
 function own(path: string, groupId: number | undefined): void {
   try {
     if (groupId !== undefined) lchownSync(path, process.getuid?.() ?? 0, groupId);

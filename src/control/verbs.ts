@@ -1,24 +1,26 @@
 /**
- * What an operator may ask of the running daemon: one row per verb. From a row are made: what
- * the daemon lets in, the client's command with its help, its completions, the table in the
- * operator's guide and the manual page. The operator's method of the same name answers it
- * (answers.ts), so that a new verb is a row and a method. Input: requests of an authorised local
- * peer. Invariant: a method is called with the arguments its row names and checks, and with no
- * other. Claims: S-01, I-02, E-03 (who may call), MM-27, PE-23 (stats), R-01c (list).
+ * What an operator may ask of the running daemon: one row per verb. Each row defines what the
+ * daemon accepts, the client's command with its help and completions, the table in the operator's
+ * guide and the manual page. The operator's method of the same name answers it (answers.ts), so a
+ * new verb is a row and a method. Input: requests of an authorised local peer. Invariant: a method
+ * gets exactly the arguments that its row names, all checked. Claims: S-01, I-02, E-03 (who may
+ * call), MM-27, PE-23 (stats), R-01c (list).
  */
 import { type Operator, OperatorError, type Peer } from './answers.ts';
 import { type Arguments, checkArguments } from './arguments.ts';
 
-/** What a peer is: `root` (uid 0 or the daemon's own user), or a member of the socket's `group`. */
+/**
+ * The role of a peer: `root` (uid 0 or the daemon's own user), or a member of the socket's `group`.
+ */
 export type Role = 'root' | 'group';
 
 export interface Verb extends Arguments {
   name: keyof Operator;
   /** Members of the socket's group may not call it. */
   rootOnly?: true;
-  /** It changes what is banned or what runs: each call is logged with who made it. */
+  /** It changes what is banned or what runs: each call is logged with its caller. */
   changes?: true;
-  /** The peer hands a descriptor over when it hears that the daemon is ready. */
+  /** The peer sends a descriptor when it hears that the daemon is ready. */
   takes?: true;
   /** What it does, as help and documents say it; no full stop. */
   says: string;
@@ -37,26 +39,26 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'list',
-    says: 'Bans that hold now: since when, until when, the time left, failures, and why',
+    says: 'Active bans: since when, until when, the time left, failures, and why',
     arguments: { jail: { kind: 'jail' }, sort: { kind: 'order', option: true } },
   },
   {
     name: 'ban',
     changes: true,
-    says: "Bans addresses now, and each of an IPv4 prefix, for the jail's bantime or the given time; not those ignored, nor without --force the one that you are logged in from",
+    says: "Bans addresses now, and each address of an IPv4 prefix, for the jail's bantime or the given time; refuses ignored addresses and, without --force, the one that you are logged in from",
     arguments: {
       jail: { kind: 'jail', required: true },
       addresses: { kind: 'address', required: true, many: true },
       seconds: { kind: 'duration' },
       reason: { kind: 'text', option: true },
-      /** The client's own affair, which knows the session (client/own-ban.ts). */
+      /** Handled by the client, which knows the login session (client/own-ban.ts). */
       force: { kind: 'flag', option: true },
     },
   },
   {
     name: 'unban',
     changes: true,
-    says: 'Ends the bans of addresses, in one jail or in every jail; or all bans of a jail; or all',
+    says: 'Ends bans: of addresses in one jail or in every jail, all bans of a jail, or all bans',
     arguments: {
       addresses: { kind: 'address', many: true },
       jail: { kind: 'jail', option: true },
@@ -67,14 +69,14 @@ export const verbs: readonly Verb[] = [
     name: 'ignore',
     rootOnly: true,
     changes: true,
-    says: 'Bans addresses in no jail for a while (1h), and ends their bans; without any, what is ignored by hand',
+    says: 'Ignores addresses in every jail for a while (1h), and ends their bans; without an address, shows what is ignored by hand',
     arguments: { addresses: { kind: 'address', many: true }, seconds: { kind: 'duration' } },
   },
   {
     name: 'unignore',
     rootOnly: true,
     changes: true,
-    says: 'Ends that: their failures count again',
+    says: 'Stops ignoring addresses: their failures count again',
     arguments: { addresses: { kind: 'address', required: true, many: true } },
   },
   {
@@ -84,7 +86,7 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'history',
-    says: 'Bans, unbans and ends of bans, oldest first, from the file of records',
+    says: 'Bans, unbans and expiries, oldest first, from the file of records',
     arguments: {
       address: { kind: 'address' },
       jail: { kind: 'jail' },
@@ -93,7 +95,7 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'watch',
-    says: 'The same as it happens, one JSON object a line; goes on after event NUMBER where one is given',
+    says: 'The same as it happens, one JSON object a line; with --after, continues after event NUMBER',
     arguments: { after: { kind: 'number', option: true } },
   },
   {
@@ -113,7 +115,7 @@ export const verbs: readonly Verb[] = [
     rootOnly: true,
     changes: true,
     takes: true,
-    says: 'Has the daemon run by the configuration file as it is now; what needs a restart is refused',
+    says: 'Makes the daemon use the configuration file as it is now; what needs a restart is refused',
     arguments: { config: { kind: 'path', option: true } },
   },
   {
@@ -123,7 +125,7 @@ export const verbs: readonly Verb[] = [
   },
 ];
 
-/** The row of `name`; throws `unknown-verb` with the names there are. */
+/** The row of `name`; throws `unknown-verb` with the existing names. */
 export function findVerb(name: unknown): Verb {
   const verb = verbs.find((row) => row.name === name);
   if (verb === undefined) {
@@ -134,9 +136,9 @@ export function findVerb(name: unknown): Verb {
 
 type Method = (args: Record<string, unknown>, by: Peer) => object | Promise<object> | AsyncIterable<object>;
 
-/** The answer to `verb` with arguments as a peer sent them; throws `bad-argument`. */
+/** The answer to `verb` with unchecked arguments from a peer; throws `bad-argument`. */
 export function answerTo(operator: Operator, verb: Verb, given: unknown, by: Peer): ReturnType<Method> {
-  // The row has compared every argument with its kind: the method gets what it declares.
+  // The row has checked every argument against its type: the method gets what it declares.
   const method = operator[verb.name] as unknown as Method;
   return method.call(operator, checkArguments(verb, given), by);
 }

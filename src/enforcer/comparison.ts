@@ -1,14 +1,14 @@
 /**
- * One comparison of the kernel with the table: which of the table's bans the kernel was seen to
- * hold. It takes one bit for each entry, however many bans there are. Whoever writes into the
- * kernel beside us controls what is held. What the table does not know stays in the kernel: it ends
- * by itself.
+ * One comparison of the kernel with the table: records which of the table's bans the kernel holds.
+ * It takes one bit for each table entry, however many bans there are. Other programs that write
+ * into the kernel can change what it holds. Bans that the table does not know stay in the kernel,
+ * where they end by themselves.
  */
 import type { Engine, TableBan } from '../engine/host.ts';
 import { sweepEntries, timeoutToleranceMs } from '../limits.ts';
 import type { Address, Backend } from '../types.ts';
 
-/** A ban that the kernel holds: the jail's number, and what is left of it (0 = without end). */
+/** A ban that the kernel holds: the jail's number, and its remaining time (0 = without end). */
 export interface HeldBan {
   jail: number;
   address: Address;
@@ -17,7 +17,9 @@ export interface HeldBan {
 
 export class Comparison {
   readonly #engine: Engine;
-  /** The longest time the backend can hold; longer bans are renewed when half of it is over. */
+  /**
+   * The longest time that the backend can hold; a longer ban is renewed when half of it is over.
+   */
   readonly #timeoutMsMax: number;
   readonly #now: () => number;
   readonly #held: Uint8Array;
@@ -30,7 +32,7 @@ export class Comparison {
     this.#held = new Uint8Array(Math.ceil(engine.slots / 8));
   }
 
-  /** Notes a ban that the kernel holds, if it holds it as long as the table says. */
+  /** Records a ban that the kernel holds, if it lasts as long as the table says. */
   note({ jail, address, timeoutMs }: HeldBan): void {
     const end = this.#engine.banEnd(jail, address);
     if (end !== undefined && this.#isRight(timeoutMs, end * 1000 - this.#now())) this.mark(jail, address);
@@ -43,8 +45,8 @@ export class Comparison {
   }
 
   /**
-   * The running bans among the next entries from `first` on that should be held and were not seen;
-   * and where to go on (-1 = end).
+   * The bans among the next entries, from `first` on, that should be in the kernel and were not
+   * seen; and where to continue (-1 = end).
    */
   missing(first: number): { bans: TableBan[]; next: number } {
     const bans: TableBan[] = [];
@@ -56,7 +58,7 @@ export class Comparison {
     return { bans, next };
   }
 
-  /** Milliseconds: held 0 = without end, wanted Infinity = without end. */
+  /** Milliseconds: in `held` 0 = without end, in `wanted` Infinity = without end. */
   #isRight(held: number, wanted: number): boolean {
     if (held === 0 || wanted === Number.POSITIVE_INFINITY) return held === 0 && wanted === Number.POSITIVE_INFINITY;
     if (wanted > this.#timeoutMsMax) return held > this.#timeoutMsMax / 2;

@@ -17,31 +17,31 @@ import type { Ignored } from './ignored.ts';
 export interface EnforcerOptions {
   engine: Engine;
   backend: Backend;
-  /** `allow`: what the kernel never drops; kept up to date with `ignored`. */
+  /** `allow`: networks that the kernel never drops; kept up to date with `ignored`. */
   jails: (JailConfig & Pick<JailScaffold, 'allow'>)[];
-  /** What is never banned, where it may change. */
+  /** Addresses that are never banned; may change. */
   ignored?: Ignored;
   log: Logger;
   /** Bans that the kernel may hold; 0 = half of the table's slots. */
   bansMax?: number;
   /** Epoch milliseconds. */
   now?: () => number;
-  /** Told of each decision that the engine hands over, before it is carried out. */
+  /** Called for each decision of the engine, before it is carried out. */
   decided?: (decision: Decision) => void;
-  /** Told of each new ban that the kernel confirmed. */
+  /** Called for each new ban that the kernel confirmed. */
   banned?: (ban: TableBan) => void;
-  /** Told of each ban from before the start that the kernel holds again, or still. */
+  /** Called for each ban from before the start that the kernel holds again, or still. */
   restored?: (ban: TableBan) => void;
-  /** Told that others changed what the kernel holds. */
+  /** Called when others changed what the kernel holds. */
   disturbed?: () => void;
-  /** Told that bans were confirmed or ended: the state on disk is no longer the whole truth. */
+  /** Called when bans were confirmed or ended, so that the saved state is out of date. */
   changed?: () => void;
 }
 
 /** The options with every default filled in. */
 export type Settings = EnforcerOptions & Required<Pick<EnforcerOptions, 'now' | 'bansMax'>>;
 
-/** Counters since the start, for so many jails. */
+/** Counters since the start, for this many jails. */
 export function countersOf(jails: number) {
   return {
     /** New bans that the kernel confirmed, per jail. */
@@ -50,7 +50,7 @@ export function countersOf(jails: number) {
     restored: Array<number>(jails).fill(0),
     unbans: 0,
     /**
-     * Bans that ended early: to make room in kernel or table, or since their address is ignored
+     * Bans that ended early: to make room in kernel or table, or because their address is ignored
      * now.
      */
     lifted: 0,
@@ -62,8 +62,7 @@ export function countersOf(jails: number) {
     /** Comparisons of kernel and table. */
     reconciles: 0,
     /**
-     * What comparisons put right: bans that were missing or wrong in the kernel, and rebuilt
-     * tables.
+     * Repairs by comparisons: bans that were missing or wrong in the kernel, and rebuilt tables.
      */
     repairs: 0,
   };
@@ -72,15 +71,16 @@ export function countersOf(jails: number) {
 export type EnforcerCounters = ReturnType<typeof countersOf>;
 
 /**
- * Errors that are not about one ban: no other ban would fare better. ENOENT means that others
- * removed our sets. Any other refusal may be the fault of a single ban in the batch, mostly of a
- * full set.
+ * Errors that concern every ban, not a single one. ENOENT means that others removed our sets. Any
+ * other refusal may be caused by a single ban of the batch, mostly because its set is full.
  */
 const affectsAll = new Set(
   'EPERM EACCES ENOENT ETIMEDOUT EBADMSG ENOBUFS ENOMEM ENODEV EBADF ENOSYS ENOTSOCK EAGAIN EINTR EBUSY'.split(' '),
 );
 
-/** A backend is a bundle of its own, so its classes are known by name (`UnsupportedChange`). */
+/**
+ * Backends are bundles of their own, so their classes are recognised by name (`UnsupportedChange`).
+ */
 const unsupported = 'UnsupportedChange';
 
 export const codeOf = (error: Error): string =>
@@ -89,14 +89,14 @@ export const codeOf = (error: Error): string =>
 export class Delivery {
   readonly #settings: Settings;
   readonly #counters: EnforcerCounters;
-  /** Told that a pause is over. `setsAreGone`: our sets have to be made anew first. */
+  /** Called when a pause is over. `setsAreGone`: our sets have to be recreated first. */
   readonly #again: (setsAreGone: boolean) => void;
-  /** Runs while the kernel takes nothing. */
+  /** Runs while the kernel accepts nothing. */
   #down: NodeJS.Timeout | undefined;
   readonly #downBackoff: Backoff;
   /** The problem of each set that refuses bans. */
   readonly #refusing = new Map<string, string>();
-  /** Those of them that take no other ban either, as far as is known. */
+  /** Those of them that accept no other ban either, as far as is known. */
   readonly #full = new Set<string>();
   /** Runs while some set refuses bans. */
   #refusals: NodeJS.Timeout | undefined;
@@ -113,17 +113,17 @@ export class Delivery {
     this.#refusalBackoff = new Backoff(monotonic, banRetryMs, banRetryMsMax);
   }
 
-  /** What keeps bans out of the kernel now; undefined when nothing does. */
+  /** Why bans do not reach the kernel now; undefined when they do. */
   get problem(): string | undefined {
     return this.#problem ?? this.#refusing.values().next().value;
   }
 
-  /** Whether the kernel takes nothing for now. */
+  /** Whether the kernel accepts nothing at the moment. */
   get isDown(): boolean {
     return this.#down !== undefined;
   }
 
-  /** Ends every pause; true when there was one, so that bans may wait in the table. */
+  /** Ends every pause; true if there was one, so that bans may wait in the table. */
   endPauses(): boolean {
     const paused = this.#down !== undefined || this.#refusals !== undefined;
     clearTimeout(this.#down);
@@ -133,7 +133,7 @@ export class Delivery {
     return paused;
   }
 
-  /** No pause begins any more. */
+  /** From now on no pause begins. */
   close(): void {
     this.#isClosed = true;
     this.endPauses();
@@ -144,8 +144,8 @@ export class Delivery {
   }
 
   /**
-   * Those bans of a batch that still run and whose set is not in a pause. A ban of an address that
-   * is ignored by now, or of a prefix that hosts share, is forgotten.
+   * The bans of a batch that still run and whose set is not in a pause. A ban of an address that is
+   * ignored by now, or of a prefix that several hosts share, is dropped.
    */
   sendable(batch: TableBan[]): TableBan[] {
     const { engine, ignored } = this.#settings;
@@ -161,9 +161,9 @@ export class Delivery {
   }
 
   /**
-   * Brings a batch into the kernel: in one transaction, else in parts, so that a ban which the
-   * kernel refuses holds back no other. What is refused stays decided in the table.
-   * @param landed told of each part that the kernel confirmed
+   * Sends a batch to the kernel: in one transaction, or in parts, so that a refused ban does not
+   * hold back the others. Refused bans stay decided in the table.
+   * @param landed called for each part that the kernel confirmed
    */
   async send(batch: TableBan[], landed: (part: TableBan[]) => void): Promise<void> {
     const parts = [batch];
@@ -173,7 +173,7 @@ export class Delivery {
       const error = await this.#transact(part, landed);
       if (error === undefined) continue;
       if (error.name === unsupported) {
-        // Nothing was sent, so that looking for the culprit costs nothing.
+        // Nothing was sent, so the search for the unsupported ban costs nothing.
         if (part.length === 1) this.#giveUp(part[0]!, error);
         else parts.push(...halves(part));
         continue;
@@ -190,14 +190,14 @@ export class Delivery {
         this.#refuse(part, error);
       }
     }
-    // A set that took others of this batch is not full.
+    // A set that accepted other bans of this batch is not full.
     const [alone] = refused;
     if (refused.length !== 1) return;
     const set = this.#setOf(alone!);
     if (batch.some((ban) => ban !== alone && this.#setOf(ban) === set)) this.#full.delete(set);
   }
 
-  /** One transaction; its error, if it failed. */
+  /** Runs one transaction; returns its error if it failed. */
   async #transact(batch: TableBan[], landed: (batch: TableBan[]) => void): Promise<Error | undefined> {
     if (batch.length === 0) return undefined;
     const { backend, jails, log } = this.#settings;
@@ -213,7 +213,7 @@ export class Delivery {
       return error as Error;
     }
     landed(batch);
-    if (this.#problem !== undefined) log.info('the kernel takes bans again');
+    if (this.#problem !== undefined) log.info('the kernel accepts bans again');
     this.#problem = undefined;
     return undefined;
   }
@@ -223,7 +223,7 @@ export class Delivery {
     return `${this.#settings.jails[jail]!.name}, IPv${address.family}`;
   }
 
-  /** The kernel takes nothing: the bans stay decided until the pause is over. */
+  /** The kernel accepts nothing: the bans stay decided until the pause is over. */
   goDown(error: Error, bans: number): void {
     const code = codeOf(error);
     const retryMs = this.#downBackoff.next();
@@ -237,7 +237,7 @@ export class Delivery {
     }, retryMs);
   }
 
-  /** One set takes no more: its bans stay decided until the pause is over. */
+  /** One set accepts no more bans: its bans stay decided until the pause is over. */
   #refuse(part: TableBan[], error: Error): void {
     const set = this.#setOf(part[0]!);
     this.#full.add(set);
@@ -256,7 +256,7 @@ export class Delivery {
     this.#full.clear();
   }
 
-  /** The backend can never hold this ban: no retry would help. */
+  /** The backend can never hold this ban, so there is no retry. */
   #giveUp(ban: TableBan, error: Error): void {
     const { engine, log } = this.#settings;
     engine.forget(ban.jail, ban.address);

@@ -36,16 +36,18 @@ export class Enforcer {
   /** Transactions: never two at a time. */
   readonly #turns = new Turns();
   #isBusy = false;
-  /** When a decision was first seen to wait, and the same of the batch at hand (monotonic ms). */
+  /**
+   * When a decision was first seen to wait; the second is that of the current batch (monotonic ms).
+   */
   #waitingSince: number | undefined;
   #batchSince: number | undefined;
   #isStopped = false;
-  /** Bans that made room in the table and are still in the kernel. */
+  /** Bans that were evicted from the table and are still in the kernel. */
   readonly #evicted: Denial[] = [];
-  /** Where the sweep for decided bans goes on; -1 = none is due. */
+  /** Where the sweep for decided bans continues; -1 = no sweep runs. */
   #sweepAt = -1;
   #deferredSeen = 0;
-  /** When the addresses of this host were last looked at (monotonic ms). */
+  /** When the addresses of this host were last checked (monotonic ms). */
   #lookedAt = Number.NEGATIVE_INFINITY;
   #looking: NodeJS.Timeout | undefined;
   #areAllIgnored = true;
@@ -58,7 +60,7 @@ export class Enforcer {
     this.#reconciliation = new Reconciliation(this.#settings, this.counters, this.#delivery, this.#turns);
   }
 
-  /** What keeps bans out of the kernel now; undefined when nothing does. */
+  /** Why bans do not reach the kernel now; undefined when they do. */
   get problem(): string | undefined {
     if (!this.#areAllIgnored) return 'there is no room for all networks that are ignored: restart to make it';
     return this.#delivery.problem;
@@ -69,7 +71,7 @@ export class Enforcer {
     return this.#room.bansMax;
   }
 
-  /** All that an operator must know about, the worst first. */
+  /** Everything that an operator must know, the worst first. */
   get problems(): (string | undefined)[] {
     return [this.problem, this.disturbance, this.#reconciliation.adoption];
   }
@@ -91,16 +93,17 @@ export class Enforcer {
   }
 
   /**
-   * Delivers what the saved state left decided; compares kernel and table at once and from then on.
-   * `adopts`: the first comparison adopts what the kernel holds from an earlier run. A million bans
-   * take a while: logs are read and operators answered meanwhile, and the kernel goes on dropping.
+   * Delivers what the saved state left decided, compares kernel and table, and repeats that at
+   * intervals. `adopts`: the first comparison adopts the bans that the kernel holds from an earlier
+   * run. For a million bans that takes a while; meanwhile logs are read, operators are answered,
+   * and the kernel keeps dropping.
    */
   start({ adopts = false } = {}): void {
     this.#looking = setInterval(() => this.follow(), ownAddressesLookMs);
     this.#looking.unref();
-    // A dry run holds nothing that others could change.
+    // A dry run has nothing in the kernel that others could change.
     const compared = this.#settings.backend.holds ? this.#reconciliation.start(adopts) : undefined;
-    // What the kernel still holds is adopted first: only the rest has to be delivered.
+    // Bans that the kernel still holds are adopted first, so that only the others are delivered.
     if (adopts)
       void compared?.then(() => {
         this.#room.recount();
@@ -116,8 +119,8 @@ export class Enforcer {
   }
 
   /**
-   * An operator's bans: in the kernel when it resolves, or rejects with the backend's error.
-   * `seconds` -1 = permanent.
+   * An operator's bans: in the kernel when it resolves. Rejects with the backend's error. `seconds`
+   * -1 = permanent.
    */
   async ban(jail: number, addresses: readonly Address[], seconds: number): Promise<void> {
     const { backend, engine, jails } = this.#settings;
@@ -140,7 +143,9 @@ export class Enforcer {
     this.#settings.changed?.();
   }
 
-  /** Ends bans; an absent one is no error. Only those that the table held are counted. */
+  /**
+   * Ends bans; a ban that does not exist is no error. Only bans that the table held are counted.
+   */
   async unban(bans: readonly { jail: number; address: Address }[]): Promise<void> {
     const { backend, engine, jails } = this.#settings;
     const changes: Change[] = bans.map(({ jail, address }) => ({ verb: 'unban', jail: jails[jail]!.name, address }));
@@ -156,9 +161,10 @@ export class Enforcer {
   }
 
   /**
-   * Other jails in the kernel, then, at once, in the table: `commit` makes them those of the
-   * settings. It waits for what `busy` promises. `fresh`: numbers whose jail is another then, or
-   * none. Rejects with the backend's error where the kernel refuses; then nothing has changed.
+   * Replaces the jails: first in the kernel, then, at once, in the table, where `commit` replaces
+   * them in the settings. Waits for the promise of `busy`. `fresh`: numbers that then belong to
+   * another jail, or to none. Rejects with the backend's error if the kernel refuses; then nothing
+   * has changed.
    */
   async change(
     jails: readonly JailScaffold[],
@@ -172,7 +178,7 @@ export class Enforcer {
         await this.#liftEvicted();
         await backend.install(jails.filter(isTaken));
         for (let other = busy(); other !== undefined; other = busy()) await other;
-        // The table holds what was decided: a sweep finds it, in the jails that stay.
+        // The table keeps what was decided: a sweep finds it, for the jails that remain.
         engine.takeDecisions((decision) => decided?.(decision));
         if (this.#mustLift) engine.takeDenials((denial) => this.#evicted.push(denial));
         commit();
@@ -202,7 +208,7 @@ export class Enforcer {
   async stop(): Promise<void> {
     clearInterval(this.#looking);
     if (this.#delivery.endPauses()) this.#sweepAt = 0;
-    // What is left after that stays decided: the saved state knows it.
+    // What is left stays decided; the saved state has it.
     await this.#work(performance.now() + enforcerStopMs);
     this.#isStopped = true;
     this.#delivery.close();
@@ -216,16 +222,15 @@ export class Enforcer {
     this.#sweep();
   }
 
-  /** Looks through the table for what was not delivered. */
+  /** Starts a search of the table for bans that were not delivered. */
   #sweep(): void {
     this.#sweepAt = 0;
     this.wake();
   }
 
   /**
-   * Follows the addresses of this host and what is ignored by hand: they are ignored from now on,
-   * and no others. False where there is no room for all of them. `inKernel` false: `allowAnew`
-   * follows.
+   * Updates the ignored addresses: those of this host and those that an operator ignores. False if
+   * there is no room for all of them. With `inKernel` false, the caller runs `allowAnew` later.
    */
   follow(inKernel = true): boolean {
     const { engine, ignored, jails, log } = this.#settings;
@@ -233,17 +238,17 @@ export class Enforcer {
     if (!ignored?.look()) return this.#areAllIgnored;
     this.#areAllIgnored = engine.setIgnored(ignored.lists, ignored.links);
     for (const [index, jail] of jails.entries()) jail.allow = ignored.lists[index]!;
-    log.info('what is ignored has changed: addresses of this host, or by hand');
+    log.info('the ignored addresses have changed: those of this host, or by hand');
     if (inKernel) this.allowAnew();
     return this.#areAllIgnored;
   }
 
-  /** Brings what is ignored into the kernel's rules, and ends the bans that it covers. */
+  /** Writes the ignored addresses into the kernel's rules, and ends the bans that they cover. */
   allowAnew(): void {
     if (this.#settings.backend.holds) void this.#reconciliation.allowAnew();
   }
 
-  /** Runs a task in its turn; sets that others removed are made anew first. */
+  /** Runs a task in its turn; if others removed our sets, recreates them first. */
   async #forOperator(task: () => Promise<void>): Promise<void> {
     this.counters.transactions++;
     try {
@@ -262,15 +267,15 @@ export class Enforcer {
   }
 
   /**
-   * Batch after batch until nothing waits, the kernel takes nothing, or it is `until` (monotonic
-   * ms).
+   * Delivers batch after batch until nothing waits, the kernel accepts nothing, or it is `until`
+   * (monotonic ms).
    */
   async #work(until = Number.POSITIVE_INFINITY): Promise<void> {
     const { backend, engine } = this.#settings;
     while (this.#hasWork() && !this.#delivery.isDown && !this.#isStopped && performance.now() < until) {
       const pause = backend.pause?.();
       if (pause !== undefined) await pause;
-      // A sweep visits the whole table: others have their turn between its slices, whatever the
+      // A sweep visits the whole table. Other work gets its turn between slices, whatever the
       // backend waits for.
       else if (this.#sweepAt >= 0) await turn();
       if (performance.now() - this.#lookedAt >= ownAddressesApartMs) this.follow();
@@ -281,7 +286,7 @@ export class Enforcer {
 
   /**
    * The policy ban_all: bans every tracked source and empties the table, slice by slice. Decisions
-   * go on in between.
+   * continue in between.
    */
   async #banAll(): Promise<void> {
     const { engine, log } = this.#settings;
@@ -294,13 +299,13 @@ export class Enforcer {
         this.#batchSince = undefined;
         if (!this.#delivery.isDown) await this.#deliver(this.#decidedIn(at).batch);
       });
-      // What did not reach the kernel stays.
+      // Entries that did not reach the kernel stay.
       at = engine.resetAll(at, sweepEntries, now);
       await turn();
     }
   }
 
-  /** Sends a batch, after room was made for it. */
+  /** Sends a batch after making room for it. */
   async #deliver(batch: TableBan[]): Promise<void> {
     try {
       await this.#liftEvicted();
@@ -312,13 +317,13 @@ export class Enforcer {
     await this.#delivery.send(batch, this.#confirmed);
   }
 
-  /** Whether bans made room in the table and are still in the kernel. */
+  /** Whether bans were evicted from the table and are still in the kernel. */
   get #mustLift(): boolean {
     const { engine } = this.#settings;
     return this.#evicted.length > 0 || (engine.evictionPolicy === 'evict_oldest' && engine.hasDenials);
   }
 
-  /** Ends the bans that made room in the table. */
+  /** Ends the bans that were evicted from the table. */
   async #liftEvicted(): Promise<void> {
     const { backend, engine, jails } = this.#settings;
     if (!this.#mustLift) return;
@@ -330,7 +335,7 @@ export class Enforcer {
     this.#evicted.length = 0;
   }
 
-  /** The next decisions: from the ring, else from the next slice of a sweep. */
+  /** The next decisions: from the ring, or else from the next slice of a sweep. */
   #gather(): TableBan[] {
     const { engine, decided } = this.#settings;
     const batch: TableBan[] = [];
@@ -339,14 +344,14 @@ export class Enforcer {
       batch.push(banOf(decision));
     }, decisionBatchMax);
     this.#batchSince = this.#waitingSince;
-    // What is left came later; when, nobody has noted.
+    // Decisions that are left came later; nobody noted when.
     if (engine.waiting === 0) this.#waitingSince = undefined;
     if (batch.length > 0) return this.#delivery.sendable(batch);
     this.#batchSince = undefined;
     const deferred = engine.counter(DECISIONS_DEFERRED);
     if (deferred !== this.#deferredSeen) this.#sweepAt = 0;
     this.#deferredSeen = deferred;
-    // Another task may have swept meanwhile.
+    // Another task may have finished the sweep meanwhile.
     if (this.#sweepAt < 0) return [];
     const slice = this.#decidedIn(this.#sweepAt);
     this.#sweepAt = slice.next;
@@ -354,7 +359,8 @@ export class Enforcer {
   }
 
   /**
-   * The undelivered bans of a slice of the table, which fit one transaction; where the next begins.
+   * The undelivered bans of one slice of the table, few enough for one transaction, and where the
+   * next slice begins.
    */
   #decidedIn(first: number): { batch: TableBan[]; next: number } {
     const batch: TableBan[] = [];
@@ -365,7 +371,7 @@ export class Enforcer {
     return { batch: this.#delivery.sendable(batch), next };
   }
 
-  /** The kernel holds these bans now. */
+  /** The kernel has confirmed these bans. */
   readonly #confirmed = (batch: TableBan[]): void => {
     const { engine, banned, restored, changed } = this.#settings;
     this.#room.add(batch.length);

@@ -1,8 +1,8 @@
 /**
- * What each jail never bans, as it is now: its ignoreip, what an operator has ignored in every jail
- * for a while, and, with ignoreself, loopback and the addresses of this host; and the links of this
- * host, where each address is a host of its own. These come and go (DHCP, VPN, privacy addresses, a
- * start before the network), so they are looked at again and again.
+ * What each jail never bans: its ignoreip, networks that an operator ignores for a while in every
+ * jail, and, with ignoreself, loopback and the addresses of this host. Also the links of this host,
+ * where each address is a host of its own. Addresses come and go (DHCP, VPN, privacy addresses, a
+ * start before the network is up), so they are checked again and again.
  */
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 import { formatAddress, maskAddress, maskByte, parseCidr } from '../text/address.ts';
@@ -11,7 +11,7 @@ import type { Address, IgnoredByHand, JailConfig } from '../types.ts';
 type Interfaces = typeof networkInterfaces;
 
 export class Ignored {
-  /** Whether a list has the whole address or prefix ignored, in every jail. */
+  /** Whether a list says to ignore the whole address or prefix, in every jail. */
   isListed: (address: Address) => boolean = () => false;
   /** By jail. */
   lists: readonly (readonly Address[])[] = [];
@@ -26,7 +26,7 @@ export class Ignored {
   /** Loopback and the addresses of this host. */
   #own: readonly string[] = [];
   #seen: string | undefined;
-  /** What an operator has ignored, by its text. */
+  /** Networks that an operator ignores, by their text. */
   readonly #byHand = new Map<string, IgnoredByHand>();
 
   constructor(
@@ -40,29 +40,32 @@ export class Ignored {
     this.look();
   }
 
-  /** What an operator has ignored and is not over. */
+  /** Networks that an operator ignores and whose time is not over. */
   get byHand(): IgnoredByHand[] {
     return [...this.#byHand.values()].filter(({ until }) => until > this.#now() / 1000);
   }
 
-  /** Ignores a network, or no longer where `until` is over; it counts from the next look on. */
+  /**
+   * Ignores a network, or stops doing so if `until` is in the past. Takes effect at the next
+   * `look`.
+   */
   ignore(network: Address, until: number): void {
     this.#byHand.set(formatAddress(network), { network, until });
   }
 
-  /** The clock was set by so many seconds: what is left of them stays. */
+  /** The clock was set by this many seconds; the remaining times stay the same. */
   shift(seconds: number): void {
     for (const each of this.#byHand.values()) each.until += seconds;
   }
 
-  /** Looks at the interfaces and the clock; true where something changed. */
+  /** Checks the interfaces and the clock; true if something has changed. */
   look(): boolean {
     const byHand = this.byHand.map(({ network }) => formatAddress(network));
     for (const text of this.#byHand.keys()) if (!byHand.includes(text)) this.#byHand.delete(text);
     try {
       this.#found = Object.values(this.#interfaces()).flatMap((addresses) => addresses ?? []);
     } catch {
-      // Descriptors are short for a moment: what was seen last stays.
+      // No descriptor is free at the moment: keep the last result.
     }
     const found = this.#found;
     const own = ['127.0.0.0/8', '::1', ...found.map(({ address }) => address)];
@@ -77,7 +80,7 @@ export class Ignored {
     return true;
   }
 
-  /** What such jails would never ban. */
+  /** What jails with these settings would never ban. */
   listsFor(jails: readonly Pick<JailConfig, 'ignoreip' | 'ignoreself'>[]): Address[][] {
     const byHand = this.byHand.map(({ network }) => formatAddress(network));
     return jails.map(({ ignoreip, ignoreself }) =>
@@ -90,7 +93,7 @@ export class Ignored {
     this.lists = this.listsFor(this.#jails);
   }
 
-  /** Whether the address is the broadcast address of a network of ours: nothing comes from it. */
+  /** Whether the address is the broadcast address of one of our networks: nothing comes from it. */
   isBroadcast({ family, bytes }: Address): boolean {
     if (family === 6) return false;
     return this.#networks.some(
@@ -101,7 +104,7 @@ export class Ignored {
   }
 }
 
-/** A link that is narrower than a /64 shares that with other hosts. */
+/** A link narrower than a /64 shares its /64 with other hosts. */
 function linksOf(networks: Address[]): Address[] {
   const six = networks
     .filter(({ family }) => family === 6)
@@ -112,7 +115,7 @@ function linksOf(networks: Address[]): Address[] {
   );
 }
 
-/** Those are single hosts everywhere. */
+/** Link-local addresses are single hosts anyway. */
 const isLinkLocal = ({ bytes }: Address): boolean => bytes[0] === 0xfe && (bytes[1]! & 0xc0) === 0x80;
 
 function networksOf(texts: string[]): Address[] {

@@ -1,13 +1,13 @@
 /**
- * How long decisions wait for the kernel: a count for each bucket, from when the oldest decision of
- * a batch was there to the kernel's acknowledgement of the batch. Memory: a number for each bucket.
+ * How long decisions wait for the kernel: a histogram of the time from the oldest decision of a
+ * batch to the kernel's ACK of the batch. Memory: one number for each bucket.
  */
 import { banLatencyBuckets } from '../limits.ts';
 
 export class Latency {
-  /** By bucket, the last one for all beyond. */
+  /** By bucket; the last one is for everything beyond. */
   readonly counts: number[] = banLatencyBuckets.concat(Infinity).map(() => 0);
-  /** Of all, seconds. */
+  /** Sum of all times, seconds. */
   sum = 0;
 
   note(bans: number, seconds: number): void {
@@ -16,15 +16,15 @@ export class Latency {
     this.sum += bans * seconds;
   }
 
-  /** Bans up to each bound, and of all. */
+  /** Bans up to each bound, and all bans. */
   get cumulative(): number[] {
     let sum = 0;
     return this.counts.map((count) => (sum += count));
   }
 
   /**
-   * The bound within which that share of the bans is, seconds: the last one where it is more, 0
-   * where there are none.
+   * The bucket bound that covers this share of the bans, seconds; the last bound if it is more, 0
+   * if there are no bans.
    */
   quantile(share: number): number {
     const upTo = this.cumulative;

@@ -1,11 +1,11 @@
 /**
  * Reconciliation: compares the kernel with the table, repairs the kernel, and at start adopts the
- * bans that the kernel holds from an earlier run. Whoever writes into the kernel beside us controls
- * what is found there.
+ * bans that the kernel holds from an earlier run. Other programs that write into the kernel can
+ * change what is found there.
  *
  * Invariants: a ban that the table has and the kernel lost comes back; a ban that only the kernel
- * has stays until it ends; what an operator does during a comparison is not undone by it. Memory:
- * one bit for each entry of the table, however many bans there are.
+ * has stays until it ends; a comparison never undoes what an operator does meanwhile. Memory: one
+ * bit for each entry of the table, however many bans there are.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { keyText } from '../backends/elements.ts';
@@ -32,13 +32,13 @@ export class Reconciliation {
   #repairedAt = Number.NEGATIVE_INFINITY;
   /** When adoption began (monotonic ms); undefined = nothing is being adopted. */
   #adoptingSince: number | undefined;
-  /** What an operator banned or unbanned since: adoption leaves these alone. */
+  /** Addresses that an operator has banned or unbanned since then: adoption leaves them alone. */
   readonly #touched = new Set<string>();
   #ticking: NodeJS.Timeout | undefined;
-  /** What jails allow has changed: the kernel's rules have to be made anew. */
+  /** The allowed networks have changed: the kernel's rules have to be rewritten. */
   #mustInstall = false;
   #isStopped = false;
-  /** Something else has the kernel for itself. */
+  /** Another task has the kernel for itself. */
   #isAside = false;
 
   constructor(settings: Settings, counters: EnforcerCounters, delivery: Delivery, turns: Turns) {
@@ -49,8 +49,8 @@ export class Reconciliation {
   }
 
   /**
-   * That others removed what we had in the kernel, for a while after it was repaired; undefined
-   * when nobody did.
+   * Says that others removed our sets or rules, for a while after the repair; undefined if nobody
+   * did.
    */
   get disturbance(): string | undefined {
     if (this.#settings.now() - this.#repairedAt > limits.repairShownMs) return undefined;
@@ -59,8 +59,8 @@ export class Reconciliation {
   }
 
   /**
-   * That the table does not know all bans of the kernel yet; undefined when it does, or will in a
-   * moment.
+   * Says that the table does not know all bans of the kernel yet; undefined if it does, or will in
+   * a moment.
    */
   get adoption(): string | undefined {
     if (this.#adoptingSince === undefined || performance.now() - this.#adoptingSince < limits.adoptionShownMs)
@@ -69,8 +69,8 @@ export class Reconciliation {
   }
 
   /**
-   * Compares at once and from then on; resolves when the first comparison is over. `adopts`: it
-   * adopts bans as well.
+   * Compares now and from then on at intervals; resolves after the first comparison. `adopts`: that
+   * one also adopts bans.
    */
   start(adopts: boolean): Promise<void> {
     if (adopts) this.#adoptingSince = performance.now();
@@ -79,7 +79,7 @@ export class Reconciliation {
     return this.compare();
   }
 
-  /** No comparison begins any more; a running one ends soon. */
+  /** From now on no comparison begins; a running one ends soon. */
   async stop(): Promise<void> {
     clearInterval(this.#ticking);
     this.#isStopped = true;
@@ -96,21 +96,21 @@ export class Reconciliation {
     this.#comparison?.mark(jail, address);
   }
 
-  /** Starts a comparison unless one runs; resolves when it is over, whether it succeeded or not. */
+  /** Starts a comparison unless one runs; resolves when it is over, even if it failed. */
   async compare(): Promise<void> {
     if (this.#comparison === undefined && !this.#isStopped && !this.#isAside)
       this.#running = this.reconcile().catch(() => undefined);
     await this.#running;
   }
 
-  /** Runs a task while nothing is compared; what it leaves is compared then. */
+  /** Runs a task while nothing is compared. A comparison follows it. */
   async aside<Result>(task: () => Promise<Result>): Promise<Result> {
     while (this.#comparison !== undefined) await this.#running.catch(() => undefined);
     this.#isAside = true;
     try {
       return await task();
     } catch (error) {
-      // It may have come half way.
+      // The task may have failed half way.
       this.#mustInstall = true;
       throw error;
     } finally {
@@ -119,7 +119,7 @@ export class Reconciliation {
     }
   }
 
-  /** Brings what jails allow into the kernel's rules, and lifts the bans that it covers. */
+  /** Writes the allowed networks into the kernel's rules, and ends the bans that they cover. */
   async allowAnew(): Promise<void> {
     this.#mustInstall = true;
     await this.#running;
@@ -142,8 +142,8 @@ export class Reconciliation {
   }
 
   /**
-   * Compares kernel and table and repairs the kernel. Bans go on meanwhile. Returns the repairs;
-   * rejects when the kernel cannot be read.
+   * Compares kernel and table and repairs the kernel. Bans continue meanwhile. Returns the number
+   * of repairs; rejects if the kernel cannot be read.
    */
   async reconcile(): Promise<number> {
     const { engine, backend, ignored: never, jails, log, now } = this.#settings;
@@ -155,7 +155,7 @@ export class Reconciliation {
     let found = 0;
     const ignored: HeldBan[] = [];
     const visit = ({ jail, address, timeoutMs }: Ban): void => {
-      // Whoever stops us does not wait until all bans are read.
+      // A stop does not wait until all bans are read.
       if (this.#isStopped) throw new Error('stopped');
       found++;
       const index = jails.findIndex(({ name }) => name === jail);
@@ -168,7 +168,7 @@ export class Reconciliation {
       comparison.note({ jail: index, address, timeoutMs });
     };
     try {
-      // Forgets what others did until now: this comparison looks at it.
+      // Resets the notice of changes by others: this comparison looks at all of them.
       if (await backend.disturbed?.()) this.#settings.disturbed?.();
       repairs = await this.#rebuild();
       await backend.each(visit);
@@ -187,13 +187,13 @@ export class Reconciliation {
       this.#comparison = undefined;
       this.#comparedMs = performance.now() - this.#comparedAt;
       this.#counters.repairs += repairs;
-      // The first comparison finds what earlier runs and boots left behind.
+      // The first comparison finds what earlier runs and boots left: that is no repair.
       if (repairs > 0 && this.#counters.reconciles > 1) this.#repairedAt = now();
-      if (repairs > 0) log.warn('the kernel did not hold what it should; repaired', { repairs });
+      if (repairs > 0) log.warn('the kernel lacked some of our bans or rules; repaired', { repairs });
     }
   }
 
-  /** Makes our sets and rules what they should be; 1 where others had changed them. */
+  /** Makes our sets and rules what they should be; returns 1 if others had changed them. */
   async #rebuild(): Promise<number> {
     const { backend, jails } = this.#settings;
     if (!this.#mustInstall) return Number(await backend.reconcile(jails.filter(isTaken)));
@@ -202,7 +202,10 @@ export class Reconciliation {
     return 0;
   }
 
-  /** Ends bans of addresses that are ignored by now, and of prefixes that hosts share by now. */
+  /**
+   * Ends bans of addresses that are ignored by now, and of prefixes that several hosts share by
+   * now.
+   */
   async #liftIgnored(bans: HeldBan[]): Promise<void> {
     if (bans.length === 0) return;
     const { backend, engine, jails, log } = this.#settings;
@@ -220,8 +223,8 @@ export class Reconciliation {
   }
 
   /**
-   * A dump misses some bans while the kernel enlarges a hash table: bans are believed to be missing
-   * when two looks agree.
+   * A dump misses some bans while the kernel enlarges a hash table. So a ban counts as missing only
+   * when two dumps agree.
    */
   async #lookAgain(comparison: Comparison, visit: (held: Ban) => void): Promise<void> {
     let missing = await this.#countMissing(comparison);
@@ -243,13 +246,13 @@ export class Reconciliation {
     return count;
   }
 
-  /** Brings the missing bans back, slice by slice; returns how many the kernel took. */
+  /** Brings the missing bans back, slice by slice; returns how many the kernel accepted. */
   async #restore(comparison: Comparison): Promise<number> {
     let restored = 0;
     for (let at = 0; at >= 0 && !this.#delivery.isDown && !this.#isStopped; await turn()) {
       await this.#settings.backend.pause?.();
-      // The table is looked at and the kernel written in one turn, so that an unban in between is
-      // not undone.
+      // Reading the table and writing the kernel happen in one turn, so that an unban cannot come
+      // in between and be undone.
       await this.#turns.take(async () => {
         const { bans, next } = comparison.missing(at);
         at = next;
@@ -262,9 +265,9 @@ export class Reconciliation {
   }
 
   /**
-   * Adopts a ban that the kernel holds from before. If the table already has the ban, the later end
-   * wins: the kernel may know a ban that came after the last save, and the table may know an end
-   * that the kernel cannot hold.
+   * Adopts a ban that the kernel holds from an earlier run. If the table already has the ban, the
+   * later end wins: the kernel may have a ban from after the last save, and the table may have an
+   * end that the kernel cannot hold.
    */
   #adopt({ jail, address, timeoutMs }: HeldBan): void {
     const { backend, engine, jails } = this.#settings;
@@ -276,7 +279,7 @@ export class Reconciliation {
     const known = engine.findBan(jail, address);
     const isKnown =
       known !== undefined && (known.end > end - limits.timeoutToleranceMs / 1000 || backend.keepsEnds === false);
-    // The kernel may hold an earlier ban of a source that was banned anew just now.
+    // The kernel may hold an earlier ban of a source that was banned again just now.
     if (isKnown && (known.confirmed || !known.restored)) return;
     if (isKnown) engine.confirmBan(jail, address);
     else engine.setBan(jail, address, now, end);
@@ -284,7 +287,7 @@ export class Reconciliation {
     this.#settings.restored?.(known ?? { ...unseen, jail, address, end });
   }
 
-  /** Every ban of an earlier run is in the table. */
+  /** Every ban of an earlier run is in the table now. */
   #adopted(bans: number): void {
     this.#adoptingSince = undefined;
     this.#touched.clear();
@@ -294,7 +297,7 @@ export class Reconciliation {
   }
 }
 
-/** What is not known of a ban that only the kernel remembers. */
+/** What we do not know about a ban that only the kernel holds. */
 const unseen = { index: -1, confirmed: true, restored: true, manual: false, bans: 0 };
 
 const touchedText = (jail: number, { bytes }: Address): string => `${jail} ${keyText(bytes)}`;

@@ -1,11 +1,11 @@
 /**
- * Keeps the kernel's memory bounded (firewall.bans_max): before bans are delivered, those that end
- * soonest make room for them. Attackers control how many bans there are.
+ * Keeps the kernel's memory bounded (firewall.bans_max): before new bans are delivered, the bans
+ * that end soonest are lifted to make room. Attackers control how many bans there are.
  *
- * Invariant: no more than `bansMax` bans of the table are in the kernel. A ban that made room has
- * ended in the table as well, so its source is counted afresh. An operator's bans go last,
- * permanent ones last of their kind. Some are lifted beforehand, so that the table is not searched
- * for each ban: one in `roomShare` of the bound, one at least.
+ * Invariant: no more than `bansMax` bans of the table are in the kernel. A ban that was lifted for
+ * this ends in the table as well, so its source is counted afresh. An operator's bans are lifted
+ * last, permanent ones last of all. More bans are lifted than needed, one in `roomShare` of the
+ * bound and at least one, so that the table is not searched for each ban.
  */
 import { banBatchMax, roomShare, soonestMax } from '../limits.ts';
 import type { Change } from '../types.ts';
@@ -16,7 +16,7 @@ export class Room {
   readonly bansMax: number;
   readonly #settings: Settings;
   readonly #counters: EnforcerCounters;
-  /** No fewer than the kernel holds. */
+  /** At least as many as the kernel holds. */
   #held = Number.POSITIVE_INFINITY;
 
   constructor(settings: Settings, counters: EnforcerCounters) {
@@ -26,12 +26,12 @@ export class Room {
     this.bansMax = Math.min(bansMax || engine.slots >> 1, backend.bansMax ?? Number.POSITIVE_INFINITY);
   }
 
-  /** Counts anew before room is made next. */
+  /** The next `make` counts again. */
   recount(): void {
     this.#held = Number.POSITIVE_INFINITY;
   }
 
-  /** The kernel took so many bans. */
+  /** The kernel accepted this many bans. */
   add(bans: number): void {
     this.#held += bans;
   }
@@ -53,7 +53,7 @@ export class Room {
   /** Ends the `count` bans that end soonest. */
   async #lift(count: number): Promise<void> {
     const { backend, engine, jails, log } = this.#settings;
-    // The table writes an end in whole seconds: rounded up, it would still run.
+    // The table stores an end in whole seconds: rounded up, the ban would still run.
     const now = Math.floor(this.#settings.now() / 1000);
     const bans = engine.soonestBans(now, count);
     for (let at = 0; at < bans.length; at += banBatchMax) {
@@ -66,7 +66,7 @@ export class Room {
       this.#counters.lifted += part.length;
     }
     if (bans.length === 0) return;
-    log.warn('firewall.bans_max is reached: the bans that end soonest make room', {
+    log.warn('firewall.bans_max is reached: the bans that end soonest are lifted', {
       bans: bans.length,
       bansMax: this.bansMax,
     });

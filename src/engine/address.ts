@@ -1,8 +1,8 @@
 /**
- * Text to address. Input: bytes that an attacker may have written, at a place a pattern chose by
- * structure. Accepts exactly what inet_pton(3) accepts (RFC 4291 section 2.2, dotted quads without
- * leading zeros), plus brackets and an IPv6 zone id (RFC 4007 section 11), which is dropped.
- * IPv4-mapped addresses become IPv4.
+ * Parses an address. Input: bytes that an attacker may have written, at a position that a pattern
+ * determined by structure. Accepts exactly what inet_pton(3) accepts (RFC 4291 section 2.2, dotted
+ * quads without leading zeros), plus brackets and an IPv6 zone id (RFC 4007 section 11), which is
+ * dropped. IPv4-mapped addresses become IPv4.
  */
 import { byte, byteBits, copyBytes, digitBits, fillZero, int, lowestBit, setByte, setInt, word } from '#linear';
 import * as ascii from './ascii.ts';
@@ -28,23 +28,20 @@ function hexDigit(c: i32): i32 {
   return -1;
 }
 
-/**
- * The number of the `count` (1–3) digits at `p`, or a number over 255 where a leading zero makes it
- * none.
- */
+/** The number of the `count` (1–3) digits at `p`; above 255 if a leading zero makes it invalid. */
 // @inline
 function octet(p: i32, count: i32): i32 {
   const first = byte(p) - ascii.ZERO;
-  // Shifted so that the last digit is always in the same place: no branch on the length.
+  // Shifted so that the last digit is always in the same place: no branch for the length.
   const digits = (word(p) << ((3 - count) << 3)) & 0x0f0f0f;
   const value = (digits & 15) * 100 + ((digits >> 8) & 15) * 10 + (digits >> 16);
-  // No leading zeros: some readers take them for octal.
+  // No leading zeros: some programs read them as octal.
   return first === 0 && count > 1 ? 256 : value;
 }
 
 /**
- * Which of the `length` bytes at `start` are dots, one bit each, lowest first; -1 when others than
- * digits are there, or too many for a quad.
+ * Which of the `length` bytes at `start` are dots, one bit each, lowest first; -1 if there are
+ * other bytes than digits and dots, or too many for a quad.
  */
 // @inline
 export function dotsIn(start: i32, length: i32): i32 {
@@ -55,8 +52,8 @@ export function dotsIn(start: i32, length: i32): i32 {
 }
 
 /**
- * Parses a dotted quad filling `length` bytes at `start`, whose dots are `dots` (as `dotsIn`), into
- * the last four bytes of ADDRESS.
+ * Parses a dotted quad of `length` bytes at `start` into the last four bytes of ADDRESS. `dots`:
+ * its dots, as from `dotsIn`.
  */
 // @inline
 function parseQuad(start: i32, length: i32, dots: i32): bool {
@@ -65,8 +62,8 @@ function parseQuad(start: i32, length: i32, dots: i32): bool {
   const two = lowestBit(rest);
   const last = rest & (rest - 1);
   const three = lowestBit(last);
-  // Three dots at most, and one to three digits around each: a dot that is missing stands behind
-  // the end, at 32.
+  // At most three dots, with one to three digits around each; a missing dot shows as one after the
+  // end, at 32.
   if ((last & (last - 1)) !== 0) return false;
   const second = two - one - 1;
   const third = three - two - 1;
@@ -106,7 +103,7 @@ function parseSix(start: i32, end: i32): bool {
     }
     if (p === groupStart) return false;
     if (p < end && byte(p) === ascii.DOT) {
-      // An embedded dotted quad ends the text.
+      // An embedded dotted quad must be the end of the text.
       if (at > 12) return false;
       const length = end - groupStart;
       if (!parseQuad(groupStart, length, dotsIn(groupStart, length))) return false;
@@ -141,7 +138,7 @@ function parseSix(start: i32, end: i32): bool {
 }
 
 /**
- * Reads [start, end) into ADDRESS and `family`; returns ADDRESS_OK, ADDRESS_BAD or
+ * Parses [start, end) into ADDRESS and `family`; returns ADDRESS_OK, ADDRESS_BAD or
  * ADDRESS_HOST_NAME.
  */
 // @inline
@@ -151,7 +148,7 @@ export function parseAddress(start: i32, end: i32): i32 {
     start++;
     end--;
   }
-  // Nothing at all is a quad without dots.
+  // An empty text has no dots either.
   const dots = dotsIn(start, end - start);
   if (dots >= 0) {
     family = 4;
@@ -173,27 +170,27 @@ export function parseAddress(start: i32, end: i32): i32 {
     } else if ((c < ascii.ZERO || c > ascii.NINE) && c !== ascii.DOT) hasLetter = true;
   }
   if (!hasColon) return hasLetter && stop === end ? ADDRESS_HOST_NAME : ADDRESS_BAD;
-  // A zone has a name.
+  // A zone id must not be empty.
   if (stop + 1 === end || !parseSix(start, stop)) return ADDRESS_BAD;
   family = familyOf(ADDRESS);
   return ADDRESS_OK;
 }
 
-/** The family of the 16 bytes at `p`: 4 for a mapped address. */
+/** The family of the 16 bytes at `p`: 4 for an IPv4-mapped address. */
 function familyOf(p: i32): i32 {
   return int(p) === 0 && int(p + 4) === 0 && int(p + 8) === -65536 ? 4 : 6;
 }
 
-/** Copies the 16 bytes of an address; both places are multiples of 4. */
+/** Copies the 16 bytes of an address; both positions are multiples of 4. */
 export function copyAddress(to: i32, from: i32): void {
-  // Word by word: a bulk copy is a call into the runtime.
+  // Word by word: a bulk copy would be a call into the runtime.
   setInt(to, int(from));
   setInt(to + 4, int(from + 4));
   setInt(to + 8, int(from + 8));
   setInt(to + 12, int(from + 12));
 }
 
-/** Takes the 16 bytes at `p`, a multiple of 4, as the address under examination. */
+/** Makes the 16 bytes at `p`, a multiple of 4, the current address. */
 // @inline
 export function loadAddress(p: i32): void {
   copyAddress(ADDRESS, p);

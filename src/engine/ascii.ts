@@ -1,4 +1,6 @@
-/** Bytes that the engine looks for by themselves. */
+/**
+ * Single bytes that the engine searches for.
+ */
 
 export const TAB: i32 = 9;
 export const NEWLINE: i32 = 10;

@@ -1,21 +1,21 @@
 /**
- * One attempt counts once, also where several processes speak of it; and what PAM's modules refuse
- * waits for the verdict of the service. Filters say what tells attempts apart (`connection`): the
- * address, address and process, or address and what the pattern captured.
+ * One attempt counts once, even if several processes report it; and failures of PAM modules wait
+ * for the verdict of the service. A filter's `connection` says how attempts are told apart: by
+ * address, by address and process, or by address and what the pattern captured.
  *
- * - Lines of one attempt have stages. Of each stage we count the lines; the attempts of a source
- *   are
- *   as many as the stage with the most lines has. So a line counts only where its stage gets ahead
- *   of all others, whatever the order of the lines. The line that ends a connection (`ends`) is
- *   about its attempts; then the count begins anew. A line may stand for several (repeat.ts).
- * - A tentative failure (a PAM module's) is held: a success of the same user within HOLD_SECONDS
- *   takes it back, at most that one; a line of the service or another module about it joins it; the
- *   next attempt, or the end of the time, charges it.
+ * - Lines of one attempt have stages. We count the lines of each stage; a source has made as many
+ *   attempts as its stage with the most lines has. So a line counts only if its stage gets ahead of
+ *   all others, whatever the order of the lines. The line that ends a connection (`ends`) still
+ *   belongs to its attempts; after it the count starts again. A line may stand for several
+ *   (repeat.ts).
+ * - A tentative failure (of a PAM module) is held: a success of the same user within HOLD_SECONDS
+ *   cancels it, and at most this one; a line of the service or of another module about it joins it;
+ *   the next attempt, or the end of the time, charges it.
  *
- * Controlled by attackers: addresses, users and how many of both. A success takes back only what is
- * held of its own address, and there only a failure of its own user or of nobody that has a name;
- * where processes are told apart, only of its own process. Nobody's other failures are touched. The
- * table is fixed: a full set gives up its oldest record, and what that holds is charged at once.
+ * Attackers control: addresses, users, and how many of both. A success only cancels a held failure
+ * of its own address, and only one of its own user or without a user name; if processes are told
+ * apart, only one of its own process. Failures of others are not affected. The table is fixed: a
+ * full set drops its oldest record, and its held failure is charged at once.
  */
 import { byte, copyBytes, float, int, product, setByte, setFloat, setInt, spread } from '#linear';
 import { copyAddress } from './address.ts';
@@ -26,7 +26,7 @@ import * as header from './header.ts';
 import * as layout from './layout.ts';
 import { smaller } from './scan.ts';
 
-/* What tells attempts apart, as the compiler writes it; 2 is the address alone. */
+/* How attempts are told apart, as the compiler writes it; 2 is by the address alone. */
 export const BY_PID: i32 = 1;
 const BY_PROCESS: i32 = 3;
 export const BY_SESSION: i32 = 4;
@@ -34,40 +34,44 @@ export const BY_NUMBER: i32 = 5;
 
 /** A record is forgotten when no line came for so many seconds: longer than a login may take. */
 const LIFETIME: f64 = 300;
-/** So long the service may take for its verdict: PAM's delay of a failure is some two seconds. */
+/** The service has this long for its verdict: PAM delays a failure by some two seconds. */
 const HOLD_SECONDS: f64 = 10;
-/** A stage is counted up to here, then the record starts afresh. */
+/** A stage is counted up to this number, then the record restarts. */
 const COUNT_MAX: i32 = 250;
 
-/* A record. */
+/* Fields of a record. */
 const MARK: i32 = 0;
 const OWNER: i32 = 4;
 const SEEN: i32 = 8;
 /** Bytes: attempts, then the lines of stages 1 to 7. */
 const COUNTS: i32 = 16;
-/** Stages of the held failure, one bit each; 0: none is held. */
+/** Stages of the held failure, one bit each; 0 if none is held. */
 const STAGES: i32 = 24;
-/** The held failure's user, as a hash; 0: none. */
+/** Hash of the held failure's user; 0: none. */
 const USER: i32 = 28;
 const TIME: i32 = 32;
 const OFFSET: i32 = 40;
-/** When it is due, by the clock. */
+/** When it is due, in clock time. */
 const DUE: i32 = 48;
 const SOURCE: i32 = 56;
 const PATTERN: i32 = 60;
 const HOME: i32 = 64;
 
-/** What a line of an attempt means. */
+/** What a line about an attempt means. */
 export const COUNTS_NOW: i32 = 1;
 export const SAME: i32 = 2;
 export const HELD: i32 = 3;
 
-/** When the first held failure is due, or earlier; Infinity: none is held. */
+/** When the first held failure is due, or earlier; Infinity if none is held. */
 let nextDue: f64 = Infinity;
-/** A failure was held by a record that another one needed; it stands behind the records. */
+/**
+ * Another record replaced one with a held failure; that failure is in the record after all others.
+ */
 let evicted: bool = false;
 
-/** What the last line, or the last failure taken, charges: so many attempts, of this log time. */
+/**
+ * What the last line, or the last taken failure, charges: this many attempts, with this log time.
+ */
 export let counted: i32 = 0;
 export let countedTime: f64 = 0;
 /** The failure that `takeDue` or `takeEvicted` took; its address is in ADDRESS. */
@@ -76,11 +80,11 @@ export let takenSource: i32 = 0;
 export let takenOffset: f64 = 0;
 export let takenPattern: i32 = 0;
 
-/** What tells the attempt apart that the last line was about, and whose it was, as hashes. */
+/** Hashes of the last line's attempt: what tells it apart, and its user. */
 export let attemptMark: i32 = 0;
 export let attemptUser: i32 = 0;
 
-/** Forgets what is held. */
+/** Forgets all held failures. */
 export function resetAttempts(): void {
   nextDue = Infinity;
   evicted = false;
@@ -92,7 +96,7 @@ function mix(hash: i32, value: i32): i32 {
   return mixed ^ (mixed >>> 15);
 }
 
-/** A seeded hash of [start, end), its ASCII letters as small ones; never 0. */
+/** A seeded hash of [start, end), with ASCII letters as lower case; never 0. */
 function hashText(seed: i32, start: i32, end: i32): i32 {
   let hash = seed;
   for (let p = start; p < end; p++) {
@@ -102,12 +106,12 @@ function hashText(seed: i32, start: i32, end: i32): i32 {
   return hash === 0 ? 1 : hash;
 }
 
-/** The record behind all others. */
+/** The spare record after all others. */
 function spareAt(): i32 {
   return layout.attemptsAt + layout.ATTEMPT_SETS * layout.ATTEMPT_WAYS * layout.ATTEMPT_BYTES;
 }
 
-/** The record of (owner, mark), or the oldest of its set, taken over for it. */
+/** The record of (owner, mark); or the oldest of its set, reused for it. */
 function open(owner: i32, mark: i32, now: f64): i32 {
   const index = spread(product(mark, -1640531527), layout.ATTEMPT_SETS);
   const set = layout.attemptsAt + index * layout.ATTEMPT_WAYS * layout.ATTEMPT_BYTES;
@@ -138,7 +142,9 @@ function clearCounts(p: i32): void {
   setInt(p + COUNTS + 4, 0);
 }
 
-/** So many more attempts at `stage`: of how many is this the first word? */
+/**
+ * This many more attempts at `stage`: returns how many of them no other stage has reported before.
+ */
 function advance(p: i32, stage: i32, attempts: i32): i32 {
   if (byte(p + COUNTS + stage) + attempts > COUNT_MAX) clearCounts(p);
   const told = byte(p + COUNTS + stage) + smaller(attempts, COUNT_MAX);
@@ -149,7 +155,7 @@ function advance(p: i32, stage: i32, attempts: i32): i32 {
   return told - known;
 }
 
-/** The held failure is one of an attempt: 1 where it is the first word about it. */
+/** The held failure belongs to an attempt: returns 1 if nothing else has reported that attempt. */
 function settleHeld(p: i32): i32 {
   const held = int(p + STAGES);
   setInt(p + STAGES, 0);
@@ -160,7 +166,7 @@ function settleHeld(p: i32): i32 {
   return first;
 }
 
-/** Finds out which attempt the line that was read last is about. */
+/** Determines the attempt of the last line. */
 function identify(kind: i32): void {
   attemptMark = hashText(int(layout.SEED) ^ kind, layout.ADDRESS, layout.ADDRESS + 16);
   if (kind === BY_PROCESS) attemptMark = hashText(attemptMark, header.pidStart, header.pidEnd);
@@ -169,16 +175,16 @@ function identify(kind: i32): void {
   if (kind === BY_SESSION) attemptMark = mix(attemptMark, attemptUser);
 }
 
-/** The line at hand is about the attempt that these tell apart. */
+/** The current line is about the attempt with these hashes. */
 export function resumeAttempt(mark: i32, user: i32): void {
   attemptMark = mark;
   attemptUser = user;
 }
 
 /**
- * Takes the line that was read last, about the source at ADDRESS, and says what it means: 0
- * nothing, COUNTS_NOW so many as `counted` says. `now` is the clock that held failures wait by;
- * `kind` 0: which attempt it is about is known.
+ * Takes the last line, about the source at ADDRESS, and says what it means: 0 nothing, COUNTS_NOW
+ * as many attempts as `counted` says. `now` is the clock by which held failures wait; `kind` 0: the
+ * attempt is already known.
  */
 export function join(
   kind: i32,
@@ -214,12 +220,12 @@ export function join(
   }
   const bit = 1 << stage;
   if (held !== 0 && (held & bit) === 0 && isSameUser && attempts === 1) {
-    // Another module speaks of the same attempt.
+    // Another module reports the same attempt.
     setInt(p + STAGES, held | bit);
     if (user !== 0) setInt(p + USER, user);
     return HELD;
   }
-  // The last attempt of the line waits; what came before it counts.
+  // The last attempt of the line waits; the ones before it count.
   counted = held !== 0 ? settleHeld(p) : 0;
   if (attempts > 1) counted += advance(p, stage, attempts - 1);
   else if (counted > 0) countedTime = float(p + TIME);
@@ -235,7 +241,7 @@ export function join(
   return counted > 0 ? COUNTS_NOW : HELD;
 }
 
-/** As `regroupConnections`; what a group held that is no more is forgotten. */
+/** Like `regroupConnections`; forgets the records of groups that no longer exist. */
 export function regroupAttempts(table: i32): void {
   for (let p = layout.attemptsAt; p < spareAt(); p += layout.ATTEMPT_BYTES) {
     const owner = int(p + OWNER);
@@ -246,7 +252,7 @@ export function regroupAttempts(table: i32): void {
   }
 }
 
-/** Takes the failure that `p` holds; false where another line spoke of it first. */
+/** Takes the failure that `p` holds; false if another line already reported its attempt. */
 function take(p: i32): bool {
   counted = settleHeld(p);
   if (counted === 0) return false;
@@ -259,26 +265,26 @@ function take(p: i32): bool {
   return true;
 }
 
-/** Takes the failure that lost its record, if there is one. */
+/** Takes the failure whose record was replaced, if there is one. */
 export function takeEvicted(): bool {
   if (!evicted) return false;
   evicted = false;
   return take(spareAt());
 }
 
-/** Is a failure held, or was one just driven out? */
+/** Whether a failure is held, or was just evicted. */
 // @inline
 export function isHolding(): bool {
   return nextDue !== Infinity;
 }
 
-/** May a held failure be due at `now`? */
+/** Whether a held failure may be due at `now`. */
 // @inline
 export function mayBeDue(now: f64): bool {
   return nextDue !== Infinity && now >= nextDue;
 }
 
-/** Takes one failure that nothing has refuted until `now`; false when none is left. */
+/** Takes one failure that was not cancelled before `now`; false if there is none left. */
 export function takeDue(now: f64): bool {
   let next = Infinity;
   for (let p = layout.attemptsAt; p < spareAt(); p += layout.ATTEMPT_BYTES) {

@@ -1,7 +1,7 @@
 /**
- * What the last match captured: positions in the engine's memory, -1 where nothing was captured.
- * Matchers set them, the caller clears them before a match and reads them after a successful one;
- * after a failed one they mean nothing.
+ * Captures of the last match: positions in the engine's memory, -1 = not captured. Matchers set
+ * them. The caller clears them before a match and reads them after a successful one; after a failed
+ * match they mean nothing.
  */
 
 export let addressStart: i32 = -1;

@@ -1,14 +1,14 @@
 /**
- * Failures on their way to the table. Which sets a source falls into is random, so most charges
- * find it in no cache; a charge that waits for memory holds up everything behind it. So charges are
- * gathered, and settled together: one pass touches the marks of their sets, so that they are
- * fetched at once, the next ones the entries that these point to, and the last one observes, in the
- * order of the lines.
+ * Failures on their way to the table. A source's sets are random, so most charges miss the cache,
+ * and a charge that waits for memory blocks everything after it. So charges are collected and
+ * settled together: one pass touches the marks of their sets, so that they are all fetched at once;
+ * the next pass touches the entries that the marks point to; the last one counts the failures, in
+ * the order of the lines.
  *
- * Controlled by attackers: which addresses come and when. Invariant: settled before `feed` returns,
- * what is left is what charging each line at once would have left. When full it is settled; when
- * the decision ring is full, decisions stay in the table for the enforcer to find (a replay does
- * not let it come to that: `engine.ts` asks how many charges wait).
+ * Attackers control which addresses come and when. Invariant: charges are settled before `feed`
+ * returns, and the result is the same as if each line had been charged at once. When full, it
+ * settles. If the decision ring is full, decisions stay in the table for the enforcer to find (a
+ * replay prevents that: `engine.ts` checks how many charges wait).
  */
 import { copyBytes, float, int, setFloat, setInt } from '#linear';
 import { copyAddress, family, loadAddress } from './address.ts';
@@ -28,17 +28,17 @@ import {
   touchMarks,
 } from './table.ts';
 
-/** Charges that wait. */
+/** Number of waiting charges. */
 export let waiting: i32 = 0;
 
-/** Forgets what waits. */
+/** Forgets the waiting charges. */
 export function resetCharges(): void {
   waiting = 0;
 }
 
 /**
- * Charges `failures` of ADDRESS, of which `width` bits are the source, to `jail`: those of a line
- * at `offset` of `source` and of log time `time`, which `pattern` took.
+ * Charges `failures` of ADDRESS to `jail`; the source is its first `width` bits. They come from a
+ * line at `offset` of `source`, with log time `time`, which `pattern` matched.
  */
 // @inline
 export function charge(jail: i32, width: i32, time: f64, failures: i32, source: i32, offset: f64, pattern: i32): void {
@@ -58,10 +58,10 @@ export function charge(jail: i32, width: i32, time: f64, failures: i32, source: 
   if (waiting === layout.CHARGES_MAX) settle(source);
 }
 
-/** Brings the waiting charges, all of lines of `source`, into the table. */
+/** Moves the waiting charges, all from lines of `source`, into the table. */
 export function settle(source: i32): void {
   const end = layout.CHARGES + waiting * layout.CHARGE_BYTES;
-  // Kept, so that no compiler takes what is read for idle.
+  // Written so that no compiler removes the reads.
   let touched = 0;
   for (let p = layout.CHARGES; p < end; p += layout.CHARGE_BYTES) touched ^= touchMarks(int(p + layout.CHARGE_HASH));
   for (let p = layout.CHARGES; p < end; p += layout.CHARGE_BYTES)
@@ -85,13 +85,13 @@ export function settle(source: i32): void {
   waiting = 0;
 }
 
-/** Puts the ban that was decided of ADDRESS into the ring. */
+/** Puts the decided ban of ADDRESS into the ring. */
 function hand(jail: i32, width: i32, failures: i32, source: i32, offset: f64, pattern: i32): void {
   counters.countJail(jail, counters.JAIL_DECISIONS, 1);
   counters.add(counters.DECISIONS, 1);
   const written = int(layout.RING_WRITTEN);
   if (written - int(layout.RING_TAKEN) >= layout.ringMax) {
-    // The table remembers that the ban was decided; the enforcer finds it there.
+    // The table remembers the decision; the enforcer finds it there.
     counters.add(counters.DECISIONS_DEFERRED, 1);
     return;
   }

@@ -1,19 +1,20 @@
 /**
- * What the lines of one connection count together. Services such as sshd write several lines for
- * one attempt, some of them without the address; lines with the same host and pid are one
+ * How the lines of one connection count together. Services such as sshd write several lines for one
+ * attempt, some of them without the address; lines with the same host and pid belong to one
  * connection.
  *
- * - A failure counts at the connection's address; without one it stays pending until a line of the
- *   connection gives it, at its end another goodbye.
- * - A context line (recognised, no failure by itself) gives the address and the user name.
- * - Stages order the lines of one attempt: a later stage of an attempt that is counted already does
- *   not count again.
- * - Several user names in one connection make every line of it count: someone is guessing names.
- * - A success clears what is pending and takes back nothing that was counted.
+ * - A failure is charged to the connection's address. Without one it stays pending until another
+ *   line
+ *   of the connection has the address: at its end that is another closing line.
+ * - A context line (recognised, but no failure) provides the address and the user name.
+ * - Stages order the lines of one attempt: a later stage of an attempt that already counted does
+ *   not
+ *   count again.
+ * - Several user names in one connection make every line of it count: somebody is guessing names.
+ * - A success clears what is pending, but cancels nothing that has counted.
  *
- * Controlled by attackers: how many connections there are. The table is fixed; a full set gives up
- * its oldest connection, counted; what is lost then is at most one pending failure (claims D-*,
- * MM-04).
+ * Attackers control how many connections there are. The table is fixed; a full set drops its oldest
+ * connection, which is counted; at most one pending failure is lost with it (claims D-*, MM-04).
  */
 import { byte, int, leastWord, lowestBit, product, seconds, setInt, setSeconds, spread, word, wordsAre } from '#linear';
 import { copyAddress, loadAddress } from './address.ts';
@@ -27,13 +28,13 @@ import { smaller } from './scan.ts';
 
 /** A connection is remembered for this many seconds of log time. */
 const LIFETIME: f64 = 300;
-/** A user name is told apart by its first bytes. */
+/** User names are compared by their first bytes. */
 const USER_BYTES_MAX: i32 = 256;
 
 /*
  * A set is CONNECTION_WAYS keys of 16 bytes, one cache line, followed by as many bodies of 48
- * bytes: a line that belongs to none of them costs a look at the keys only. What keys hold stands
- * side by side, so that all of them are compared at once.
+ * bytes: a line that belongs to none of them only reads the keys. The fields of the keys stand side
+ * by side, so that all keys are compared at once.
  */
 const BODIES: i32 = layout.CONNECTION_WAYS * 16;
 const BODY_BYTES: i32 = layout.CONNECTION_BYTES - 16;
@@ -43,7 +44,7 @@ const PID: i32 = 0;
 const HOST: i32 = 16;
 /** Group + 1; 0 is a free record. */
 const OWNER: i32 = 32;
-/** Epoch second of the first line; 0 in a free record, so that it is older than any. */
+/** Epoch second of the first line; 0 in a free record, which makes it the oldest. */
 const CREATED: i32 = 48;
 
 /* Body. */
@@ -59,10 +60,10 @@ const STAGE_SHIFT: i32 = 4;
 /** The connection ended before its address was known. */
 const ENDED: i32 = 128;
 
-/** Verdicts on a line. */
+/** What a line means. */
 export const CONTEXT: i32 = 0;
 export const COUNTS: i32 = 1;
-/** A failure of an attempt that is counted already. */
+/** A failure of an attempt that was already counted. */
 export const SAME_ATTEMPT: i32 = 2;
 /** A failure whose address is not known yet. */
 export const UNADDRESSED: i32 = 3;
@@ -70,15 +71,15 @@ export const UNADDRESSED: i32 = 3;
 /** Attempts to charge after COUNTS. */
 export let charged: i32 = 1;
 
-/** Key and body of the connection at hand. */
+/** Key and body of the current connection. */
 let key: i32 = 0;
 let body: i32 = 0;
 
-/** The hash of the host that stands in the remembered place of this number (header.ts `place`). */
+/** The hash of the host in the remembered place of this number (header.ts `place`). */
 let hostHash: i32 = 0;
 let hashedPlace: i32 = -1;
 
-/** The hash of the host of the head that was read last. */
+/** The hash of the last head's host. */
 // @inline
 export function hashHost(): i32 {
   if (header.place >= 0 && header.place === hashedPlace) return hostHash;
@@ -87,7 +88,7 @@ export function hashHost(): i32 {
   return hostHash;
 }
 
-/** A seeded hash of [start, end), four bytes a step: tells names apart, nothing more. */
+/** A seeded hash of [start, end), four bytes a step: only to tell names apart. */
 // @inline
 function hashText(start: i32, end: i32): i32 {
   let hash = int(layout.SEED) ^ (end - start);
@@ -105,7 +106,7 @@ function mix(hash: i32, value: i32): i32 {
   return mixed ^ (mixed >>> 15);
 }
 
-/** The number that the digits [start, end) are, modulo 2^32. */
+/** The number in the digits [start, end), modulo 2^32. */
 // @inline
 function readPid(start: i32, end: i32): i32 {
   const length = end - start;
@@ -116,7 +117,7 @@ function readPid(start: i32, end: i32): i32 {
   return pid;
 }
 
-/** The number that the `count` digits before `end` are, one to four of them. */
+/** The number in the `count` digits before `end`, one to four of them. */
 // @inline
 function lastDigits(end: i32, count: i32): i32 {
   const digits = word(end - 4) & 0x0f0f0f0f & (-1 << ((4 - count) << 3));
@@ -125,16 +126,16 @@ function lastDigits(end: i32, count: i32): i32 {
   return (pairs & 255) * 100 + (pairs >> 16);
 }
 
-/** The pid of the head that was read last, the hash of its host, and the set of both. */
+/** The last head's pid, the hash of its host, and the set of both. */
 let pid: i32 = 0;
 let host: i32 = 0;
 let set: i32 = 0;
-/** What `prepare` read; kept, so that no compiler takes it for idle. */
+/** Written by `prepare`, so that no compiler removes the reads. */
 let touched: i32 = 0;
 
 /**
- * To be called when a head with a pid was read, long before `follow`: its set is most likely in no
- * cache.
+ * To be called when a head with a pid was read, long before `follow`: its set is probably not in
+ * the cache.
  */
 // @inline
 export function prepare(): void {
@@ -147,8 +148,8 @@ export function prepare(): void {
 }
 
 /**
- * Finds the live record of (owner, host, pid) in `set`, or takes the oldest over for it; sets `key`
- * and `body`. Was it known?
+ * Finds the live record of (owner, host, pid) in `set`, or reuses the oldest one; sets `key` and
+ * `body`. Returns whether it was found.
  */
 // @inline
 function open(owner: i32, time: f64): bool {
@@ -168,8 +169,8 @@ function open(owner: i32, time: f64): bool {
 }
 
 /**
- * Groups have other numbers now: at `table` + 4 × former stands the present one, or -1, whose
- * connections are forgotten.
+ * Groups got new numbers: `table` + 4 × old number holds the new one, or -1; connections of those
+ * are forgotten.
  */
 export function regroupConnections(table: i32): void {
   for (let index = 0; index < layout.connectionSets; index++) {
@@ -190,9 +191,9 @@ function isHome(p: i32): bool {
 }
 
 /**
- * Takes one matched line into its connection and says what it counts: the line whose head and user
- * name were read last, of a pattern with these `flags`. `hasAddress`: ADDRESS holds the line's
- * address; `attempts`: how many the line tells of. On COUNTS, ADDRESS holds the address to charge.
+ * Adds one matched line to its connection and says what it counts. Head and user name were read
+ * before; `flags` are those of its pattern. `hasAddress`: ADDRESS holds the line's address;
+ * `attempts`: how many the line reports. On COUNTS, ADDRESS holds the address to charge.
  */
 // @inline
 export function follow(group: i32, flags: i32, hasAddress: bool, time: f64, attempts: i32): i32 {
@@ -207,7 +208,7 @@ export function follow(group: i32, flags: i32, hasAddress: bool, time: f64, atte
   const p = body;
   const ends = (flags & FLAG_ENDS) !== 0;
   // The same pid with another sender is another connection: charging the first sender would punish
-  // an innocent. So is one that goes on after its end, but for another goodbye.
+  // an innocent host. So is a connection with lines after its end, except for another closing line.
   if (known) {
     const before = int(p + STATE);
     if (hasAddress && (before & HAS_ADDRESS) !== 0 && !isHome(p + HOME)) known = false;
@@ -242,7 +243,7 @@ export function follow(group: i32, flags: i32, hasAddress: bool, time: f64, atte
   if (!context && stage > 0) {
     const before = state >> STAGE_SHIFT;
     same = before > 0 && stage > before;
-    // Of several attempts that one line tells of, the first is the one that was counted.
+    // If one line reports several attempts, the first is the one that was already counted.
     if (same && attempts > 1) {
       same = false;
       charged = attempts - 1;
@@ -261,7 +262,7 @@ export function follow(group: i32, flags: i32, hasAddress: bool, time: f64, atte
       verdict = UNADDRESSED;
     }
   }
-  // OpenSSH up to 7.4 names the address in its last line only.
+  // OpenSSH up to 7.4 names the address only in its last line.
   const waits = ends && verdict === UNADDRESSED;
   setInt(p + STATE, waits ? state | ENDED : state);
   setInt(key + OWNER, ends && !waits ? 0 : group + 1);

@@ -1,18 +1,18 @@
 /**
- * Sub-counts: the window of a jail whose maxretry is beyond what an entry keeps one by one.
- * Findtime is cut into PARTS parts of one length, counted from the epoch; kept are the failures of
- * the part of the newest one and of the PARTS parts before it, which findtime before the newest one
- * begins in.
+ * Sub-counts: the window of a jail whose maxretry is larger than the number of failures that an
+ * entry stores one by one. Findtime is divided into PARTS parts of equal length, counted from the
+ * epoch. We keep the counts of the newest failure's part and of the PARTS parts before it; the
+ * oldest of these contains the point one findtime before the newest failure.
  *
- * Any PARTS parts in a row span less than findtime, so what lies in them lies within findtime; and
- * what lies within all but one part of findtime lies in PARTS parts in a row. So a ban on their sum
- * is never too early, and late by a part at most, whatever order failures come in.
+ * Any PARTS parts in a row span less than findtime, so failures in them lie within findtime. And
+ * failures within all but one part of findtime lie in PARTS parts in a row. So a ban on their sum
+ * is never too early, and at most one part late, in whatever order failures come.
  */
 import { int, setInt, toInt } from '#linear';
 import * as layout from './layout.ts';
 import { larger } from './scan.ts';
 
-/** Bits of a sub-count, and how many share a word. */
+/** Bits of a sub-count, and how many of them fit a word. */
 const BITS: i32 = 10;
 const MASK: i32 = 1023;
 const IN_WORD: i32 = 3;
@@ -23,8 +23,9 @@ export function clearCounts(at: i32): void {
 }
 
 /**
- * Adds `failures` at `time`, at most findtime before the newest failure; returns the most that lie
- * in PARTS parts in a row. From `maxretry` on nothing is written: a ban takes their place.
+ * Adds `failures` at `time`, at most findtime before the newest failure; returns the largest sum
+ * over PARTS parts in a row. If it reaches `maxretry`, nothing is written: the ban takes the place
+ * of the counts.
  */
 export function addCounts(at: i32, newest: f64, time: f64, findtime: i32, failures: i32, maxretry: i32): i32 {
   const moved = layout.partOf(time, findtime) - layout.partOf(newest, findtime);
@@ -39,7 +40,7 @@ export function addCounts(at: i32, newest: f64, time: f64, findtime: i32, failur
   return most;
 }
 
-/** Failures of the part that lies `i` before the newest one's. */
+/** Failures of the part `i` parts before the newest one. */
 function count(at: i32, i: i32): i32 {
   const word = wordOf(i);
   return (int(at + word * 4) >> ((i - word * IN_WORD) * BITS)) & MASK;

@@ -1,13 +1,13 @@
 /**
  * The engine: the one component that reads log bytes (CONTRIBUTING: the way of a log line). This
- * file is the root of both builds and holds what happens to a line: head → matcher → address →
- * connection → ignore list → table → decision.
+ * file is the root of both builds and handles a line: head → matcher → address → connection →
+ * ignore list → table → decision.
  *
  * Everything in [start, end) of a line is hostile. Invariants: no access outside the engine's
- * memory (checked by the VM), no allocation, work per line O(line), and a line can change counters,
- * one connection record and one table entry per jail, nothing else. What it does when full: the
- * table evicts by policy; a full ring leaves decisions in the table for the enforcer to find, or,
- * in a replay, makes `feed` stop early.
+ * memory (checked by the VM), no allocation, O(line) work per line; and a line can only change
+ * counters, one connection record and one table entry per jail. When full: the table evicts by
+ * policy; if the ring is full, decisions stay in the table for the enforcer to find, or, in a
+ * replay, `feed` stops early.
  */
 import { byte, fillZero, findByte, int, setInt, toInt } from '#linear';
 import { ADDRESS_BAD, ADDRESS_OK, family, loadAddress, parseAddress } from './address.ts';
@@ -62,7 +62,7 @@ import {
 import { addZone, decodeTime, instantOf, resetTime, scanTime, setClock, useZone } from './timestamp.ts';
 import * as line from './unwrap.ts';
 
-/* The host calls these as they are. */
+/* The host calls these directly. */
 export {
   addIgnore,
   addZone,
@@ -96,29 +96,29 @@ export {
 /** A line's time may be this far ahead of the clock, in seconds. */
 const FUTURE_MAX: f64 = 60;
 
-/* What became of a line in one filter. */
+/* The outcome of a line in one filter. */
 export const NO_PATTERN: i32 = 0;
 /** A failure, charged to an address. */
 export const FAILURE: i32 = 1;
-/** A failure line of an attempt that was charged before. */
+/** A failure line of an attempt that was already charged. */
 export const COUNTED_BEFORE: i32 = 2;
 export const NO_PREFIX: i32 = 3;
-/** Taken out by one of the filter's ignore patterns. */
+/** Matched by one of the filter's ignore patterns. */
 export const IGNORED: i32 = 4;
 export const BAD_ADDRESS: i32 = 5;
 export const HOST_NAME: i32 = 6;
-/** Recognised, no failure by itself. */
+/** Recognised, but no failure. */
 export const NO_FAILURE: i32 = 7;
-/** A failure whose address another line of the connection has to give. */
+/** A failure whose address must come from another line of the connection. */
 export const NO_ADDRESS: i32 = 8;
-/** A pattern matched, but the line is written at a time that does not exist. */
+/** A pattern matched, but the line's time does not exist. */
 export const BAD_TIME: i32 = 9;
 /** A failure that waits for the service's verdict. */
 export const HELD: i32 = 10;
 /** Says that the line before it is repeated, which did not count. */
 export const REPEATS_NOTHING: i32 = 11;
 
-/** A prefix length behind an address of a list is no longer. */
+/** Longest prefix length after an address of a list: "/" and digits, bytes. */
 const LISTED_BYTES: i32 = 5;
 
 /* Prefix codes, two bits each, first one lowest. */
@@ -129,10 +129,10 @@ const PREFIX_BARE: i32 = 3;
 let routes: i32 = 0;
 let groups: i32 = 0;
 let links: i32 = 0;
-/** Whether lines are judged against the clock; a replay of finished files does not. */
+/** Whether lines are compared with the clock; a replay of finished files does not. */
 let live: bool = true;
 
-/* The filter at hand: what it says of heads, of a first look, and of connections (filter.ts). */
+/* The current filter: its rules for heads, first look and connections (filter.ts). */
 let filterAtHand: i32 = -1;
 let prefixesAtHand: i32 = 0;
 let looksAtHand: bool = false;
@@ -143,17 +143,20 @@ let pattern: i32 = -1;
 let lineTime: f64 = -1;
 /** Attempts that the line stands for. */
 let attempts: i32 = 1;
-/** Whether that was read from it, and whether it has one that nobody could read. */
+/** Whether the time was read from the line, and whether the line has one in an unknown format. */
 let timeRead: bool = false;
 let timeUnread: bool = false;
-/** Where the line stands. */
+/** The line's position. */
 let lineSource: i32 = 0;
 let lineOffset: f64 = 0;
-/** Where the next one begins; -1: this one is an entry, which no line can say is repeated. */
+/**
+ * Where the next line begins; -1: this is a journal entry, to which no "last message repeated" can
+ * refer.
+ */
 let lineNext: f64 = -1;
 
 /**
- * Lays out and clears the memory; parameters as `layOut`. The host then writes the seed. Returns
+ * Lays out and clears the memory; parameters as in `layOut`. The host then writes the seed. Returns
  * the end of the memory.
  */
 export function init(
@@ -167,7 +170,7 @@ export function init(
   sets: i32,
 ): i32 {
   const end = layout.layOut(jails, ignores, connections, ring, key, step, steps, sets);
-  // Clearing also touches every page: what the ceiling promised is resident from the start.
+  // Clearing also touches every page: the whole memory is resident from the start.
   fillZero(0, end);
   resetRoutes();
   live = true;
@@ -180,12 +183,12 @@ export function init(
   return end;
 }
 
-/** `value` false: a line's own time is the clock, as when finished files are replayed. */
+/** `value` false: a line's own time is the clock, for a replay of finished files. */
 export function setLive(value: bool): void {
   live = value;
 }
 
-/** `four` and `six`: how many bits of an address are one source, on the mapped scale. */
+/** `four` and `six`: prefix lengths of a source in IPv4 and IPv6, on the mapped scale. */
 export function setJail(jail: i32, maxretry: i32, findtime: i32, bantime: i32, six: i32, four: i32): void {
   const p = layout.jailsAt + jail * layout.JAIL_BYTES;
   setInt(p + layout.JAIL_MAXRETRY, maxretry);
@@ -201,7 +204,7 @@ export function setBantime(jail: i32, earlier: i32, bantime: i32): void {
   setInt(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_BANTIMES + earlier * 4, bantime);
 }
 
-/** Forgets every route; each source has to be moved to a new one before its next line. */
+/** Forgets every route; each source needs a new one before its next line. */
 export function resetRoutes(): void {
   routes = 0;
   groups = 0;
@@ -210,12 +213,12 @@ export function resetRoutes(): void {
   repeat.forgetLasts(-1);
 }
 
-/** Lines of an open source go to `route` from now on; what is known of its last line stays. */
+/** Lines of an open source go to `route` from now on; what is known of its last line is kept. */
 export function moveSource(source: i32, route: i32): void {
   setInt(layout.sourcesAt + source * layout.SOURCE_BYTES, route);
 }
 
-/** Half-told connections and held failures go on under the new numbers of their groups. */
+/** Unfinished connections and held failures continue under the new numbers of their groups. */
 export function regroup(table: i32): void {
   regroupConnections(table);
   joint.regroupAttempts(table);
@@ -264,7 +267,7 @@ export function addToRoute(route: i32, jail: i32, filter: i32, modeBit: i32, for
   links++;
 }
 
-/** Opens (or opens again) a source whose lines go to `route`. */
+/** Opens (or reopens) a source whose lines go to `route`. */
 export function openSource(source: i32, route: i32): void {
   fillZero(layout.sourcesAt + source * layout.SOURCE_BYTES, layout.SOURCE_BYTES);
   setInt(layout.sourcesAt + source * layout.SOURCE_BYTES, route);
@@ -300,8 +303,8 @@ export function lastUserEnd(): i32 {
 }
 
 /**
- * Where the message begins of a line with a bracket behind its time: metalog's head, if it names an
- * identifier that is among those `filter` reads, else the usual one; -1 = neither.
+ * The start of the message in a line with a bracket after its time: with metalog's head, if it
+ * names an identifier that `filter` reads, else with the usual head; -1 = neither.
  */
 function skipBracketed(start: i32, end: i32, filter: i32): i32 {
   const tag = header.afterTime + 1;
@@ -311,12 +314,12 @@ function skipBracketed(start: i32, end: i32, filter: i32): i32 {
   return header.nameless || readsTag(filter, header.tagStart, header.tagEnd) ? header.messageStart : -1;
 }
 
-/** Longest identifier that is looked for before a wrapped line's message. */
+/** Longest identifier to look for before a wrapped line's message. */
 const TAG_BYTES_MAX: i32 = 48;
 
 /**
- * Past "identifier: " of those that `filter` reads, where a line was wrapped: nothing tells it from
- * a message that begins so.
+ * In a wrapped line: skips "identifier: " if `filter` reads that identifier, since nothing
+ * distinguishes it from a message that begins this way.
  */
 function skipNamed(start: i32, end: i32, filter: i32): i32 {
   const colon = findByte(start, smaller(start + TAG_BYTES_MAX, end), ascii.COLON);
@@ -325,8 +328,7 @@ function skipNamed(start: i32, end: i32, filter: i32): i32 {
 }
 
 /**
- * Where the message begins under prefix `kind`, or -1 when the line has no such prefix for
- * `filter`.
+ * The start of the message with prefix `kind`, or -1 if the line has no such prefix for `filter`.
  */
 // @inline
 function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool): i32 {
@@ -346,9 +348,9 @@ function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool)
 }
 
 /**
- * Sets the time of a matched line from the text [start, end), as far as it is a time: what is
- * written in another form than we know leaves the arrival time. False when it has the form of a
- * time, yet no calendar or clock has such a moment.
+ * Sets the time of a matched line from the text [start, end), if that is a time; if it has an
+ * unknown format, the arrival time remains. False if it has the format of a time, but no calendar
+ * or clock has that moment.
  */
 function setLineTime(start: i32, end: i32, now: f64): bool {
   if (start >= end) return true;
@@ -360,8 +362,8 @@ function setLineTime(start: i32, end: i32, now: f64): bool {
 }
 
 /**
- * The same for the time of a line that matched under prefix `kind`: that of what it was wrapped in,
- * else the one within the message, else the one before it.
+ * The same for a line that matched with prefix `kind`: takes the time of its wrapping, else the
+ * time within the message, else the time before it.
  */
 // @inline
 function setTime(kind: i32, now: f64): bool {
@@ -385,8 +387,8 @@ function takeUp(filter: i32): void {
 }
 
 /**
- * What becomes of a line that a pattern of `filter` with these `flags` took, and whose time and
- * attempts are set: follows its connection. After FAILURE the address to charge is in ADDRESS.
+ * The outcome of a line that matched a pattern of `filter` with these `flags`, after its time and
+ * attempts were set: follows its connection. After FAILURE the address to charge is in ADDRESS.
  */
 function judge(filter: i32, flags: i32, group: i32, now: f64): i32 {
   const connection = connectionAtHand;
@@ -418,11 +420,11 @@ function judge(filter: i32, flags: i32, group: i32, now: f64): i32 {
   return HOST_NAME;
 }
 
-/** What becomes of a line about the attempt that `kind` tells apart; its address is in ADDRESS. */
+/** The outcome of a line about an attempt, which `kind` tells apart; its address is in ADDRESS. */
 function takeAttempt(kind: i32, flags: i32, group: i32, now: f64): i32 {
   const clock = live ? now : lineTime;
   const verdict = joint.join(kind, group, flags, lineTime, clock, attempts, lineSource, lineOffset, pattern);
-  // What told sessions apart is nobody's name.
+  // The captured session id is not a user name.
   if (connectionAtHand === joint.BY_SESSION) capture.forgetUser();
   if (verdict === joint.HELD) return HELD;
   if (verdict === joint.SAME) return COUNTED_BEFORE;
@@ -432,12 +434,12 @@ function takeAttempt(kind: i32, flags: i32, group: i32, now: f64): i32 {
   return FAILURE;
 }
 
-/** Whether several lines are about one attempt, and it has to be told which. */
+/** Whether several lines report one attempt, so that the attempt has to be identified. */
 function isJoint(): bool {
   return connectionAtHand !== 0 && connectionAtHand !== joint.BY_PID && connectionAtHand !== joint.BY_NUMBER;
 }
 
-/** Remembers what the line at hand meant, should the next one say that it is repeated. */
+/** Remembers the meaning of the current line, in case the next one says that it is repeated. */
 function keepLast(outcome: i32, flags: i32, group: i32, source: i32): void {
   const tells = isJoint();
   if (lineNext < 0 || header.hostEnd <= header.hostStart) return;
@@ -447,9 +449,9 @@ function keepLast(outcome: i32, flags: i32, group: i32, source: i32): void {
 }
 
 /**
- * What the line [start, end) means that ends in "last message repeated N times", from `text` on:
- * those of the line that it follows, where the syslog daemon wrote it, without an identifier, with
- * its own or with the one of that line.
+ * The meaning of the line [start, end) that ends in "last message repeated N times", from `text`
+ * on: that of the line it follows, if the syslog daemon wrote it: without an identifier, with its
+ * own, or with that of the other line.
  */
 function repeatLast(start: i32, end: i32, text: i32, filter: i32, group: i32, now: f64): i32 {
   header.beginLine();
@@ -470,10 +472,10 @@ function repeatLast(start: i32, end: i32, text: i32, filter: i32, group: i32, no
 }
 
 /**
- * Examines one line for one filter and mode; follows its connection. Returns what became of it;
- * after FAILURE the address to charge is in ADDRESS. `time`: when it came; a time that is written
- * in it counts instead. `journal`: it has none, `[host ]identifier[pid]: message`. `cut`: it went
- * on behind `end`, where nobody looks: only what its first part decides alone is taken.
+ * Examines one line for one filter and mode, and follows its connection. Returns the outcome; after
+ * FAILURE the address to charge is in ADDRESS. `time`: its arrival time; a time in the line counts
+ * instead. `journal`: it has no time, `[host ]identifier[pid]: message`. `cut`: it went on after
+ * `end`, unread: only a decision that the first part allows by itself is taken.
  */
 function examine(
   start: i32,
@@ -508,7 +510,7 @@ function examine(
     if (message < 0) continue;
     headed = true;
     capture.clearCaptures();
-    // A line that stands for several ends in a bracket, and never at a cut.
+    // A line that stands for several ends with a bracket, and is never cut.
     const repeated = kind === PREFIX_SYSLOG && !cut && readRepeat(message, end);
     found = match(filter, repeated ? textStart : message, repeated ? textEnd : end, modeBit);
     if (found < 0) continue;
@@ -525,8 +527,8 @@ function examine(
       continue;
     }
     if (!(journal || setTime(kind, now))) {
-      // The text of a service that writes no times may begin like one: the prefixes that follow
-      // have their say.
+      // The text of a service that writes no times may begin like one, so the next prefixes are
+      // tried.
       impossible = true;
       found = -1;
     } else if (!timeRead && !journal && header.hasClock(start, message > start ? message : end)) {
@@ -594,7 +596,7 @@ export function examineAlone(
   return examine(start, end, filter, modeBit, 0, now, now, true, cut);
 }
 
-/** The connection's number, which the pattern captured as its user, stands for the pid. */
+/** The number of the connection, which the pattern captured as its user, replaces the pid. */
 function numberConnection(): void {
   const start = capture.userStart;
   header.setPid(start < 0 ? 0 : start, start < 0 ? 0 : capture.userEnd);
@@ -606,7 +608,7 @@ function forgetIdentifier(start: i32): void {
   header.readIdentifier(start, start);
 }
 
-/** Charges the failures at ADDRESS to one jail, unless the jail does not want it. */
+/** Charges the failures at ADDRESS to one jail, unless that jail ignores the address. */
 // @inline
 function blame(jail: i32, now: f64, source: i32, offset: f64): void {
   const settings = layout.jailsAt + jail * layout.JAIL_BYTES;
@@ -630,15 +632,18 @@ function blame(jail: i32, now: f64, source: i32, offset: f64): void {
 }
 
 /**
- * Times of a log that lie so far off the clock are not late, and further off are not of another
- * zone.
+ * Times that are off the clock by at least the first are not just late; by more than the second
+ * they cannot be another time zone.
  */
 const OFF_MIN: f64 = 1500;
 const OFF_MAX: f64 = 108000;
-/** Lines in a row that lie within this of the first are written by one clock, seconds. */
+/**
+ * Lines in a row whose offsets differ from the first by no more than this were written with one
+ * clock, seconds.
+ */
 const OFF_SPREAD: f64 = 120;
 
-/** Keeps how the times of a source's lines go with the clock (records.ts `clockOf`). */
+/** Records how the times of a source's lines agree with the clock (records.ts `clockOf`). */
 function watchClock(source: i32, now: f64): void {
   const p = layout.sourcesAt + source * layout.SOURCE_BYTES;
   if (timeUnread) setInt(p + layout.SOURCE_UNREAD, int(p + layout.SOURCE_UNREAD) + 1);
@@ -667,7 +672,10 @@ function blameGroup(group: i32, now: f64, source: i32, offset: f64): void {
   }
 }
 
-/** Charges the failure that was taken from the held ones: of another line than the one at hand. */
+/**
+ * Charges a failure that was held and is taken now; it comes from another line than the current
+ * one.
+ */
 function blameTaken(now: f64, source: i32): void {
   settle(source);
   lineTime = joint.countedTime;
@@ -679,23 +687,25 @@ function blameTaken(now: f64, source: i32): void {
 }
 
 /**
- * Charges the held failures that are due at `clock` (Infinity: all of them), where no line comes
- * that would do it. False: the ring is full, more are left.
+ * Charges the held failures that are due at `clock` (Infinity: all of them), if no line comes that
+ * would do it. False: the ring is full and more are left.
  */
 export function settleAttempts(now: f64, clock: f64, source: i32): bool {
   if (joint.mayBeDue(clock)) while (hasRoom(source) && joint.takeDue(clock)) blameTaken(now, source);
   return !joint.mayBeDue(clock);
 }
 
-/** Charges what the line at hand drove out, and the held failures that are due by then. */
+/**
+ * Charges the failure that the current line evicted, and the held failures that are due by then.
+ */
 function chargeHeld(now: f64, source: i32): void {
   if (joint.takeEvicted()) blameTaken(now, source);
   settleAttempts(now, live ? now : lineTime, source);
 }
 
 /**
- * Takes the next address of a list as the captured one; false at its end. A pattern took the quote
- * behind the list, so that the line has one.
+ * Takes the next address of a list as the captured one; false at its end. A pattern matched the
+ * quote after the list, so the line has one.
  */
 function takeListed(): bool {
   const from = capture.addressEnd;
@@ -731,9 +741,9 @@ function act(outcome: i32, filter: i32, group: i32, now: f64, source: i32, offse
 }
 
 /**
- * The short way of one line of syslog: plain, with the remembered time and host before its
- * identifier, for the one `group` of its route. Returns where the next line begins, or -1: the line
- * goes the usual way, which decides the same.
+ * The fast path of one syslog line: plain, with the remembered time and host before its identifier,
+ * for the only `group` of its route. Returns where the next line begins, or -1: then the line takes
+ * the usual path, which decides the same.
  */
 // @inline
 function takeHeaded(start: i32, limit: i32, group: i32, now: f64, source: i32, offset: f64): i32 {
@@ -772,7 +782,7 @@ function takeHeaded(start: i32, limit: i32, group: i32, now: f64, source: i32, o
   return eol + 1;
 }
 
-/** The one group of a route whose lines may go the short way (`takeHeaded`), or -1. */
+/** The only group of a route whose lines may take the fast path (`takeHeaded`), or -1. */
 function headedGroup(route: i32): i32 {
   const group = int(layout.routesAt + route * 4);
   if (group < 0) return -1;
@@ -783,8 +793,8 @@ function headedGroup(route: i32): i32 {
 }
 
 /**
- * One line through every group of its source's route. `finished`: it ends at `end`, and does not go
- * on in what was not read.
+ * Takes one line through every group of its source's route. `finished`: it ends at `end` and does
+ * not continue in unread bytes.
  */
 function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offset: f64, finished: bool): void {
   let group = int(layout.routesAt + route * 4);
@@ -816,7 +826,7 @@ function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offse
   if (matched) counters.add(counters.LINES_MATCHED, 1);
 }
 
-/** Each filter of the route looked at `lines` lines more. */
+/** Each filter of the route has seen `lines` more lines. */
 function countLines(route: i32, lines: i32): void {
   let group = int(layout.routesAt + route * 4);
   while (group >= 0) {
@@ -827,8 +837,8 @@ function countLines(route: i32, lines: i32): void {
 }
 
 /**
- * Whether a replay has room for one line's decisions, one per jail at most; the daemon's table
- * remembers what the ring cannot take.
+ * Whether a replay has room for one line's decisions, at most one per jail; in the daemon the table
+ * keeps decisions that the ring has no room for.
  */
 // @inline
 function hasRoom(source: i32): bool {
@@ -838,9 +848,9 @@ function hasRoom(source: i32): bool {
 }
 
 /**
- * Takes the lines in [start, end), whose first byte stands at `offset` of `source`. Returns the
- * bytes consumed: an unfinished last line is left (unless `final`), and so is everything from the
- * line on that finds the ring full.
+ * Takes the lines in [start, end); the first byte stands at `offset` of `source`. Returns the bytes
+ * consumed: an unfinished last line is left (unless `final`), and so is everything from the line on
+ * that finds the ring full.
  */
 export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, final: bool): i32 {
   const state = layout.sourcesAt + source * layout.SOURCE_BYTES;
@@ -871,7 +881,7 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
     const isLong = stop - p > layout.LINE_BYTES_MAX;
     const finished = eol < end || final;
     if (!finished) {
-      // What a brace begins is read as a whole, as far as the buffer goes.
+      // A line that begins with a brace is read as a whole, if the buffer can hold it.
       const waits = byte(p) === ascii.OPEN_BRACE && (p > start || end - start < layout.INPUT_BYTES);
       if (waits || !isLong) break;
     }
@@ -893,7 +903,7 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
 
 /**
  * Takes one entry of the journal, `identifier[pid]: message` in [start, end), which was written at
- * `time` and has the number `offset` in its source. A message may hold line ends: it is one line.
+ * `time` and is number `offset` of its source. A message may contain line ends: it is one line.
  */
 export function feedEntry(source: i32, start: i32, end: i32, offset: f64, now: f64, time: f64, cut: bool): void {
   const route = int(layout.sourcesAt + source * layout.SOURCE_BYTES);
@@ -921,21 +931,24 @@ export function feedEntry(source: i32, start: i32, end: i32, offset: f64, now: f
 }
 
 /**
- * Makes the first `width` bits of ADDRESS in `jail` what the table's operations are about; the host
- * has written the bytes of ADDRESS.
+ * Selects the source for the table's operations: the first `width` bits of ADDRESS in `jail`. The
+ * host has written the bytes of ADDRESS.
  */
 export function select(jail: i32, width: i32): void {
   loadAddress(layout.ADDRESS);
   makeKey(jail, width);
 }
 
-/** How many bits of ADDRESS, written by the host, are the source that `jail` counts (`widthIn`). */
+/**
+ * The prefix length of the source that `jail` counts for ADDRESS, which the host has written
+ * (`widthIn`).
+ */
 export function sourceWidth(jail: i32): i32 {
   loadAddress(layout.ADDRESS);
   return widthIn(jail);
 }
 
-/** The entry at which a walk of `copyEntries` goes on. */
+/** The entry at which a walk with `copyEntries` continues. */
 export function copiedEntries(): i32 {
   return copiedUntil;
 }

@@ -1,13 +1,13 @@
 /**
- * An engine that is asked about single lines: what `fail2zig match` and the check of an operator's
- * samples need, and the daemon never does.
+ * An engine for single lines: `fail2zig match` and the check of an operator's samples need it; the
+ * daemon does not.
  */
 import * as limits from '../limits.ts';
 import type { Address } from '../types.ts';
 import { Engine } from './host.ts';
 import * as layout from './layout.ts';
 
-/** What became of one line (`fail2zig match`). */
+/** The outcome of one line (`fail2zig match`). */
 export interface Verdict {
   outcome:
     | 'no-pattern'
@@ -35,7 +35,7 @@ export interface Verdict {
   time: number;
 }
 
-/** By the number that the engine answers. */
+/** By the engine's number of the outcome. */
 const outcomes: Verdict['outcome'][] = [
   'no-pattern',
   'failure',
@@ -52,8 +52,8 @@ const outcomes: Verdict['outcome'][] = [
 ];
 export class Examiner extends Engine {
   /**
-   * Examines one line (without its line end) for one filter, connections followed, nothing counted
-   * against anyone. `cut`: it is the first part of a longer one.
+   * Examines one line (without its line end) for one filter. Follows connections, but counts
+   * nothing. `cut`: it is the first part of a longer line.
    */
   examine(
     line: Uint8Array,

@@ -1,7 +1,7 @@
 /**
- * A filter by its number: below `filterCount` a built-in one, from there on one of the operator's,
- * whose program (src/compiler/encode.ts) the host put into memory. Numbers come from the host,
- * programs passed the compiler's checks; what the functions say means the same for both kinds.
+ * A filter by its number: below `filterCount` a built-in one, above it one of the operator's, whose
+ * program (src/compiler/encode.ts) the host put into memory. Numbers come from the host; programs
+ * have passed the compiler's checks. The functions mean the same for both kinds.
  */
 import { int } from '#linear';
 import {
@@ -16,13 +16,13 @@ import {
 import { interpret, programConnection, programFlags, programPrefixes, programTag } from './interpreter.ts';
 import { programsAt } from './layout.ts';
 
-/** Where the program of `filter` begins: the region opens with an address for each. */
+/** Where the program of `filter` begins: the region starts with an address for each. */
 function programOf(filter: i32): i32 {
   return int(programsAt + ((filter - filterCount) << 2));
 }
 
 /**
- * The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a
+ * The number of the first pattern of `filter` that matches the message [start, end) in `mode` (a
  * bit), or -1.
  */
 // @inline
@@ -31,7 +31,7 @@ export function match(filter: i32, start: i32, end: i32, mode: i32): i32 {
   return interpret(programOf(filter), start, end, mode);
 }
 
-/** False where no pattern of `filter` takes the line [start, end), as far as a first look says. */
+/** A quick test of the line [start, end): false if no pattern of `filter` can match it. */
 // @inline
 export function may(filter: i32, start: i32, end: i32): bool {
   return filter >= filterCount || mayMatch(filter, start, end);
@@ -49,7 +49,7 @@ export function flagsOf(filter: i32, pattern: i32): i32 {
 }
 
 /**
- * What stands before the patterns, two bits each, the first to try lowest: 1 syslog, 2 time, 3
+ * The prefixes before a message, two bits each, the first one to try lowest: 1 syslog, 2 time, 3
  * bare, 0 no more.
  */
 // @inline
@@ -59,7 +59,8 @@ export function prefixesOf(filter: i32): i32 {
 }
 
 /**
- * What tells attempts apart: 0 nothing, 1 host and pid, 2 address, 3 process, 4 session, 5 number.
+ * How attempts are told apart: 0 not at all, 1 host and pid, 2 address, 3 process, 4 session, 5
+ * number.
  */
 // @inline
 export function connectionOf(filter: i32): i32 {
@@ -67,7 +68,7 @@ export function connectionOf(filter: i32): i32 {
   return programConnection(programOf(filter));
 }
 
-/** Does `filter` read messages of the syslog identifier [start, end)? */
+/** Whether `filter` reads messages of the syslog identifier [start, end). */
 // @inline
 export function readsTag(filter: i32, start: i32, end: i32): bool {
   if (filter < filterCount) return matchTag(filter, start, end);

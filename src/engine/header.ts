@@ -1,9 +1,8 @@
 /**
- * What stands before a message: a timestamp, the host, the identifier and its pid. Input: log
- * bytes; the part up to the identifier's colon is written by the log daemon and the service,
- * everything after it belongs to the patterns. Accepts what rsyslog, syslog-ng, busybox, metalog,
- * journalctl, Solaris and FreeBSD write (RFC 3164, RFC 3339 and RFC 5424 heads), and, for journal
- * lines, the same without the time.
+ * The head before a message: timestamp, host, identifier and pid. Input: log bytes; the log daemon
+ * and the service write the part up to the identifier's colon, everything after it belongs to the
+ * patterns. Accepts the heads of rsyslog, syslog-ng, busybox, metalog, journalctl, Solaris and
+ * FreeBSD (RFC 3164, RFC 3339 and RFC 5424), and, for journal lines, the same without a time.
  */
 import { byte, copyBytes, digitsBefore, findByte, lies, setByte, skipDigits, word } from '#linear';
 import * as ascii from './ascii.ts';
@@ -12,7 +11,7 @@ import { smaller } from './scan.ts';
 import { formBytes, formSerial, instantOf, scannedSeconds, scanTime, secondsAt } from './timestamp.ts';
 
 /**
- * Words looked at between the time and the identifier: host, a facility in brackets, a duplicate
+ * Words to examine between the time and the identifier: host, a facility in brackets, a second
  * host.
  */
 const WORDS_MAX: i32 = 4;
@@ -20,12 +19,9 @@ const WORDS_MAX: i32 = 4;
 /** The timestamp, empty when there is none. */
 export let timeStart: i32 = 0;
 export let timeEnd: i32 = 0;
-/**
- * Its seconds past the remembered instant (timestamp.ts `instantOf`), -1 when it is written in
- * another way.
- */
+/** Seconds after the remembered instant (timestamp.ts `instantOf`); -1 if it has another format. */
 let timeSeconds: i32 = -1;
-/** Which remembered text they are counted from. */
+/** The remembered text that these seconds refer to. */
 let timeSerial: i32 = -1;
 export let hostStart: i32 = 0;
 export let hostEnd: i32 = 0;
@@ -40,29 +36,30 @@ export let messageStart: i32 = 0;
 export let afterTime: i32 = 0;
 
 /*
- * How the time and the host of the last head are written (linear.ts `lies`): most lines of a log
- * have those of the line before, but for the digits of the time. Positions count from the start of
- * the line.
+ * How time and host of the last head are written (linear.ts `lies`): most lines of a log have the
+ * same as the line before, except for the digits of the time. Positions count from the start of the
+ * line.
  */
-/** Of the remembered time that stands in it; any other: no place is remembered. */
+/** The serial number of the remembered time in it; another number: no place is remembered. */
 let placeSerial: i32 = -1;
-/** Up to the identifier. */
+/** Length up to the identifier. */
 let placeBytes: i32 = 0;
 let placeHostStart: i32 = 0;
 /** Heads in a row that were written in another way. */
 let placeMisses: i32 = 0;
 /**
- * So many make us remember another one: hosts that write in turn shall not drive each other out
- * line by line.
+ * After so many we remember another one, so that hosts that write in turn do not replace each other
+ * with every line.
  */
 const PLACE_MISSES_MAX: i32 = 8;
-/** How often one was remembered. */
+/** How many places were remembered so far. */
 let places: i32 = 0;
-/** Which of them the head that was read last has; -1: none. */
+/** The place of the last head; -1: none. */
 export let place: i32 = -1;
 
 /**
- * End of the timestamp at `start`, or -1. A month that we do not know makes a time in a head only.
+ * End of the timestamp at `start`, or -1. A month name of an unknown language only counts in a
+ * head.
  */
 // @inline
 function scanHeadTime(start: i32, end: i32): i32 {
@@ -70,10 +67,10 @@ function scanHeadTime(start: i32, end: i32): i32 {
   return stop < 0 ? foreignEnd(start, end) : stop;
 }
 
-/** Longest month of a language that we do not know, bytes. */
+/** Longest month name of an unknown language, bytes. */
 const FOREIGN_BYTES: i32 = 18;
 
-/** End of "Xxx DD hh:mm:ss ", of a month that we do not know, with more than a year behind it. */
+/** End of "Xxx DD hh:mm:ss ", with an unknown month name and more text than a year after it. */
 function foreignEnd(start: i32, end: i32): i32 {
   const word = findByte(start, smaller(start + FOREIGN_BYTES, end), 32);
   // "3月"
@@ -86,36 +83,36 @@ function foreignEnd(start: i32, end: i32): i32 {
 }
 
 /**
- * Whether the line at hand was looked at for a time already: 1 it has one, 0 it has none, -1 it was
- * not.
+ * Whether we already looked for a time in the current line: 1 it has one, 0 it has none, -1 not
+ * yet.
  */
 let timed: i32 = -1;
-/** Whether the line is one of RFC 5424, behind its version. */
+/** Whether the line is one of RFC 5424; its version was read. */
 let structured: bool = false;
-/** Whether the line was wrapped with a time that is its own: it needs no head. */
+/** Whether the line's wrapping has a time of its own: then it needs no head. */
 let wrapped: bool = false;
 /** That time. */
 export let stampStart: i32 = 0;
 export let stampEnd: i32 = 0;
-/** The head that was read last is that of a wrapped line without an identifier: it is anybody's. */
+/** The last head belongs to a wrapped line without an identifier, so any filter may read it. */
 export let nameless: bool = false;
 
-/** To be called before the first look at a line. */
+/** To be called before a line is first examined. */
 export function beginLine(): void {
   timed = -1;
   place = -1;
 }
 
-/** Whether the line is of either kind. */
+/** Whether the line is `structured` or `wrapped`. */
 let shaped: bool = false;
 
-/** The lines to come are neither. */
+/** The next lines are neither. */
 // @inline
 export function clearShape(): void {
   if (shaped) setShape(false, false, 0, 0);
 }
 
-/** What was found out of the lines to come, by whoever unwraps them (unwrap.ts). */
+/** What was found about the next line by the code that unwraps it (unwrap.ts). */
 export function setShape(isStructured: bool, isWrapped: bool, start: i32, end: i32): void {
   structured = isStructured;
   wrapped = isWrapped;
@@ -126,7 +123,7 @@ export function setShape(isStructured: bool, isWrapped: bool, start: i32, end: i
 }
 
 /**
- * Finds the timestamp at the start of the line; false when there is none. Sets timeStart, timeEnd,
+ * Finds the timestamp at the start of the line; false if there is none. Sets timeStart, timeEnd,
  * afterTime.
  */
 // @inline
@@ -163,10 +160,10 @@ function findLineTime(start: i32, end: i32): bool {
   return true;
 }
 
-/** A time stands within so many bytes of the start of a line. */
+/** A time begins within this many bytes from the start of a line. */
 const CLOCK_BYTES: i32 = 48;
 
-/** Whether "hh:mm:ss" stands at the head of the text [start, end). */
+/** Whether "hh:mm:ss" stands near the start of the text [start, end). */
 export function hasClock(start: i32, end: i32): bool {
   const limit = smaller(start + CLOCK_BYTES, end - 7);
   for (let p = start; p < limit; p++) {
@@ -178,8 +175,8 @@ export function hasClock(start: i32, end: i32): bool {
 }
 
 /**
- * Takes [start, end) as an identifier with an optional "[pid]"; sets the tag and the pid.
- * Returns false when a bracket is there but no pid is in it.
+ * Takes [start, end) as an identifier with an optional "[pid]"; sets the tag and the pid. Returns
+ * false if there is a bracket without a pid.
  */
 // @inline
 function readTag(start: i32, end: i32): bool {
@@ -207,19 +204,19 @@ function readTag(start: i32, end: i32): bool {
   return true;
 }
 
-/** The instant of the timestamp as seen at `now`; -1 when its text is to be read. */
+/** The instant of the timestamp as seen at `now`; -1 if its text has to be parsed. */
 export function knownTime(now: f64): f64 {
   return timeSerial === formSerial ? instantOf(timeSeconds, now) : -1;
 }
 
 /**
- * Past what some systems put between identifier and message: more blanks (rsyslog keeps the one
+ * Skips what some systems put between identifier and message: more blanks (rsyslog keeps the one
  * that a program sent), Solaris' "[ID 1 auth.info] ", a kernel clock.
  */
 // @inline
 function skipExtras(p: i32, end: i32): i32 {
   while (p < end && byte(p) === 32) p++;
-  // What begins like one of them behind the end of the line has no bracket before it.
+  // Bytes after the end of the line may look like it, but then there is no bracket before the end.
   if (word(p) === 0x2044495b) {
     const close = findByte(p, smaller(p + 48, end), 93);
     if (close + 1 < end && byte(close) === 93 && byte(close + 1) === 32) return close + 2;
@@ -232,7 +229,7 @@ function skipExtras(p: i32, end: i32): i32 {
 }
 
 /**
- * Reads host and identifier from `start` (the byte after the timestamp). False when no word looks
+ * Reads host and identifier from `start` (the byte after the timestamp). False if no word looks
  * like an identifier. Sets host, tag, pid and messageStart.
  */
 // @inline
@@ -271,7 +268,7 @@ export function readIdentifier(start: i32, end: i32): bool {
       messageStart = skipExtras(smaller(message, end), end);
       return true;
     }
-    // FreeBSD's "<facility.level>" is no host.
+    // FreeBSD's "<facility.level>" is not a host.
     if (words === 0 || byte(hostStart) === 60) {
       hostStart = p;
       hostEnd = stop;
@@ -282,7 +279,7 @@ export function readIdentifier(start: i32, end: i32): bool {
 }
 
 /**
- * Reads the head of a syslog line: its time, if it has one, and its identifier. False when no word
+ * Reads the head of a syslog line: its time, if it has one, and its identifier. False if no word
  * looks like an identifier.
  */
 // @inline
@@ -304,9 +301,8 @@ export function readHead(start: i32, end: i32): bool {
 }
 
 /**
- * Reads the head of a line of RFC 5424, "time host identifier pid message-id data", each of them
- * "-" where there is none, and perhaps a byte order mark before the message. False where it has
- * none.
+ * Reads the head of a line of RFC 5424, "time host identifier pid message-id data"; each of them
+ * may be "-"; a byte order mark may precede the message. False if there is no such head.
  */
 function readStructured(start: i32, end: i32): bool {
   if (start + 1 < end && byte(start) === 45 && byte(start + 1) === 32) {
@@ -329,7 +325,7 @@ function readStructured(start: i32, end: i32): bool {
   return tagEnd - tagStart > 1 || byte(tagStart) !== 45;
 }
 
-/** Start of the message behind the structured data at `p`, or -1. */
+/** Start of the message after the structured data at `p`, or -1. */
 function skipData(p: i32, end: i32): i32 {
   if (p >= end) return -1;
   if (byte(p) !== 45 && byte(p) !== 91) return -1;
@@ -344,15 +340,15 @@ function skipData(p: i32, end: i32): i32 {
     p++;
   }
   if (p < end && byte(p) !== 32) return -1;
-  // rsyslog puts a blank before a message that brings one.
+  // rsyslog puts a blank before a message that already begins with one.
   while (p < end && byte(p) === 32) p++;
   return p + 3 <= end && byte(p) === 0xef && byte(p + 1) === 0xbb && byte(p + 2) === 0xbf ? p + 3 : p;
 }
 
 /**
- * Reads the head of a line that was wrapped. A service that writes to a container's log or to
- * svlogd has the time from there and needs no identifier; one before the message counts where a
- * time or a pid makes clear that it is one.
+ * Reads the head of a wrapped line. A service that writes to a container's log or to svlogd gets
+ * the time from there and needs no identifier; one before the message counts only if a time or a
+ * pid confirms it.
  */
 function readWrapped(start: i32, end: i32): bool {
   const isTimed = readLineTime(start, end) && timeEnd > timeStart;
@@ -370,8 +366,8 @@ function readWrapped(start: i32, end: i32): bool {
 }
 
 /**
- * Reads "[identifier] message" behind the time of the head that was read last (metalog, which names
- * no host). False where no such word stands there; the head is to be read anew then.
+ * Reads "[identifier] message" after the time of the last head (metalog, which writes no host).
+ * False if there is no such word; then the head has to be read again.
  */
 export function readBracketed(end: i32): bool {
   const start = afterTime + 1;
@@ -389,17 +385,17 @@ export function readBracketed(end: i32): bool {
   return true;
 }
 
-/** Whether the identifier that was read last is the syslog daemon's. */
+/** Whether the last identifier is the syslog daemon's. */
 export function isSyslogd(): bool {
   return tagEnd - tagStart === 7 && word(tagStart) === 0x6c737973 && word(tagStart + 3) === 0x64676f6c;
 }
 
-/** Seconds past the remembered instant (timestamp.ts) of the time that `skipPlace` found last. */
+/** Seconds after the remembered instant (timestamp.ts) of the time that `skipPlace` found. */
 export let placeSeconds: i32 = 0;
 
 /**
- * Where the identifier stands of a line that begins with the remembered time and host, and before
- * `end`; -1 where it does not. Sets host and time.
+ * The position of the identifier in a line that begins with the remembered time and host, and ends
+ * before `end`; else -1. Sets host and time.
  */
 // @inline
 export function skipPlace(start: i32, end: i32): i32 {
@@ -416,8 +412,8 @@ export function skipPlace(start: i32, end: i32): i32 {
 }
 
 /**
- * Reads the identifier at `tag` and the blank behind it, in the form that nearly all have. False
- * where the usual way has to.
+ * Reads the identifier at `tag` and the blank after it, in the usual form. False if the usual path
+ * has to read it.
  */
 // @inline
 export function readHeaded(tag: i32, end: i32): bool {
@@ -425,13 +421,13 @@ export function readHeaded(tag: i32, end: i32): bool {
   const stop = findByte(tag, end, ascii.SPACE);
   if (stop === end || byte(stop - 1) !== ascii.COLON || !readTag(tag, stop - 1)) return false;
   messageStart = stop + 1;
-  // "last": of the line before, whoever writes it (repeat.ts).
+  // "last": it may repeat the line before, with any identifier (repeat.ts).
   return word(messageStart) !== 0x7473616c;
 }
 
 /**
- * False where the line may stand for several, or something may stand before its message: the usual
- * way has to look.
+ * False if the line may stand for several, or something may stand before its message: then the
+ * usual path has to read it.
  */
 // @inline
 export function beginsPlainly(): bool {
@@ -441,8 +437,8 @@ export function beginsPlainly(): bool {
 }
 
 /**
- * Remembers time and host of the head that was read just now, where the time stands first, then
- * the host, then the identifier, a blank before each.
+ * Remembers time and host of the last head, if they are in this order: time, host, identifier, with
+ * a blank before each.
  */
 function rememberPlace(start: i32): void {
   placeSerial = -1;
@@ -462,7 +458,7 @@ function rememberPlace(start: i32): void {
   places++;
 }
 
-/** [start, end) stands for the pid. */
+/** [start, end) replaces the pid. */
 export function setPid(start: i32, end: i32): void {
   pidStart = start;
   pidEnd = end;

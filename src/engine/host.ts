@@ -1,7 +1,6 @@
 /**
- * The engine seen from outside: the one class whose calls cross the boundary. Sources read into
- * `buffer`; what comes back are counts and decisions. How an engine is built says start.ts; what is
- * read in its memory, records.ts.
+ * The engine seen from outside: the only class whose calls cross the boundary. Sources read into
+ * `buffer`; counts and decisions come back. start.ts builds an engine, records.ts reads its memory.
  */
 import { readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -26,34 +25,34 @@ import { zoneChanges } from './zones.ts';
 export type { BanCount, Denial, TableBan } from './records.ts';
 export type { Build, EngineJail, EngineOptions } from './start.ts';
 
-/** Where a source puts log bytes. */
+/** Takes log bytes from a source. */
 export interface LineSink {
-  /** Inside the engine's memory; read(2) straight into it. */
+  /** A part of the engine's memory: read(2) writes directly into it. */
   readonly buffer: Uint8Array;
   /**
    * Examines buffer[0…length), whose first byte stands at `offset` of `source`; returns the bytes
-   * consumed. An unfinished last line is left unless `final`. In a replay, less than that is
-   * consumed when the decisions must be taken first.
+   * consumed. An unfinished last line is left unless `final`. In a replay fewer bytes are consumed
+   * if decisions must be taken first.
    */
   feed(source: number, length: number, offset: number, now: number, final: boolean): number;
 }
 
-/** Where a source puts an entry of the journal. */
+/** Takes journal entries from a source. */
 export interface EntrySink {
   readonly buffer: Uint8Array;
   /**
    * Examines one entry, `identifier[pid]: message` in buffer[0…length), number `offset` of
-   * `source`, written at `time`. `cut`: its message went on.
+   * `source`, written at `time`. `cut`: its message is longer.
    */
   feedEntry(source: number, length: number, offset: number, now: number, time: number, cut: boolean): void;
 }
 
-/** Their numbers are those of unwrap.ts; `json` is the first field's. */
+/** In the order of unwrap.ts's numbers; `json` is the number of the first field. */
 const formats: LineFormat[] = ['auto', 'plain', 'docker', 'cri', 'json'];
 
 /**
- * Two words of the kernel's randomness, by way of /proc: a root without devices has it, and loading
- * node:crypto for them takes 8 ms of a start.
+ * Two random words from the kernel, read from /proc: that also works in a root without devices, and
+ * loading node:crypto would take 8 ms of a start.
  */
 function randomSeed(): [number, number] {
   const uuid = readFileSync('/proc/sys/kernel/random/uuid', 'latin1').trim();
@@ -62,7 +61,7 @@ function randomSeed(): [number, number] {
   return [words[0]! | 0, words[1]! | 0];
 }
 
-/** The engine, or a class that adds to it (examiner.ts). */
+/** The engine, or a class that extends it (examiner.ts). */
 type EngineKind<Kind extends Engine> = new (started: Started, options: EngineOptions) => Kind;
 
 export class Engine extends Records implements LineSink, EntrySink {
@@ -70,15 +69,17 @@ export class Engine extends Records implements LineSink, EntrySink {
   readonly evictionPolicy: EvictionPolicy;
   /** By filter number. */
   protected filters: readonly Pick<FilterNames, 'name' | 'modes' | 'patterns' | 'ignore'>[] = [];
-  /** Zones other than local time, and how the engine calls a jail's format and zone. */
+  /** Zones other than local time, and the engine's numbers of a jail's format and zone. */
   #zones: (readonly ZoneChange[])[] = [];
   #forms: readonly { format: number; zone: number }[] = [];
-  /** The groups of each route by what their jails have in common, and how many there are. */
+  /** The groups of each route, by what their jails have in common, and their number. */
   #routes: Map<string, number>[] = [];
   #groups = 0;
-  /** While routes are made anew: the former ones, the new numbers of groups, sources that moved. */
+  /**
+   * While routes are rebuilt: the old ones, the new numbers of groups, the sources that were moved.
+   */
   #former: { routes: Map<string, number>[]; groups: Int32Array; moved: Set<number> } | undefined;
-  /** The count of running bans under way. */
+  /** The running count of bans. */
   #counting: Promise<BanCount[]> | undefined;
 
   constructor(started: Started, options: EngineOptions) {
@@ -112,10 +113,7 @@ export class Engine extends Records implements LineSink, EntrySink {
     );
   }
 
-  /**
-   * What of these jails and filters, by their numbers, does not fit what was laid out at the start;
-   * `fresh` as for `change`.
-   */
+  /** Why these jails and filters do not fit the layout of the start; `fresh` as in `change`. */
   *unfit(
     { jails, filters = [] }: { jails: readonly (EngineJail & { name: string })[]; filters?: readonly FilterProgram[] },
     fresh: ReadonlySet<number>,
@@ -159,10 +157,10 @@ export class Engine extends Records implements LineSink, EntrySink {
   }
 
   /**
-   * Takes other jails and filters; a jail keeps its number. `fresh`: the numbers whose jail is
-   * another now, or none; what these had is forgotten. Open windows become what the new settings
-   * make of them, as at a start (saved-table.ts); bans stay. To be followed by new routes for every
-   * source (`resetRoutes`).
+   * Replaces jails and filters; a jail keeps its number. `fresh`: numbers that now belong to
+   * another jail, or to none; what they had is forgotten. Open windows are converted to the new
+   * settings, as at a start (saved-table.ts); bans stay. New routes for every source must follow
+   * (`resetRoutes`).
    */
   change(options: Pick<EngineOptions, 'jails' | 'filters' | 'shared' | 'now'>, fresh: ReadonlySet<number>): void {
     const { now = Math.floor(Date.now() / 1000) } = options;
@@ -194,25 +192,24 @@ export class Engine extends Records implements LineSink, EntrySink {
     }
   }
 
-  /** Where the record of a jail begins, in words. */
+  /** Where a jail's record begins, in words. */
   #jailAt(jail: number): number {
     return (this.at.jails + jail * layout.JAIL_BYTES) >> 2;
   }
 
   /**
-   * Builds the engine with its whole memory, resident from the start; nothing is allocated for
-   * state afterwards.
+   * Builds the engine with its whole memory, resident from the start; no later state is allocated.
    */
   static async create<Kind extends Engine>(this: EngineKind<Kind>, options: EngineOptions): Promise<Kind> {
     return new this(options.build === 'plain' ? await startPlain(options) : startWasm(options), options);
   }
 
-  /** The same at once, which the builds that are one file allow. */
+  /** The same, synchronously; possible for the builds that are one file. */
   static createNow<Kind extends Engine>(this: EngineKind<Kind>, options: EngineOptions): Kind {
     return new this(startWasm(options), options);
   }
 
-  /** Reads the local zone's changes around `now` anew; to be repeated about daily. */
+  /** Reads the local zone's changes around `now` again; to be called about daily. */
   setClock(now: number): void {
     this.core.resetTime();
     const year = 366 * 86_400;
@@ -223,7 +220,7 @@ export class Engine extends Records implements LineSink, EntrySink {
     }
   }
 
-  /** The number of a jail's format; a new name of a message field goes to memory. */
+  /** The number of a jail's format; the name of a new message field is written to memory. */
   #formatOf({ format = 'auto', message = '' }: EngineJail, fields: string[]): number {
     const number = formats.indexOf(format);
     if (format !== 'json') return number;
@@ -251,8 +248,8 @@ export class Engine extends Records implements LineSink, EntrySink {
   }
 
   /**
-   * Puts the operator's programs into memory, behind a table of where each begins. Throws where
-   * they do not fit, which the configuration's check rules out.
+   * Puts the operator's programs into memory, after a table of their positions. Throws if they do
+   * not fit, which the check of the configuration prevents.
    */
   #loadPrograms(filters: readonly FilterProgram[]): void {
     if (this.filters.length > limits.filtersMax) throw new Error(`more than ${limits.filtersMax} filters`);
@@ -267,8 +264,8 @@ export class Engine extends Records implements LineSink, EntrySink {
   }
 
   /**
-   * Number and mode of a filter by name. Throws for an unknown one: names are checked where they
-   * are read.
+   * Number and mode of a filter by name. Throws for an unknown one: names are checked when they are
+   * read.
    */
   resolveFilter(name: string, mode: string): { filter: number; modeBit: number } {
     const filter = this.filters.findIndex((candidate) => candidate.name === name);
@@ -313,8 +310,8 @@ export class Engine extends Records implements LineSink, EntrySink {
   }
 
   /**
-   * Forgets all routes. New ones follow, then every source that is open is moved to one, then
-   * `endRoutes`; nothing is fed meanwhile.
+   * Forgets all routes. Then new ones must follow, every open source must be moved to one, and
+   * `endRoutes` called; nothing may be fed meanwhile.
    */
   resetRoutes(): void {
     this.#former = { routes: this.#routes, groups: new Int32Array(this.#groups).fill(-1), moved: new Set() };
@@ -331,12 +328,12 @@ export class Engine extends Records implements LineSink, EntrySink {
     if (former === undefined || former.moved.has(source)) return;
     former.moved.add(source);
     for (const [form, group] of former.routes[before] ?? []) {
-      // Of files that went one way and now part, the first takes what their lines have begun.
+      // If files shared a route and no longer do, the first one keeps what their lines have begun.
       if (former.groups[group]! < 0) former.groups[group] = this.#routes[route]!.get(form) ?? -1;
     }
   }
 
-  /** Every source was moved: connections that are half told go on. */
+  /** Every source was moved: unfinished connections continue. */
   endRoutes(): void {
     this.ints.set(this.#former!.groups, this.at.input >> 2);
     this.core.regroup(this.at.input);
@@ -353,7 +350,7 @@ export class Engine extends Records implements LineSink, EntrySink {
   }
 
   /**
-   * Charges the failures that no success refuted in time, or `all` that wait, at the end. False:
+   * Charges the failures that no success cancelled in time, or, at the end, `all` that wait. False:
    * take the decisions and call again.
    */
   settleAttempts(now: number, all = false): boolean {
@@ -361,8 +358,8 @@ export class Engine extends Records implements LineSink, EntrySink {
   }
 
   /**
-   * The networks that each jail ignores from now on, and the links of ours, whose addresses are
-   * single hosts, as far as there is room; false where there is none for all of them.
+   * Sets the networks that each jail ignores, and our links, whose addresses are single hosts, as
+   * far as there is room; false if some did not fit.
    */
   setIgnored(lists: readonly (readonly Address[])[], links: readonly Address[] = []): boolean {
     this.core.resetIgnores();
@@ -383,13 +380,13 @@ export class Engine extends Records implements LineSink, EntrySink {
     return room >= 0 && shared.length <= limits.sharedNetworksMax;
   }
 
-  /** Whether what `jail` ignores covers the address, or the whole prefix. */
+  /** Whether `jail` ignores the address, or the whole prefix. */
   isIgnored(jail: number, address: Address): boolean {
     this.#writeAddress(address);
     return Boolean(this.core.isIgnored(jail, bitsOf(address)));
   }
 
-  /** Whether hosts share the prefix: they are banned one by one, and the prefix never. */
+  /** Whether several hosts share the prefix: they are banned one by one, and never the prefix. */
   isShared(address: Address): boolean {
     const bits = bitsOf(address);
     if (bits === 128) return false;
@@ -403,8 +400,8 @@ export class Engine extends Records implements LineSink, EntrySink {
   }
 
   /**
-   * Bits of the address that `jail` counts as one source; 0 = it cannot be banned, being the first
-   * of a prefix that hosts share.
+   * Prefix length of the source that `jail` counts for the address; 0 = it cannot be banned, since
+   * it is the first of a prefix that hosts share.
    */
   sourceWidth(jail: number, address: Address): number {
     this.#writeAddress(address);
@@ -412,8 +409,8 @@ export class Engine extends Records implements LineSink, EntrySink {
   }
 
   /**
-   * Moves every time that is remembered by `seconds`, since the clock was set by so much. Half-told
-   * connections are forgotten.
+   * The clock was set by `seconds`: moves all remembered times. Unfinished connections are
+   * forgotten.
    */
   shiftTimes(seconds: number): void {
     this.core.shiftTimes(0, this.slots, seconds);
@@ -421,14 +418,17 @@ export class Engine extends Records implements LineSink, EntrySink {
     this.shiftDecisions(seconds);
   }
 
-  /** Bans that the kernel holds at epoch second `now`: one look at the whole table, some 2 ms. */
+  /**
+   * Number of bans that the kernel holds at epoch second `now`: one walk over the whole table, some
+   * 2 ms.
+   */
   countHeld(now: number): number {
     return this.core.countHeld(now);
   }
 
   /**
-   * Up to `most` (at most `soonestMax`) of the bans that the kernel holds at `now`: those that make
-   * room first (soonest.ts).
+   * Up to `most` (at most `soonestMax`) of the bans that the kernel holds at `now`: those to lift
+   * first (soonest.ts).
    */
   soonestBans(now: number, most: number): TableBan[] {
     const count = this.core.findSoonest(now, most);
@@ -439,15 +439,15 @@ export class Engine extends Records implements LineSink, EntrySink {
     return bans;
   }
 
-  /** Whether a ban of the address in `jail` is decided or held. */
+  /** Whether a ban of the address in `jail` is decided or in the kernel. */
   isBanned(jail: number, address: Address): boolean {
     this.#select(jail, address);
     return Boolean(this.core.isBanned(jail));
   }
 
   /**
-   * Epoch second at which the ban of the address in `jail` ends; Infinity = never, undefined = it
-   * is not banned.
+   * Epoch second at which the ban of the address in `jail` ends; Infinity = never, undefined =
+   * there is no ban.
    */
   banEnd(jail: number, address: Address): number | undefined {
     this.#select(jail, address);
@@ -457,16 +457,15 @@ export class Engine extends Records implements LineSink, EntrySink {
   }
 
   /**
-   * Position in the table (`TableBan.index`) of the ban of the address in `jail`, -1 = it is not
-   * banned.
+   * Position in the table (`TableBan.index`) of the ban of the address in `jail`, -1 = there is no
+   * ban.
    */
   banIndex(jail: number, address: Address): number {
     return this.isBanned(jail, address) ? this.core.indexOf(jail) : -1;
   }
 
   /**
-   * The failures of the address that `jail` counts and that came at epoch second `from` or later,
-   * as `windowAt` tells them.
+   * The failures of the address in `jail` since epoch second `from`, as `windowAt` returns them.
    */
   failuresOf(jail: number, address: Address, from: number): [at: number, count: number][] {
     this.#select(jail, address);
@@ -492,9 +491,9 @@ export class Engine extends Records implements LineSink, EntrySink {
   }
 
   /**
-   * A ban that did not come from a decision: until epoch second `end`, Infinity = permanent. `bans`
-   * of the source are known of, this one included; what the table knows itself stays. `manual`: an
-   * operator made it.
+   * Adds a ban that did not come from a decision, until epoch second `end`, Infinity = permanent.
+   * `bans` of the source are known, this one included; a larger number in the table stays.
+   * `manual`: an operator made it.
    */
   setBan(jail: number, address: Address, now: number, end: number, bans = 0, manual = false): void {
     this.#select(jail, address);
@@ -502,20 +501,20 @@ export class Engine extends Records implements LineSink, EntrySink {
     this.core.recordBan(jail, Math.floor(now), Math.min(Math.ceil(end), secondsMax), Math.min(bans, 255), origin);
   }
 
-  /** Starts the source afresh after an unban. */
+  /** After an unban: forgets the source. */
   forget(jail: number, address: Address): void {
     this.#select(jail, address);
     this.core.forget(jail);
   }
 
-  /** Begins a walk over the table for the state on disk; `now` in epoch seconds. */
+  /** Begins a walk over the table for the state file; `now` in epoch seconds. */
   saveTable(now: number): SavedTable {
     return saveTable(this.#tableMemory(), Math.floor(now));
   }
 
   /**
-   * Takes entries of an earlier run, portion by portion; null where they are of an unknown form.
-   * `jailOf` has this run's number of each of its jails, or -1. Bans come back as decided: a sweep
+   * Takes entries of an earlier run, portion by portion; null if their form is unknown. `jailOf`
+   * maps a jail of that run to its present number, or -1. Bans come back as decided: a sweep
    * (`eachBan`) brings them into the kernel.
    */
   restoreTable(
@@ -548,8 +547,8 @@ export class Engine extends Records implements LineSink, EntrySink {
   }
 
   /**
-   * Starts a run of the policy ban_all: slice after slice from entry 0 on, `banAll`, and `resetAll`
-   * when the kernel holds its bans.
+   * Starts a run of the policy ban_all. Slice after slice, from entry 0 on: `banAll`, then
+   * `resetAll` when the kernel holds its bans.
    */
   startBanAll(): void {
     this.core.beginBanAll();
@@ -557,14 +556,14 @@ export class Engine extends Records implements LineSink, EntrySink {
 
   /**
    * Decides a ban, from second `now` on, of each tracked source among `count` entries from `first`
-   * on; returns how many.
+   * on; returns their number.
    */
   banAll(first: number, count: number, now: number): number {
     return this.core.banTracked(first, Math.min(count, this.slots - first), Math.floor(now));
   }
 
   /**
-   * Forgets these entries, but for bans that the kernel does not hold yet and newcomers. Returns
+   * Forgets these entries, except new ones and bans that the kernel does not hold yet. Returns
    * where the next slice starts, -1 at the end.
    */
   resetAll(first: number, count: number, now: number): number {
@@ -574,9 +573,8 @@ export class Engine extends Records implements LineSink, EntrySink {
   }
 
   /**
-   * Running bans of each jail at epoch second `now`: in the kernel, and on their way. One look at
-   * the whole table, in slices between which others have their turn; whoever asks meanwhile is
-   * given the same.
+   * Running bans of each jail at epoch second `now`: in the kernel, and on their way. Walks over
+   * the whole table, in slices, so that others get their turn; callers meanwhile share the result.
    */
   countBans(now: number): Promise<BanCount[]> {
     this.#counting ??= this.#count(now).finally(() => {
@@ -608,7 +606,7 @@ export class Engine extends Records implements LineSink, EntrySink {
     }
   }
 
-  /** Makes the source what the engine's next call is about. */
+  /** Selects the source for the engine's next call. */
   #select(jail: number, address: Address): void {
     this.#writeAddress(address);
     this.core.select(jail, bitsOf(address));
@@ -620,12 +618,12 @@ export class Engine extends Records implements LineSink, EntrySink {
 }
 
 /**
- * Networks of single hosts that every host knows: link-local, NAT64 (RFC 6052, 8215; the first as
- * wide as a row of the table), Teredo (RFC 4380).
+ * Networks in which every address is a single host, on every machine: link-local, NAT64 (RFC 6052,
+ * 8215; the first as a /64, which is what a row of the table holds), Teredo (RFC 4380).
  */
 const sharedEverywhere = ['fe80::/10', '64:ff9b::/64', '64:ff9b:1::/48', '2001::/32'].map(
   (text) => parseCidr(text, 'refuse') as Address,
 );
 
-/** The length of a prefix on the mapped (IPv6) scale. */
+/** The prefix length on the mapped (IPv6) scale. */
 const bitsOf = ({ family, prefix }: Address): number => (family === 4 ? prefix + 96 : prefix);

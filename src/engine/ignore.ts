@@ -1,10 +1,10 @@
 /**
- * ignoreip: networks that never count, in CIDR form on the mapped (IPv6) scale. Filled by the
- * operator, walked for failing lines only; each jail has one contiguous run. ignoreip always wins
- * (claims E-*, S-*).
+ * ignoreip: networks that never count, in CIDR form on the mapped (IPv6) scale. The operator fills
+ * it; only failing lines look at it. Each jail has one contiguous run of networks. ignoreip always
+ * wins (claims E-*, S-*).
  *
- * One run more, behind those of the jails, is the shared networks: each of their addresses is a
- * host of its own (a link of ours, NAT64), so that a ban of a prefix would hit others.
+ * One more run, after those of the jails, holds the shared networks: each of their addresses is a
+ * host of its own (one of our links, NAT64), so a ban of a prefix would hit other hosts.
  */
 import { byte, copyBytes, int, setInt } from '#linear';
 import * as layout from './layout.ts';
@@ -21,8 +21,8 @@ export function resetIgnores(): void {
 }
 
 /**
- * Appends the network ADDRESS/`prefix` (0–128, mapped scale) to `jail`'s run (the one behind the
- * last: shared networks); jails are filled one after the other.
+ * Appends the network ADDRESS/`prefix` (0–128, mapped scale) to `jail`'s run; the run after the
+ * last jail holds the shared networks. Jails must be filled in order.
  */
 export function addIgnore(jail: i32, prefix: i32): void {
   const p = layout.ignoresAt + used * layout.IGNORE_BYTES;
@@ -34,7 +34,7 @@ export function addIgnore(jail: i32, prefix: i32): void {
   used++;
 }
 
-/** Whether the address under examination and a network have the first `prefix` bits in common. */
+/** Whether the current address and a network have the same first `prefix` bits. */
 function agrees(network: i32, prefix: i32): bool {
   const words = prefix >> 5;
   for (let i = 0; i < words; i++) if (int(network + i * 4) !== int(layout.ADDRESS + i * 4)) return false;
@@ -45,8 +45,8 @@ function agrees(network: i32, prefix: i32): bool {
 }
 
 /**
- * Whether the first `bits` bits (on the mapped scale) of the address under examination lie in one
- * of the jail's ignored networks: a ban of that prefix would ban nobody else.
+ * Whether the first `bits` bits (mapped scale) of the current address lie in one of the jail's
+ * ignored networks, so that a ban of that prefix would ban nobody else.
  */
 // @inline
 export function isIgnored(jail: i32, bits: i32): bool {
@@ -60,10 +60,7 @@ export function isIgnored(jail: i32, bits: i32): bool {
   return false;
 }
 
-/**
- * Whether the first `bits` bits of the address under examination lie in a shared network, or round
- * one.
- */
+/** Whether the first `bits` bits of the current address lie in a shared network, or contain one. */
 // @inline
 export function isShared(bits: i32): bool {
   const settings = layout.jailsAt + layout.jailCount * layout.JAIL_BYTES;

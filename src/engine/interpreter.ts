@@ -1,8 +1,8 @@
 /**
- * Walks an operator's filter as a token stream (src/compiler/encode.ts describes it) over a
- * message. Says the same as the matcher the compiler would emit for the filter. The message is an
- * attacker's, the program our own: it was checked by the compiler, and the VM checks every access.
- * Work is O(line) per pattern; lists nest as deep as the definition does.
+ * Runs an operator's filter as a token stream (format: src/compiler/encode.ts) over a message. The
+ * result is the same as that of the matcher that the compiler would emit for the filter. An
+ * attacker controls the message. The program is our own: the compiler has checked it, and the VM
+ * checks every access. Work is O(line) per pattern; lists nest as deep as in the definition.
  */
 import { byte, findByte, findByteLast, findWordLast, int } from '#linear';
 import * as ascii from './ascii.ts';
@@ -23,7 +23,7 @@ export const TIME: i32 = 9;
 export const END: i32 = 10;
 export const TEXT: i32 = 11;
 
-/* Where things stand in a program's header and in a row of its table. */
+/* Offsets in a program's header and in a row of its table. */
 const PATTERNS: i32 = 4;
 const PREFIXES: i32 = 8;
 const CONNECTION: i32 = 12;
@@ -31,23 +31,23 @@ const TAGS: i32 = 16;
 const FIRST_TAG: i32 = 20;
 const ROW_BYTES: i32 = 20;
 
-/* What an instruction's operands are. */
+/* Offsets of an instruction's operands. */
 const OPERANDS: i32 = 8;
 const SPAN_CLASS: i32 = 20;
 const TEXT_CLASS: i32 = 28;
 const TEXT_PIVOT: i32 = 60;
 
-/** What stands before the patterns, as `filterPrefixes` says it. */
+/** The prefixes before a message, as in `filterPrefixes`. */
 export function programPrefixes(program: i32): i32 {
   return int(program + PREFIXES);
 }
 
-/** What tells attempts apart, as `filterConnection` says it. */
+/** How attempts are told apart, as in `filterConnection`. */
 export function programConnection(program: i32): i32 {
   return int(program + CONNECTION);
 }
 
-/** Does the program read messages of the syslog identifier [start, end)? */
+/** Whether the program reads messages of the syslog identifier [start, end). */
 export function programTag(program: i32, start: i32, end: i32): bool {
   const tags = int(program + TAGS);
   let tag = program + FIRST_TAG;
@@ -59,8 +59,8 @@ export function programTag(program: i32, start: i32, end: i32): bool {
 }
 
 /**
- * Is [start, end) the counted bytes at `p`, or, where these end in `*`, do they begin with what
- * stands before it?
+ * Whether [start, end) is the counted bytes at `p`; if these end in `*`, whether it begins with
+ * what stands before the `*`.
  */
 function tagIs(p: i32, start: i32, end: i32): bool {
   const length = int(p);
@@ -79,7 +79,7 @@ function tableAt(program: i32): i32 {
   return at;
 }
 
-/** What pattern number `pattern` means, as `patternFlags` says it. */
+/** The flags of pattern number `pattern`, as in `patternFlags`. */
 export function programFlags(program: i32, pattern: i32): i32 {
   let row = tableAt(program);
   for (let left = int(program + PATTERNS); left > 0; left--) {
@@ -90,8 +90,8 @@ export function programFlags(program: i32, pattern: i32): i32 {
 }
 
 /**
- * The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1; as
- * `matchFilter`.
+ * The number of the first pattern that matches the message [start, end) in `mode` (a bit), or -1;
+ * as in `matchFilter`.
  */
 export function interpret(program: i32, start: i32, end: i32, mode: i32): i32 {
   let row = tableAt(program);
@@ -106,7 +106,7 @@ export function interpret(program: i32, start: i32, end: i32, mode: i32): i32 {
   return -1;
 }
 
-/** Runs the instructions in [code, stop) from `at`; the position after them, or -1. */
+/** Runs the instructions in [code, stop) from `at`; returns the position after them, or -1. */
 function walk(code: i32, stop: i32, at: i32, end: i32): i32 {
   while (code < stop && at >= 0) {
     const next = code + int(code + 4);
@@ -116,7 +116,7 @@ function walk(code: i32, stop: i32, at: i32, end: i32): i32 {
   return at;
 }
 
-/** One instruction, whose operands are [p, stop). */
+/** Runs one instruction, whose operands are [p, stop). */
 function step(operation: i32, p: i32, stop: i32, at: i32, end: i32): i32 {
   if (operation === LITERAL) return literalAt(p, at, end) ? at + int(p) : -1;
   if (operation === SPAN) return span(p, at, end);
@@ -133,7 +133,7 @@ function step(operation: i32, p: i32, stop: i32, at: i32, end: i32): i32 {
   return at === end ? at : -1;
 }
 
-/** As `walk`; a failure leaves the captures as they were. */
+/** Like `walk`; after a failure the captures are unchanged. */
 function attempt(code: i32, stop: i32, at: i32, end: i32): i32 {
   const address = capture.addressStart;
   const addressStop = capture.addressEnd;
@@ -155,7 +155,7 @@ function afterBytes(p: i32): i32 {
   return p + 4 + ((int(p) + 3) & -4);
 }
 
-/** Do the counted bytes at `p` stand at `at`? */
+/** Whether the counted bytes at `p` stand at `at`. */
 function literalAt(p: i32, at: i32, end: i32): bool {
   const length = int(p);
   if (end - at < length) return false;
@@ -173,7 +173,7 @@ function choice(p: i32, stop: i32, at: i32, end: i32): i32 {
   return -1;
 }
 
-/** Operands: LIST instructions, the first that fits is taken. */
+/** Operands: LIST instructions; the first one that matches is taken. */
 function either(p: i32, stop: i32, at: i32, end: i32): i32 {
   while (p < stop) {
     const next = p + int(p + 4);
@@ -184,7 +184,7 @@ function either(p: i32, stop: i32, at: i32, end: i32): i32 {
   return -1;
 }
 
-/** Operands: rounds at most, instructions. */
+/** Operands: maximum number of rounds, instructions. */
 function repeat(p: i32, stop: i32, at: i32, end: i32): i32 {
   for (let left = int(p); left > 0; left--) {
     const after = attempt(p + 4, stop, at, end);
@@ -243,7 +243,7 @@ function text(p: i32, stop: i32, at: i32, end: i32): i32 {
   }
 }
 
-/** The last place in [at, end) where the counted bytes at `p` stand, or -1. */
+/** The last position in [at, end) of the counted bytes at `p`, or -1. */
 function lastLiteral(p: i32, at: i32, end: i32): i32 {
   const length = int(p);
   let beyond = end - length + 1;
@@ -255,13 +255,13 @@ function lastLiteral(p: i32, at: i32, end: i32): i32 {
   }
 }
 
-/** The last place in [at, place) where `first` stands (any place when it is -1), or -1. */
+/** The last position in [at, place) of `first` (any position if that is -1), or -1. */
 function placeBefore(at: i32, place: i32, first: i32): i32 {
   if (first < 0) return place - 1 < at ? -1 : place - 1;
   return findByteLast(at, place, first);
 }
 
-/** The first place in [place, beyond) where `first` stands (any place when it is -1), or -1. */
+/** The first position in [place, beyond) of `first` (any position if that is -1), or -1. */
 function placeAfter(place: i32, beyond: i32, first: i32): i32 {
   if (place >= beyond) return -1;
   if (first < 0) return place;

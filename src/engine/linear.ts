@@ -1,8 +1,8 @@
 /**
- * The engine's one memory, as plain TypeScript sees it. The wasm builds have files of the same name
- * with the same exports (`simd/#linear.ts`, and `scalar/#linear.ts` for processors without SIMD);
- * these files are the only place where the builds differ. Reads and writes outside the memory throw
- * here and trap there (claims PE-*, T-*: no access is unchecked).
+ * The engine's one memory in plain TypeScript. The wasm builds have files of the same name with the
+ * same exports (`simd/#linear.ts`, and `scalar/#linear.ts` for processors without SIMD); the builds
+ * differ only in these files. An access outside the memory throws here and traps there (claims
+ * PE-*, T-*: no access is unchecked).
  */
 export * from './scalar/bytewise.ts';
 
@@ -85,7 +85,7 @@ export function setSeconds(p: i32, value: f64): void {
   setInt(p, value | 0);
 }
 
-/** The integer part of `value`, which lies within the range of an i32. */
+/** The integer part of `value`, which fits an i32. */
 export function toInt(value: f64): i32 {
   return value | 0;
 }
@@ -117,8 +117,8 @@ export function spread(hash: i32, count: i32): i32 {
 }
 
 /**
- * "hh:mm:ss" at `p` in seconds, -1 where no clock shows that; its digits are digits, or a blank in
- * the first place.
+ * "hh:mm:ss" at `p` in seconds, -1 if it is not a time; its digits are digits, or a blank in the
+ * first place.
  */
 export function clockSeconds(p: i32): i32 {
   const hour = (byte(p) & 15) * 10 + (byte(p + 1) & 15);

@@ -1,5 +1,5 @@
 /**
- * What the host reads in the engine's memory without a call: decisions, denials, table entries,
+ * What the host reads from the engine's memory without a call: decisions, denials, table entries,
  * counters.
  */
 import * as limits from '../limits.ts';
@@ -11,7 +11,7 @@ import type { Core, Started, TableShape } from './start.ts';
 
 /** Running bans of a jail. */
 export interface BanCount {
-  /** The kernel holds them; IPv6 bans among them. */
+  /** Bans that the kernel holds, and the IPv6 bans among them. */
   held: number;
   heldSix: number;
   /** Decided, not yet confirmed by the kernel. */
@@ -26,39 +26,37 @@ export interface TableBan {
   address: Address;
   /** Epoch seconds; Infinity = permanent. */
   end: number;
-  /** Whether the kernel is known to hold it. */
+  /** Whether the kernel has confirmed it. */
   confirmed: boolean;
-  /** It comes from the saved state: it is not new. */
+  /** It comes from the saved state, so it is not new. */
   restored: boolean;
   /** An operator made it. */
   manual: boolean;
-  /**
-   * Bans of the source so far, this one included, as far as they are remembered; 255 = that or
-   * more.
-   */
+  /** Remembered bans of the source, this one included; 255 = that or more. */
   bans: number;
 }
 
 /**
- * A failure that found no place in the table, or a ban that has to end since it made room there.
+ * A failure that found no room in the table, or a ban that has to end because its entry was
+ * evicted.
  */
 export interface Denial {
   jail: number;
   address: Address;
-  /** Epoch seconds: of the failure, or the end that the ban would have had. */
+  /** Epoch seconds: the time of the failure, or the end that the ban would have had. */
   time: number;
 }
 
-/** In place of the jail of a decision that was taken out of turn. */
+/** Written over the jail of a decision that was taken out of order. */
 const takenDecision = -1;
 
-/** Bits of an IPv4 and of an IPv6 address that a jail takes for one source. */
+/** Prefix lengths of a source of a jail, for IPv4 and IPv6. */
 export interface Prefixes {
   4: number;
   6: number;
 }
 
-/** The end of a permanent ban, as an entry holds it. */
+/** The end of a permanent ban, as stored in an entry. */
 export const secondsMax = 4_294_967_295;
 
 export class Records {
@@ -72,7 +70,7 @@ export class Records {
   protected readonly bytes: Uint8Array<ArrayBuffer>;
   protected readonly ints: Int32Array<ArrayBuffer>;
   protected readonly floats: Float64Array<ArrayBuffer>;
-  /** Where things lie: `layout` is of the engine that was laid out last. */
+  /** Positions of the regions: `layout` has those of the last engine that was created. */
   protected readonly at: {
     input: number;
     connections: number;
@@ -83,7 +81,7 @@ export class Records {
     sources: number;
   };
   protected readonly shape: TableShape;
-  /** Bits that are one source, of each jail. */
+  /** Prefix lengths of each jail's sources. */
   protected readonly prefixes: Prefixes[] = [];
 
   constructor({ core, memory, shape }: Started) {
@@ -113,8 +111,9 @@ export class Records {
   }
 
   /**
-   * Hands over the waiting decisions, oldest first; returns how many. Of more than `max` each log
-   * has an equal share: what a quiet one decides does not stand behind all that a loud one did.
+   * Passes on the waiting decisions, oldest first; returns their number. If there are more than
+   * `max`, each log gets an equal share, so the decisions of a quiet log do not wait for all those
+   * of a busy one.
    */
   takeDecisions(take: (decision: Decision) => void, max: number = limits.decisionsMax): number {
     const places = this.#nextDecisions(max);
@@ -142,7 +141,7 @@ export class Records {
     return places.length;
   }
 
-  /** Where the decisions are that come next. */
+  /** Positions of the next decisions. */
   #nextDecisions(max: number): number[] {
     const waiting: number[] = [];
     const first = this.ints[layout.RING_TAKEN >> 2]!;
@@ -158,7 +157,7 @@ export class Records {
     return [...early];
   }
 
-  /** Those at the beginning that were taken out of turn make room. */
+  /** Frees the places at the beginning that were taken out of order. */
   #passTaken(): void {
     const at = layout.RING_TAKEN >> 2;
     while (
@@ -223,7 +222,7 @@ export class Records {
     return last < this.slots ? last : -1;
   }
 
-  /** The source that `bytes` are the first address of; `width` 0 = as wide as the jail bans. */
+  /** The source whose first address is `bytes`; `width` 0 = the jail's own prefix length. */
   #source(jail: number, four: boolean, bytes: Uint8Array, width: number): Address {
     const prefix = this.prefixes[jail]![four ? 4 : 6];
     if (four) return { family: 4, bytes, prefix: prefix < 32 && hasBitsBelow(bytes, prefix + 96) ? 32 : prefix };
@@ -231,8 +230,8 @@ export class Records {
   }
 
   /**
-   * The failures in the window of table entry `index`, newest first: epoch second, and how many. Of
-   * sub-counts (counts.ts) each part of findtime with its first second; none of a ban.
+   * The failures in the window of table entry `index`, newest first: epoch second and count. With
+   * sub-counts (counts.ts) one row for each part of findtime, at its first second. Empty for a ban.
    */
   protected windowAt(index: number): [at: number, count: number][] {
     const p = this.at.table + index * this.entryBytes + this.shape.key;
@@ -266,9 +265,10 @@ export class Records {
   }
 
   /**
-   * What the table tells of: under log_and_drop failures that found no place (those that are too
-   * many are only counted), under evict_oldest bans that made room in the table and have to end in
-   * the kernel (the table waits rather than tell of too many). Returns how many there were.
+   * Passes on what the table reports: under log_and_drop failures without room (if there are too
+   * many, some are only counted); under evict_oldest bans whose entries were evicted and which have
+   * to end in the kernel (no more entries are evicted than the ring can report). Returns their
+   * number.
    */
   takeDenials(take: (denial: Denial) => void): number {
     const written = this.ints[layout.DENIALS_WRITTEN >> 2]!;
@@ -285,7 +285,7 @@ export class Records {
     return count;
   }
 
-  /** Whether `takeDenials` has something to tell. */
+  /** Whether `takeDenials` has something to pass on. */
   get hasDenials(): boolean {
     return this.ints[layout.DENIALS_WRITTEN >> 2] !== this.ints[layout.DENIALS_TAKEN >> 2];
   }
@@ -299,7 +299,7 @@ export class Records {
     }
   }
 
-  /** How the times of a source's last lines went with the clock. */
+  /** How the times of a source's last lines agreed with the clock. */
   clockOf(source: number): { offSeconds: number; offLines: number; unreadTimes: number } {
     const p = (this.at.sources + source * layout.SOURCE_BYTES) >> 2;
     return {

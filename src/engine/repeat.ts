@@ -1,14 +1,16 @@
 /**
  * Lines that stand for several others.
  *
- * - "message repeated 5 times: [ text]": what rsyslog writes instead of five more lines that equal
- *   the one before ($RepeatedMsgReduction, on in Ubuntu). Input: a message behind a syslog head;
- *   `text` may hold anything, its end is the end of the line.
- * - "last message repeated 5 times": the same of sysklogd, the syslogd of BSD and rsyslog before 5.
- *   It names nobody, so what the line before it meant is remembered: the last one of each source
- *   and group that counted, in a table of LASTS_MAX places, where the younger one takes the place.
- *   It repeats that line only where it directly follows it, in the same source, under the same
- *   host: another line in between is the one that was repeated.
+ * - "message repeated 5 times: [ text]": rsyslog writes this instead of five more lines that equal
+ *   the one before ($RepeatedMsgReduction, on in Ubuntu). Input: a message after a syslog head;
+ *   `text` may hold anything; it ends where the line ends.
+ * - "last message repeated 5 times": the same from sysklogd, the syslogd of BSD and rsyslog before
+ *   5.
+ *   It names nobody, so the meaning of the line before is remembered: the last counting line of
+ *   each
+ *   source and group, in a table of LASTS_MAX places, where a newer line replaces the older one. It
+ *   only repeats a line that it directly follows, in the same source and with the same host: if
+ *   another line is in between, that one was repeated.
  */
 import { byte, digitsBefore, fillZero, float, int, product, setFloat, setInt, skipDigits, word } from '#linear';
 import { copyAddress } from './address.ts';
@@ -16,7 +18,7 @@ import * as ascii from './ascii.ts';
 import * as layout from './layout.ts';
 import { smaller } from './scan.ts';
 
-/** Digits of a number of repeats that are read. */
+/** Longest number of repeats that is read, digits. */
 const DIGITS_MAX: i32 = 9;
 /**
  * "message repeated ", then digits, then " times: [" and a text of which rsyslog keeps 800 bytes.
@@ -25,7 +27,7 @@ const HEAD_BYTES: i32 = 17;
 const MIDDLE_BYTES: i32 = 9;
 const TEXT_BYTES_MAX: i32 = 800;
 
-/** How often the message was written, and where its text stands; set by `readRepeat`. */
+/** How many times the message was written, and where its text is; set by `readRepeat`. */
 export let repeats: i32 = 1;
 export let textStart: i32 = 0;
 export let textEnd: i32 = 0;
@@ -56,7 +58,7 @@ function readRest(start: i32, end: i32): bool {
   return repeats > 0 && textStart < textEnd;
 }
 
-/** The digits [start, end), DIGITS_MAX at most, say how often. */
+/** Reads the number of repeats from the digits [start, end), at most DIGITS_MAX. */
 function readNumber(start: i32, end: i32): void {
   repeats = 0;
   for (let p = start; p < end; p++) repeats = repeats * 10 + byte(p) - ascii.ZERO;
@@ -67,7 +69,7 @@ function readNumber(start: i32, end: i32): void {
 const LAST_TEXT_BYTES: i32 = 22;
 
 /**
- * Where "last message repeated N times" begins, with which the line [start, end) ends, or -1. Sets
+ * The start of "last message repeated N times" at the end of the line [start, end), or -1. Sets
  * `repeats`.
  */
 // @inline
@@ -90,13 +92,13 @@ function readLastRest(start: i32, end: i32): i32 {
   return repeats > 0 ? p : -1;
 }
 
-/* What a line meant that may be repeated. */
+/* Fields of a line that may be repeated. */
 const SOURCE: i32 = 0;
 /** Group + 1; 0: nothing. */
 const OWNER: i32 = 4;
 const HOST: i32 = 8;
 export const PATTERN: i32 = 12;
-/** Offset of the line behind it. */
+/** Offset of the line after it. */
 const NEXT: i32 = 16;
 /** What tells its attempt apart (attempts.ts). */
 export const MARK: i32 = 24;
@@ -108,7 +110,7 @@ function placeOf(source: i32, group: i32): i32 {
   return layout.lastsAt + ((source + product(group, 37)) & (layout.LASTS_MAX - 1)) * layout.LAST_BYTES;
 }
 
-/** Remembers what the line meant that ends before offset `next`; its address is in ADDRESS. */
+/** Remembers the meaning of the line that ends before offset `next`; its address is in ADDRESS. */
 export function keepLast(source: i32, group: i32, host: i32, pattern: i32, next: f64, mark: i32, user: i32): void {
   const p = placeOf(source, group);
   setInt(p + SOURCE, source);
@@ -121,14 +123,17 @@ export function keepLast(source: i32, group: i32, host: i32, pattern: i32, next:
   copyAddress(p + HOME, layout.ADDRESS);
 }
 
-/** Where that of the line stands that the one at `offset` directly follows, or -1. */
+/** The record of the line directly before the one at `offset`, or -1. */
 export function findLast(source: i32, group: i32, host: i32, offset: f64): i32 {
   const p = placeOf(source, group);
   if (int(p + SOURCE) !== source || int(p + OWNER) !== group + 1) return -1;
   return int(p + HOST) === host && float(p + NEXT) === offset ? p : -1;
 }
 
-/** Forgets the lines of `source`, or all (-1): others have its number, or groups have others. */
+/**
+ * Forgets the lines of `source`, or all (-1), when its number, or those of groups, have a new
+ * meaning.
+ */
 export function forgetLasts(source: i32): void {
   const end = layout.lastsAt + layout.LASTS_MAX * layout.LAST_BYTES;
   for (let p = layout.lastsAt; p < end; p += layout.LAST_BYTES)

@@ -1,30 +1,29 @@
 /**
- * The table as it survives a restart: its entries copied out in portions, and put back under
- * another seed, into a table of another size, width or list of jails. Used by host.ts only, which
- * lends its views of the engine's memory.
+ * Saves and restores the table over a restart: its entries are copied out in portions, and put back
+ * with another seed, into a table that may have another size, entry width or list of jails. Used by
+ * host.ts only, which lends its views of the engine's memory.
  *
- * Saved are whole entries as they lie in memory (table.ts), bans first, then open windows; `note`
- * says how they lie: bytes of a key and of a step, the number of steps, then the IPv6 prefix of
- * each jail, then the IPv4 prefix, then the findtime of each, four bytes, then the rows of upper
- * halves, eight bytes each (table.ts). Times are epoch seconds, so that the time between two runs
- * counts. An entry is left out where the new settings make nothing of it: its jail is gone, its ban
- * or window is over, its prefix is another one now, or its sets are full of
- * others (the table never evicts for it). Sub-counts (counts.ts) go on as sub-counts only where
- * findtime is as it was.
+ * It saves whole entries as they are in memory (table.ts), bans first, then open windows. `note`
+ * describes their form: bytes of a key and of a step, the number of steps, then the IPv6 prefix,
+ * the IPv4 prefix and the findtime of each jail, four bytes each, then the rows of upper halves,
+ * eight bytes each (table.ts). Times are epoch seconds, so the time between two runs counts. An
+ * entry is left out if it is useless with the new settings: its jail is gone, its ban or window is
+ * over, its prefix has changed, or its sets are full (the table never evicts for it). Sub-counts
+ * (counts.ts) continue as sub-counts only if findtime is the same.
  */
 import * as layout from './layout.ts';
 import { type Prefixes, secondsMax } from './records.ts';
 
 /**
- * Number of this form of entries. Files of the forms before are read as well: the third knew no
- * IPv4 prefixes, the second no rows, the first no sub-counts either, hence no findtimes.
+ * Number of this form of entries. Older forms are read as well: the third had no IPv4 prefixes, the
+ * second no rows, the first no sub-counts and so no findtimes.
  */
 export const savedTableLayout = 4;
 const layoutWithoutFours = 3;
 const layoutWithoutRows = 2;
 const layoutWithoutCounts = 1;
 
-/** Memory of a running engine, and what it must be asked. */
+/** Memory of a running engine, and the functions to call. */
 export interface TableMemory {
   bytes: Uint8Array;
   ints: Int32Array;
@@ -38,7 +37,7 @@ export interface TableMemory {
   key: number;
   step: number;
   steps: number;
-  /** Bits that are one source, of each jail. */
+  /** Prefix lengths of each jail's sources. */
   prefixes: readonly Prefixes[];
   /** As in engine.ts. */
   copyEntries(first: number, bans: boolean, now: number, to: number, room: number): number;
@@ -51,30 +50,28 @@ export interface SavedTable {
   layout: number;
   entryBytes: number;
   note: Uint8Array;
-  /**
-   * Copies the next entries, whole ones, to the start of `into`; returns their bytes, 0 at the end.
-   */
+  /** Copies the next whole entries to the start of `into`; returns their bytes, 0 at the end. */
   read(into: Uint8Array): number;
 }
 
-/** What became of the entries handed to `restoreTable`. */
+/** What happened to the entries passed to `restoreTable`. */
 export interface RestoredEntries {
   bans: number;
   windows: number;
-  /** Bans and windows that were over. */
+  /** Bans and windows that had ended. */
   over: number;
-  /** Entries of jails, or of prefixes, that are no more. */
+  /** Entries of jails or prefixes that no longer exist. */
   foreign: number;
   /** Entries whose sets were full. */
   crowded: number;
 }
 
-/** The bits of meta that say how many bans there were. */
+/** The bits of meta that hold the number of bans. */
 const bansMask = layout.META_BANS << layout.META_BANS_SHIFT;
 
 /**
- * Begins a walk: bans, then windows that are open at epoch second `now`. While it lasts the table
- * must not change, or an entry may be missed.
+ * Begins a walk: bans, then windows that are open at epoch second `now`. The table must not change
+ * during the walk, or an entry may be missed.
  */
 export function saveTable(memory: TableMemory, now: number): SavedTable {
   const { bytes, scratch, scratchBytes, slots, entry, key, step, steps, prefixes } = memory;
@@ -109,10 +106,9 @@ export function saveTable(memory: TableMemory, now: number): SavedTable {
 }
 
 /**
- * Takes the saved entries of one file, portion by portion; null where `note` describes none that
- * this build can read.
- * @param jailOf the jail's number now for its number then; -1 = it is gone
- * @param clockStep seconds by which the clock was set since
+ * Takes the saved entries of one file, portion by portion; null if `note` describes a form that
+ * this build cannot read. @param jailOf maps the jail's number in the file to its present one; -1 =
+ * it is gone @param clockStep seconds by which the clock was set since then
  */
 export function restoreTable(
   memory: TableMemory,
@@ -146,17 +142,17 @@ function findtimeAt(memory: TableMemory, jail: number): number {
   return memory.jails + jail * layout.JAIL_BYTES + layout.JAIL_FINDTIME;
 }
 
-/** How saved entries lie. */
+/** The form of saved entries. */
 interface SavedForm {
   /** Bytes of an entry, of its key and of a step; steps of an entry. */
   size: number;
   key: number;
   step: number;
   steps: number;
-  /** Of each jail then, and the jail's number now. */
+  /** Of each jail in the file: prefix lengths, and its present number. */
   prefixes: readonly Prefixes[];
   jailOf: readonly number[];
-  /** Seconds, of each jail then. */
+  /** Findtime of each jail in the file, seconds. */
   findtimes: readonly number[];
   /** Rows of upper halves. */
   uppers: Uint8Array;
@@ -169,7 +165,7 @@ export class RestoringTable {
   readonly #form: SavedForm;
   readonly #now: number;
   readonly #clockStep: number;
-  /** What the window of the entry at hand becomes. */
+  /** The new window of the current entry. */
   #window = new Uint8Array(0);
 
   constructor(memory: TableMemory, form: SavedForm, now: number, clockStep: number) {
@@ -186,7 +182,7 @@ export class RestoringTable {
     for (let at = 0; at + size <= entries.length; at += size) this.result[this.#takeEntry(view, at)]++;
   }
 
-  /** Takes one entry and says what became of it. */
+  /** Takes one entry and says what happened to it. */
   #takeEntry(view: DataView, at: number): keyof RestoredEntries {
     const { key, prefixes, jailOf, uppers } = this.#form;
     const meta = view.getInt32(at + key, true);
@@ -216,15 +212,15 @@ export class RestoringTable {
     return 'windows';
   }
 
-  /** A saved time, moved as the clock was; the end of a permanent ban stays. */
+  /** A saved time, moved by the clock's step; the end of a permanent ban stays. */
   #timeAt(view: DataView, at: number): number {
     const time = view.getUint32(at, true);
     return time === secondsMax ? time : Math.min(secondsMax - 1, Math.max(0, time + this.#clockStep));
   }
 
   /**
-   * Reads a window, whose newest failure stands at `at`, into the form that `jail` keeps now;
-   * returns the part of its meta that says so, 0 where the window is of no use.
+   * Converts a window, whose newest failure is at `at`, into the present form of `jail`; returns
+   * the bits of meta that describe it, 0 if the window is useless.
    */
   #readWindow(view: DataView, at: number, then: number, jail: number, meta: number): number {
     const { ints, jails } = this.#memory;
@@ -246,14 +242,14 @@ export class RestoringTable {
       else {
         distances.length = Math.min(distances.length, Math.max(0, maxretry - 2));
         this.#writeDistances(distances);
-        // With maxretry 1 now, an earlier failure is no use.
+        // If maxretry is 1 now, an earlier failure is useless.
         return ((maxretry > 1 ? distances.length + 1 : 0) << layout.META_FAILURES_SHIFT) | layout.TRACKING;
       }
     }
     return (layout.META_COUNTED << layout.META_FAILURES_SHIFT) | layout.TRACKING;
   }
 
-  /** Distances of the entry's earlier failures from its newest, ascending. */
+  /** Distances of the entry's earlier failures from its newest one, ascending. */
   #readDistances(view: DataView, at: number, count: number): number[] {
     const { step, steps } = this.#form;
     return Array.from({ length: Math.min(count, steps) }, (_, i) =>
@@ -261,7 +257,7 @@ export class RestoringTable {
     );
   }
 
-  /** The same out of sub-counts: each failure is taken for as old as its part allows. */
+  /** The same from sub-counts: each failure is taken to be as old as its part allows. */
   #distancesOf(view: DataView, at: number, then: number): number[] {
     const findtime = this.#form.findtimes[then]!;
     const seen = view.getUint32(at, true);
@@ -291,7 +287,7 @@ export class RestoringTable {
   }
 }
 
-/** Puts a saved key where the engine looks for the address it is asked about. */
+/** Copies a saved key to where the engine expects the current address. */
 function writeAddress({ bytes }: TableMemory, view: DataView, at: number, key: number, isSix: boolean): void {
   const to = layout.ADDRESS;
   bytes.fill(0, to, to + 16);
@@ -300,7 +296,7 @@ function writeAddress({ bytes }: TableMemory, view: DataView, at: number, key: n
   for (let i = 0; i < (isSix ? key : 4); i++) bytes[to + from + i] = view.getUint8(at + i);
 }
 
-/** Makes the saved key that was put there the lower half of an address. */
+/** Turns that key into the lower half of an address. */
 function writeSingle({ bytes }: TableMemory, upper: Uint8Array): void {
   bytes.copyWithin(layout.ADDRESS + 8, layout.ADDRESS, layout.ADDRESS + 8);
   bytes.set(upper, layout.ADDRESS);

@@ -1,6 +1,6 @@
 /**
- * Scans that matchers share: runs of a byte class, and the source address. Every byte is an
- * attacker's; every scan stays in [at, end) and ends after at most end - at steps.
+ * Scans shared by matchers: runs of a byte class, and the source address. An attacker controls
+ * every byte; every scan stays in [at, end) and takes at most end - at steps.
  */
 
 import { addressBits, byte, findByte, findByteLast, int, lowestBit, skipDecimal, skipDigits } from '#linear';
@@ -14,7 +14,7 @@ import { captureAddress } from './capture.ts';
 /** Longest port, digits. */
 const portDigitsMax: i32 = 5;
 
-/** Longer runs of address bytes are neither an address nor a host name. */
+/** A longer run of address bytes is neither an address nor a host name. */
 const addressBytesMax: i32 = 255;
 
 export function smaller(a: i32, b: i32): i32 {
@@ -71,13 +71,13 @@ export function skipSpace(at: i32, end: i32): i32 {
   return at;
 }
 
-/** Is the byte in the class whose 256 bits stand at `bitmap`? */
+/** Whether the byte is in the class whose 256 bits are at `bitmap`. */
 export function inBitmap(bitmap: i32, value: i32): bool {
   return ((int(bitmap + ((value >> 5) << 2)) >> (value & 31)) & 1) === 1;
 }
 
 /**
- * End of the run of bytes at `at` that are in the class at `bitmap` (`wanted` 1) or are not
+ * End of the run of bytes at `at` that are in the class at `bitmap` (`wanted` 1) or not in it
  * (`wanted` 0).
  */
 export function skipBitmap(at: i32, end: i32, bitmap: i32, wanted: bool): i32 {
@@ -86,9 +86,8 @@ export function skipBitmap(at: i32, end: i32, bitmap: i32, wanted: bool): i32 {
 }
 
 /**
- * The source address at `at`, as `ip` in src/compiler/pattern.ts says. Captures it and returns the
- * position after it, or -1. Only the structure is looked at: whether it is an address is for
- * address.ts.
+ * The source address at `at`, as `ip` in src/compiler/pattern.ts defines it. Captures it and
+ * returns the position after it, or -1. Only checks the structure; address.ts parses it.
  */
 export function scanAddress(at: i32, end: i32): i32 {
   if (at >= end) return -1;
@@ -105,8 +104,8 @@ export function scanAddress(at: i32, end: i32): i32 {
 }
 
 /**
- * Whether [at, stop) is all that `scanAddress` takes at `at`, where `stop` holds no byte of an
- * address. Captures it then. False for names of hosts, which the general way is to look at.
+ * Whether `scanAddress` would match exactly [at, stop), where `stop` holds no byte of an address.
+ * If so, captures it. False for host names, which the general path handles.
  */
 export function fillsAddress(at: i32, stop: i32, end: i32): bool {
   if (dotsIn(at, stop - at) >= 0) {
@@ -127,7 +126,7 @@ export function scanAddressPort(at: i32, end: i32): i32 {
     captureAddress(at, dot);
     return stop;
   }
-  // No port ends in a bracket, so that what follows finds none within one.
+  // No port ends in a bracket, so a port inside brackets is not found.
   const colon = findByteLast(at, stop, ascii.COLON);
   if (colon <= at || skipPort(colon, stop) !== stop || withoutColon(at, colon) !== colon) return -1;
   captureAddress(at, colon);
@@ -135,8 +134,8 @@ export function scanAddressPort(at: i32, end: i32): i32 {
 }
 
 /**
- * The dot before the port in "192.0.2.7.40122" and "2001:db8::7.40122", neither of which is an
- * address, or -1.
+ * The dot before the port in "192.0.2.7.40122" and "2001:db8::7.40122" (neither is an address), or
+ * -1.
  */
 function dotBeforePort(at: i32, stop: i32): i32 {
   const dot = findByteLast(at, stop, ascii.DOT);
@@ -155,7 +154,7 @@ function skipPort(at: i32, end: i32): i32 {
   return digits >= 1 && digits <= portDigitsMax ? stop : -1;
 }
 
-/** End of the run of bytes at `at` that may stand in an address. */
+/** End of the run of bytes at `at` that may occur in an address. */
 function skipAddressBytes(at: i32, limit: i32): i32 {
   while (at < limit) {
     const run = lowestBit(~addressBits(at));
@@ -173,7 +172,7 @@ function skipName(at: i32, limit: i32, dotted: bool): i32 {
 }
 
 /**
- * `stop`, or the position before a `:` that ends the run [at, stop) and is not the second of a
+ * `stop`; or the position of a `:` at the end of the run [at, stop), if it is not the second of a
  * `::`.
  */
 function withoutColon(at: i32, stop: i32): i32 {

@@ -1,10 +1,10 @@
 /**
- * Which bans make room when the kernel holds as many as it may: those that end soonest. Bans that
- * an operator made come after all others, and permanent ones come last of their kind.
+ * Which bans to lift when the kernel holds as many as it may: those that end soonest. An operator's
+ * bans come after all others, and permanent ones last of their kind.
  *
- * One look at each entry of the table. The bans found so far are a heap in the input area, which is
- * free between two lines: each is a rank (float) and an entry's number; the one that ends last is
- * on top, and gives way to one that ends sooner.
+ * It visits each entry of the table once. The bans found so far form a heap in the input area,
+ * which is free between two lines: each item is a rank (float) and an entry's number; the ban that
+ * ends last is on top and is replaced by one that ends sooner.
  */
 import { copyBytes, float, int, seconds, setFloat, setInt } from '#linear';
 import * as layout from './layout.ts';
@@ -33,7 +33,7 @@ function push(count: i32, rank: f64, index: i32): void {
   put(place, rank, index);
 }
 
-/** Puts an item in the place of the top of a heap of `count`. */
+/** Replaces the top of a heap of `count`. */
 function replaceTop(count: i32, rank: f64, index: i32): void {
   let place = 0;
   let child = 1;
@@ -63,7 +63,7 @@ export function countHeld(now: f64): i32 {
 
 /**
  * Finds up to `most` bans that the kernel holds at epoch second `now` and that end soonest; returns
- * how many there are. Their entries' numbers stand in the input area, in no order.
+ * their number. Their entries' numbers are in the input area, in no order.
  */
 export function findSoonest(now: f64, most: i32): i32 {
   const slots = layout.tableSets * layout.TABLE_WAYS;

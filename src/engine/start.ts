@@ -1,7 +1,7 @@
 /**
- * How an engine comes to be: the sizes that follow from the jails, the memory, one of the builds.
- * Two builds of one source, same results: wasm (with SIMD, or scalar), which production runs, and
- * plain TypeScript, which tests, coverage and mutation see.
+ * Builds an engine: the sizes that follow from the jails, the memory, one of the builds. Two builds
+ * of one source, with the same results: wasm (with SIMD, or scalar), which production runs, and
+ * plain TypeScript, which tests, coverage and mutation use.
  */
 import * as limits from '../limits.ts';
 import { readPart } from '../parts.ts';
@@ -29,11 +29,11 @@ export interface EngineJail {
   /** Absent: 32. */
   ipv4Prefix?: number;
   ignore: readonly Address[];
-  /** What its lines are wrapped in; what tells by itself where absent. */
+  /** How its lines are wrapped; absent: detected automatically. */
   format?: LineFormat;
-  /** The field that holds the message, where that is `json`. */
+  /** The field that holds the message, if the format is `json`. */
   message?: string;
-  /** The zone of times that name none; absent or empty = local time. */
+  /** The time zone of times that name none; absent or empty = local time. */
   timezone?: readonly ZoneChange[];
 }
 
@@ -43,14 +43,14 @@ export interface EngineOptions {
   /** The operator's filters, numbered after the built-in ones. */
   filters?: readonly FilterProgram[];
   /**
-   * Memory of the table, bytes; rounded down to whole sets. A function is asked when all that
-   * compiling takes is taken, and told the bytes of everything else in the engine's memory.
+   * Memory of the table, bytes; rounded down to whole sets. A function is called after compilation
+   * has taken its memory, with the bytes of everything else in the engine's memory.
    */
   tableBytes: number | ((otherBytes: number) => number);
   evictionPolicy?: EvictionPolicy;
   /**
-   * Jails that there is to be room for, and with them twice the networks that are ignored: for a
-   * change of the configuration (`Engine.change`). As many as there are where absent.
+   * Room for this many jails, and for twice the ignored networks, so that a reload can add some
+   * (`Engine.change`). Absent: as many as there are.
    */
   jailsMax?: number;
   /** Links of this host (`Engine.setIgnored`). */
@@ -59,7 +59,7 @@ export interface EngineOptions {
   live?: boolean;
   /** Called with the engine's memory before its first use. */
   prepare?: (memory: ArrayBuffer) => void;
-  /** Two 32-bit words; random where absent. Tests fix it. */
+  /** Two 32-bit words; random if absent. Tests fix it. */
   seed?: [number, number];
   /** Epoch seconds around which local time is known. */
   now?: number;
@@ -74,9 +74,7 @@ export interface Started {
 
 const pageBytes = 65_536;
 
-/**
- * The engine imports nothing from outside itself, so it has these numbers of limits.ts once more.
- */
+/** The engine imports nothing from outside, so it repeats these numbers of limits.ts. */
 const sameAsLimits =
   layout.FILTERS_MAX === limits.filtersMax &&
   layout.SOURCES_MAX === limits.followedFilesMax &&
@@ -90,31 +88,31 @@ const sameAsLimits =
   layout.MAXRETRY_MAX === limits.maxretryMax;
 if (!sameAsLimits) throw new Error('engine/layout.ts and limits.ts differ: a bug of ours');
 
-/** What a table entry takes, bytes, and how many sets there are. */
+/** Bytes of a table entry, and the number of sets. */
 export interface TableShape {
-  /** Of a key, and of one window step. */
+  /** Bytes of a key, and of one window step. */
   key: number;
   step: number;
-  /** Steps that an entry has. */
+  /** Number of steps in an entry. */
   steps: number;
   entry: number;
-  /** An entry with its mark. */
+  /** Bytes of an entry with its mark. */
   slot: number;
   sets: number;
-  /** Ignored and shared networks that there is room for. */
+  /** Room for ignored and shared networks. */
   ignores: number;
-  /** Jails that there is room for. */
+  /** Room for jails. */
   jailsMax: number;
 }
 
-/** The shape that the jails ask for, with no sets yet. */
+/** The shape that the jails need, without sets yet. */
 function tableShape(jails: readonly EngineJail[]): TableShape {
   const key = jails.some((jail) => jail.ipv6Prefix > 64) ? 16 : 8;
   const exact = jails.filter((jail) => jail.maxretry <= limits.maxretryExactMax);
   const step = exact.some((jail) => jail.findtime > 65_535) ? 4 : 2;
   const counted = exact.length < jails.length ? layout.COUNTS_BYTES / step : 0;
   const entry = layout.entrySize(key, step, Math.max(counted, ...exact.map((jail) => jail.maxretry - 2)));
-  // Whatever fits the bytes that it takes anyway.
+  // As many as fit the bytes that an entry takes anyway.
   const steps = (entry - key - 8) / step;
   return { key, step, steps, entry, slot: entry + layout.MARK_BYTES, sets: 0, ignores: 0, jailsMax: jails.length };
 }
@@ -144,7 +142,7 @@ function start(options: EngineOptions, instantiate: Instantiate): Started {
   return { core, memory, shape };
 }
 
-/** Of a build that is one file. */
+/** For a build that is one file. */
 export function startWasm(options: EngineOptions): Started {
   const module = new WebAssembly.Module(readPart(options.build === 'scalar' ? 'engine-scalar.wasm' : 'engine.wasm'));
   return start(options, (bytes) => {
@@ -155,7 +153,7 @@ export function startWasm(options: EngineOptions): Started {
   });
 }
 
-/** Of the modules themselves. */
+/** From the modules themselves. */
 export async function startPlain(options: EngineOptions): Promise<Started> {
   const [core, linear] = await Promise.all([import('./engine.ts'), import('./linear.ts')]);
   return start(options, (bytes) => {

@@ -1,21 +1,21 @@
 /**
  * The tracker: a fixed, seeded, set-associative table of (jail, address) → failures within
- * findtime. Controlled by attackers: which addresses come and when. Invariants: never grows, never
- * moves an entry, touches two sets of eight per observation; two full sets trigger the eviction
- * policy in those two (claims MM-11, MM-14, MM-15, D-*).
+ * findtime. Attackers control which addresses come and when. Invariants: it never grows, never
+ * moves an entry, and touches two sets of eight per observation; if both sets are full, the
+ * eviction policy acts in these two (claims MM-11, MM-14, MM-15, D-*).
  *
- * A key has two sets, and a new entry goes into the emptier one: so the sets fill evenly. With one
- * set a key, the first one is full when a sixth of the table is in use; with two, when seven tenths
- * are.
+ * A key has two sets, and a new entry goes into the emptier one, so the sets fill evenly. With one
+ * set per key, the first set would be full when a sixth of the table is in use; with two, it is at
+ * seven tenths.
  *
- * A slot is a mark and an entry, which stand apart. The mark is a byte of the key's hash, 0 in a
- * free slot: the marks of a set lie together, so that a look at eight bytes says which entry to
- * look at, most often one or none. Entry: key (8 or 16 bytes) | meta | newest failure (u32 seconds)
- * | window. The meta of a free slot is 0 too. The window holds the distances of the earlier
- * failures from the newest one, ascending, or sub-counts (counts.ts); a banned entry keeps the end
- * of its ban there instead (u32 seconds, FOREVER for a permanent one). Where bans escalate, an
- * entry outlives its ban with the number of bans so far: the memory of repeat offenders is as
- * bounded as the table.
+ * A slot is a mark and an entry, stored apart. The mark is a byte of the key's hash, 0 in a free
+ * slot. The marks of a set lie together, so reading eight bytes shows which entries to examine:
+ * most often one or none. Entry: key (8 or 16 bytes) | meta | newest failure (u32 seconds) |
+ * window. The meta of a free slot is 0 too. The window holds the distances of the earlier failures
+ * from the newest one, ascending, or sub-counts (counts.ts); a banned entry holds the end of its
+ * ban there instead (u32 seconds, FOREVER for a permanent one). If bans escalate, an entry outlives
+ * its ban with the number of bans so far: the memory of repeat offenders is as bounded as the
+ * table.
  */
 import {
   copyBytes,
@@ -45,27 +45,27 @@ import * as layout from './layout.ts';
 export const FOREVER: f64 = 4294967295;
 
 /*
- * What two full sets do (limits.ts evictionPolicies, same order). Free and spent entries are always
- * taken first, then those of which only the number of bans is of use.
+ * What happens when both sets are full (limits.ts evictionPolicies, same order). Free and spent
+ * entries are always used first, then those that only hold a number of bans.
  */
 /**
- * Gives up the source seen longest ago; a banned one only when there is nothing else, and then its
- * ban ends in the kernel too. One whose ban is not in the kernel yet stays.
+ * Evicts the source seen longest ago. A banned one only if there is nothing else, and then its ban
+ * ends in the kernel too; one whose ban is not in the kernel yet stays.
  */
 export const EVICT_OLDEST: i32 = 0;
 /**
- * Denies the newcomer and asks for a run: every tracked source is banned, then the table is emptied
- * (`banTracked`).
+ * Denies the new source and asks for a run: every tracked source is banned, then the table is
+ * emptied (`banTracked`).
  */
 export const BAN_ALL: i32 = 1;
 /**
- * Gives up the source seen longest ago among those that are not banned; denies the newcomer when
- * all are.
+ * Evicts the source seen longest ago among those that are not banned; denies the new source if all
+ * are.
  */
 export const DROP_UNBANNED: i32 = 2;
-/** Denies the newcomer: what is tracked stays. */
+/** Denies the new source: existing entries stay. */
 export const DENY_NEW: i32 = 3;
-/** As DENY_NEW, and who was denied is handed to the log. */
+/** Like DENY_NEW, but the denied source is logged. */
 export const LOG_AND_DROP: i32 = 4;
 
 let policy: i32 = 0;
@@ -74,7 +74,7 @@ export function setPolicy(value: i32): void {
   policy = value;
 }
 
-/** After the memory was laid out: no run of ban_all is under way. */
+/** After the layout of the memory: no run of ban_all is active. */
 export function resetTable(): void {
   policy = EVICT_OLDEST;
   setInt(layout.BAN_ALL_DONE, layout.tableSets * layout.TABLE_WAYS);
@@ -100,9 +100,9 @@ export let decidedSeconds: i32 = 0;
 /** The source's bans so far, this one included. */
 export let decidedBans: i32 = 0;
 
-/* What an entry is worth; full sets give up the least. */
+/* The worth of an entry; full sets evict the smallest. */
 const SPENT: i32 = 0;
-/** Only the number of its bans is of use. */
+/** Only the number of its bans is useful. */
 const REMEMBERED: i32 = 1;
 /** Failures within findtime. */
 const OPEN: i32 = 2;
@@ -110,7 +110,7 @@ const OPEN: i32 = 2;
 const HELD: i32 = 3;
 /** A ban that the kernel does not hold yet. */
 const UNDELIVERED: i32 = 4;
-/** 2^32, more than any second: worth first, then time. */
+/** 2^32, more than any second: entries are ordered by worth, then by time. */
 const WORTH: f64 = 4294967296;
 
 function rotate(x: i32, bits: i32): i32 {
@@ -118,11 +118,12 @@ function rotate(x: i32, bits: i32): i32 {
 }
 
 /**
- * HalfSipHash-1-3 (Aumasson and Bernstein) of `words` 32-bit words at `p` and one more, under the
+ * HalfSipHash-1-3 (Aumasson and Bernstein) of `words` 32-bit words at `p` and of `last`, with the
  * seed of this start.
  */
 function hashWords(p: i32, words: i32, last: i32): i32 {
-  // State in locals and the round written once: one pass per word, then three more to finish.
+  // The state is in locals and the round is written once: one pass per word, then three more to
+  // finish.
   let v0 = int(layout.SEED);
   let v1 = int(layout.SEED + 4);
   let v2 = 0x6c796765 ^ v0;
@@ -146,7 +147,7 @@ function hashWords(p: i32, words: i32, last: i32): i32 {
   return v1 ^ v3;
 }
 
-/** A 6to4 address (RFC 3056): who has the IPv4 address in it has the /48. */
+/** A 6to4 address (RFC 3056): the owner of the IPv4 address in it has the whole /48. */
 const SIX_TO_FOUR: i32 = 0x0220;
 const SIX_TO_FOUR_BITS: i32 = 48;
 
@@ -156,10 +157,10 @@ function prefixOf(jail: i32): i32 {
 }
 
 /**
- * How many bits of the address under examination, on the mapped scale, are the source that `jail`
- * counts: its prefix, fewer of a 6to4 address, all where that prefix is of many hosts (ignore.ts).
- * 0: it is the first address of such a prefix, whose ban could not be told from the prefix's own:
- * routers have it.
+ * The prefix length, on the mapped scale, of the source that `jail` counts for the current address:
+ * the jail's prefix; shorter for a 6to4 address; the whole address if several hosts share that
+ * prefix (ignore.ts). 0 for the first address of such a prefix: its ban would look like one of the
+ * whole prefix, and routers have that address.
  */
 // @inline
 export function widthIn(jail: i32): i32 {
@@ -172,7 +173,7 @@ export function widthIn(jail: i32): i32 {
   return below === 0 ? 0 : 128;
 }
 
-/** The mask of a word of which the first `bits` bits are of a prefix. */
+/** The mask of a word of which the first `bits` bits belong to the prefix. */
 // @inline
 function maskOf(bits: i32): i32 {
   if (bits <= 0) return 0;
@@ -186,15 +187,15 @@ function maskOf(bits: i32): i32 {
 }
 
 /**
- * The row of UPPERS that the upper half of the key's address stands in; 0 where KEY is the source,
- * NO_ROW where there is no such row yet.
+ * The row of UPPERS with the upper half of the key's address; 0 if KEY is the source itself, NO_ROW
+ * if there is no such row yet.
  */
 let row: i32 = 0;
 const NO_ROW: i32 = 255;
 
 /**
- * Puts the address under examination, cut to `width` bits, into KEY. A single address of a jail
- * that counts prefixes is its lower half, and the row of its upper one.
+ * Writes the current address, masked to `width` bits, to KEY. In a jail that counts prefixes, a
+ * single address is its lower half, and the row of its upper half.
  */
 // @inline
 export function makeKey(jail: i32, width: i32): void {
@@ -229,8 +230,8 @@ function findRow(): i32 {
 }
 
 /**
- * Gives the upper half of the key's address a row if it needs one; false where all are taken. Rows
- * stay: entries refer to them.
+ * Gives the upper half of the key's address a row if it needs one; false if all are in use. Rows
+ * stay, since entries refer to them.
  */
 // @inline
 export function claimRow(): bool {
@@ -243,7 +244,7 @@ export function claimRow(): bool {
   return true;
 }
 
-/** The tag of the address under examination in `jail`. */
+/** The tag of the current address in `jail`. */
 function tagOf(jail: i32): i32 {
   const key = (row << layout.META_ROW_SHIFT) | (family === 6 ? layout.META_SIX : 0);
   return ((jail + 1) << layout.META_JAIL_SHIFT) | key;
@@ -254,8 +255,7 @@ function bansOf(entry: i32): i32 {
 }
 
 /**
- * The hash of (jail, KEY): says which two sets are its own. Of an IPv4 key all words but the first
- * are 0.
+ * The hash of (jail, KEY): determines its two sets. All words of an IPv4 key but the first are 0.
  */
 // @inline
 export function hashOf(jail: i32): i32 {
@@ -265,18 +265,18 @@ export function hashOf(jail: i32): i32 {
 }
 
 /**
- * Odd, with its ones well spread (2^32 ÷ the golden ratio): makes a second number out of a hash.
+ * Odd, with its ones well spread (2^32 ÷ the golden ratio): derives a second number from a hash.
  */
 const SECOND: i32 = -1640531535;
 
-/** The first slot of the set that `hash` says. */
+/** The first slot of the set for a hash. */
 function setOf(hash: i32): i32 {
   return spread(hash, layout.tableSets) * layout.TABLE_WAYS;
 }
 
 /**
- * The mark of a key with this hash: of its low bits, where the number of a set comes from the high
- * ones.
+ * The mark of a key with this hash: from its low bits, since the number of a set comes from the
+ * high ones.
  */
 function markOf(hash: i32): i32 {
   const low = hash & 255;
@@ -292,14 +292,14 @@ function slotOf(entry: i32): i32 {
 }
 
 /*
- * The first slots of the two sets, and the mark, of the key that was last looked for; in a tiny
- * table the sets may be the same.
+ * The first slots of the two sets, and the mark, of the last selected key; in a tiny table both
+ * sets may be the same.
  */
 let firstSet: i32 = 0;
 let secondSet: i32 = 0;
 let mark: i32 = 0;
 
-/** Makes the key with this hash the one that is looked for. */
+/** Selects the key with this hash. */
 // @inline
 function seek(hash: i32): void {
   firstSet = setOf(hash);
@@ -308,26 +308,26 @@ function seek(hash: i32): void {
 }
 
 /**
- * Which slots of the two sets have the mark `wanted`: a bit for each of the first set, then for
- * each of the second.
+ * Which slots of the two sets have the mark `wanted`: one bit for each of the first set, then of
+ * the second.
  */
 function marked(wanted: i32): i32 {
   return matchBits(layout.marksAt + firstSet, layout.marksAt + secondSet, wanted);
 }
 
-/** The slot that a bit of `marked` stands for: both sets at one look, since either is as likely. */
+/** The slot of a bit from `marked`: both sets are read at once, since either is as likely. */
 function slotAt(bit: i32): i32 {
   return bit < layout.TABLE_WAYS ? firstSet + bit : secondSet + bit - layout.TABLE_WAYS;
 }
 
-/** Reads the marks that a look-up by this hash looks at. */
+/** Reads the marks that a lookup with this hash reads. */
 export function touchMarks(hash: i32): i32 {
   return int(layout.marksAt + setOf(hash)) ^ int(layout.marksAt + setOf(product(hash, SECOND)));
 }
 
 /**
  * The entry that the marks of both sets point to: most likely the one that a key with this hash
- * has, or gets.
+ * has, or will get.
  */
 export function likelyEntry(hash: i32): i32 {
   seek(hash);
@@ -347,7 +347,7 @@ function find(jail: i32): i32 {
   return findHashed(hashOf(jail), tagOf(jail));
 }
 
-/** The entry of KEY with the jail and family of `tag`, and that hash, or 0. */
+/** The entry of KEY with the jail and family of `tag` and this hash, or 0. */
 // @inline
 function findHashed(hash: i32, tag: i32): i32 {
   seek(hash);
@@ -358,7 +358,7 @@ function findHashed(hash: i32, tag: i32): i32 {
   return 0;
 }
 
-/** Whether an entry is the one of KEY and `tag`. */
+/** Whether an entry is that of KEY and `tag`. */
 // @inline
 function isEntryOf(entry: i32, tag: i32): bool {
   if (
@@ -390,7 +390,7 @@ function setStep(entry: i32, i: i32, value: i32): void {
   else setInt(p, value);
 }
 
-/** What the entry (a used one) is worth at log time `time`. */
+/** The worth of a used entry at log time `time`. */
 function worthOf(entry: i32, time: f64): i32 {
   const meta = int(entry + layout.keyBytes);
   const settings = layout.jailsAt + layout.jailIn(meta) * layout.JAIL_BYTES;
@@ -405,8 +405,8 @@ function worthOf(entry: i32, time: f64): i32 {
 }
 
 /**
- * Whether the entry, last seen at `seen`, has failures within findtime of `time`: most have, where
- * `worthOf` is asked about many.
+ * Whether the entry, last seen at `seen`, has failures within findtime of `time`: true for most,
+ * where `worthOf` is called for many.
  */
 function isOpen(entry: i32, seen: f64, time: f64): bool {
   const meta = int(entry + layout.keyBytes);
@@ -414,7 +414,7 @@ function isOpen(entry: i32, seen: f64, time: f64): bool {
   return time - seen <= int(layout.jailsAt + layout.jailIn(meta) * layout.JAIL_BYTES + layout.JAIL_FINDTIME);
 }
 
-/** Counts an entry of the given worth that is given up. */
+/** Counts an evicted entry of the given worth. */
 function countEviction(entry: i32, worth: i32): void {
   if (worth === SPENT) return;
   counters.add(counters.EVICTIONS, 1);
@@ -424,7 +424,7 @@ function countEviction(entry: i32, worth: i32): void {
   counters.countJail(layout.jailIn(int(entry + layout.keyBytes)), counters.JAIL_EVICTED, 1);
 }
 
-/** A free slot, of the emptier set; -1 where both are full. */
+/** A free slot of the emptier set; -1 if both are full. */
 // @inline
 function freeSlot(): i32 {
   const free = marked(layout.FREE);
@@ -433,10 +433,7 @@ function freeSlot(): i32 {
   return free === 0 ? -1 : firstSet + lowestBit(free);
 }
 
-/**
- * The entry of a free slot, in use from now on; 0 where both sets are full. The caller writes its
- * meta.
- */
+/** Takes a free slot and returns its entry; 0 if both sets are full. The caller writes its meta. */
 // @inline
 function takeFree(): i32 {
   const slot = freeSlot();
@@ -447,11 +444,11 @@ function takeFree(): i32 {
 }
 
 /**
- * Makes room in two full sets: the entry of least worth that the policy gives up; 0 when it gives
- * up none.
+ * Makes room in two full sets: the entry of smallest worth that the policy evicts; 0 if it evicts
+ * none.
  */
 function makeRoom(jail: i32, time: f64): i32 {
-  // Of equal worth, the one seen longest ago; what reaches the limit stays.
+  // Of equal worth, the one seen longest ago; entries at or above the limit stay.
   let least: f64 = WORTH * OPEN;
   if (policy === EVICT_OLDEST) least = WORTH * (canNote() ? UNDELIVERED : HELD);
   else if (policy === DROP_UNBANNED) least = WORTH * HELD;
@@ -487,8 +484,8 @@ function canNote(): bool {
 }
 
 /**
- * Tells the enforcer of a source in `jail`, of `width` bits if it is IPv6 (0 = as the jail bans);
- * returns where its address goes.
+ * Tells the enforcer of a source in `jail`, of `width` bits if it is IPv6 (0 = the jail's own
+ * prefix); returns where its address goes.
  */
 function note(jail: i32, six: bool, width: i32, time: f64): i32 {
   const written = int(layout.DENIALS_WRITTEN);
@@ -500,7 +497,7 @@ function note(jail: i32, six: bool, width: i32, time: f64): i32 {
   return p + layout.DENIAL_ADDRESS;
 }
 
-/** Tells that the ban of an entry, which the kernel holds, has to end. */
+/** Reports that the ban of an entry, which the kernel holds, has to end. */
 function giveUp(entry: i32): void {
   const meta = int(entry + layout.keyBytes);
   const six = (meta & layout.META_SIX) !== 0;
@@ -518,18 +515,19 @@ function giveUp(entry: i32): void {
   }
 }
 
-/** A failure of ADDRESS in `jail` finds no place. */
+/** A failure of ADDRESS in `jail` finds no room. */
 export function deny(jail: i32, time: f64): void {
   counters.add(counters.DENIED, 1);
   counters.countJail(jail, counters.JAIL_DENIED, 1);
-  // A run under way has yet to come to the sets behind BAN_ALL_DONE, and makes room there.
+  // If a run has not reached these sets yet (they are behind BAN_ALL_DONE), it will make room
+  // there.
   const done = int(layout.BAN_ALL_DONE);
   if (policy === BAN_ALL && firstSet < done && secondSet < done) setSeconds(layout.BAN_ALL_DUE, time > 0 ? time : 1);
   if (policy === LOG_AND_DROP && canNote()) copyBytes(note(jail, family === 6, 128, time), layout.ADDRESS, 16);
 }
 
 /**
- * A new entry for KEY in its sets, last seen at `time`; 0 when there is no room. The caller writes
+ * A new entry for KEY in its sets, last seen at `time`; 0 if there is no room. The caller writes
  * its meta.
  */
 // @inline
@@ -558,16 +556,16 @@ function push(entry: i32, time: f64, newest: f64, findtime: i32, failures: i32):
   setSeconds(entry + layout.keyBytes + 4, time);
   if (shift > findtime) return 1;
   const moved = toInt(shift);
-  // Distances grow by `moved`; those beyond findtime fall off the end; the former newest becomes
-  // the first.
+  // Distances grow by `moved`; those beyond findtime are dropped; the former newest becomes the
+  // first.
   let kept = failures - 1;
   while (kept > 0 && step(entry, kept - 1) + moved > findtime) kept--;
   return kept + 2;
 }
 
 /**
- * Writes the window after `push` said that `failures` lie in it, when they are fewer than maxretry.
- * `newest` is what was the newest failure before.
+ * Writes the window after `push` returned `failures`, if that is less than maxretry. `newest` is
+ * the previous newest failure.
  */
 // @inline
 function writeWindow(entry: i32, time: f64, newest: f64, failures: i32): void {
@@ -588,11 +586,11 @@ function writeWindow(entry: i32, time: f64, newest: f64, failures: i32): void {
 }
 
 /**
- * Observes `count` failures of KEY in `jail`, which hash to `hash`, at log time `time`. Returns the
- * failures within findtime when a ban is due, else 0. With maxretry up to EXACT_MAX, a ban comes
- * exactly when maxretry observed failures lie within findtime, whatever order they come in; beyond,
- * as counts.ts says. Until its end nothing counts, and then the source starts afresh, but for the
- * number of its bans.
+ * Observes `count` failures of KEY in `jail`, with hash `hash`, at log time `time`. Returns the
+ * failures within findtime if a ban is due, else 0. With maxretry up to EXACT_MAX, a ban comes
+ * exactly when maxretry observed failures lie within findtime, in whatever order they come; above
+ * it, as counts.ts says. During the ban nothing counts; after it the source starts again, except
+ * for the number of its bans.
  */
 // @inline
 export function observe(jail: i32, hash: i32, time: f64, count: i32): i32 {
@@ -648,7 +646,7 @@ export function observe(jail: i32, hash: i32, time: f64, count: i32): i32 {
 
 /**
  * Adds `count` failures at `time`, one by one, to a window of `failures` (0: a new one) whose
- * newest is at `newest`; returns how many lie within findtime, maxretry at most.
+ * newest is at `newest`; returns how many lie within findtime, at most maxretry.
  */
 // @inline
 function addExact(entry: i32, newest: f64, time: f64, findtime: i32, failures: i32, count: i32, maxretry: i32): i32 {
@@ -666,7 +664,7 @@ function addExact(entry: i32, newest: f64, time: f64, findtime: i32, failures: i
   return failures;
 }
 
-/** The same in sub-counts; returns what `addCounts` says. */
+/** The same with sub-counts; returns the result of `addCounts`. */
 function addCounted(entry: i32, newest: f64, time: f64, findtime: i32, failures: i32, count: i32, maxretry: i32): i32 {
   const counts = entry + layout.keyBytes + 8;
   if (failures === 0) clearCounts(counts);
@@ -688,8 +686,8 @@ function bansElsewhere(jail: i32, time: f64): i32 {
 }
 
 /**
- * Marks the entry of `tag` as decided, its ban running from `time`, after `bans` here and `others`
- * in other jails.
+ * Marks the entry of `tag` as decided. Its ban runs from `time`, after `bans` here and `others` in
+ * other jails.
  */
 function decide(entry: i32, tag: i32, bans: i32, others: i32, time: f64): void {
   const settings = layout.jailsAt + layout.jailIn(tag) * layout.JAIL_BYTES;
@@ -708,7 +706,10 @@ function decide(entry: i32, tag: i32, bans: i32, others: i32, time: f64): void {
   setSeconds(entry + layout.keyBytes + 8, end);
 }
 
-/** A number from 0 to `most` that nobody can foretell without the seed, nor tell the seed from. */
+/**
+ * A number from 0 to `most` that nobody can predict without the seed, and that does not reveal the
+ * seed.
+ */
 function draw(most: i32): i32 {
   if (most === 0) return 0;
   setInt(layout.DRAWS, int(layout.DRAWS) + 1);
@@ -721,7 +722,7 @@ function increase(p: i32): void {
 
 /**
  * Counts the bans that run at epoch second `now` among `count` entries from `first` on into
- * JAIL_HELD, JAIL_HELD_SIX and JAIL_PENDING of their jails; the first entry of the table begins a
+ * JAIL_HELD, JAIL_HELD_SIX and JAIL_PENDING of their jails; the table's first entry begins a new
  * count.
  */
 export function tallyBans(first: i32, count: i32, now: f64): void {
@@ -741,13 +742,13 @@ export function tallyBans(first: i32, count: i32, now: f64): void {
   }
 }
 
-/** Whether (jail, KEY) is banned, in the kernel or about to be. */
+/** Whether (jail, KEY) is banned, in the kernel or soon. */
 export function isBanned(jail: i32): bool {
   const entry = find(jail);
   return entry !== 0 && stateOf(entry) >= layout.DECIDED;
 }
 
-/** The kernel holds the ban of (jail, KEY); nothing where the entry was given up meanwhile. */
+/** The kernel holds the ban of (jail, KEY); does nothing if the entry was evicted meanwhile. */
 export function confirm(jail: i32): void {
   const entry = find(jail);
   if (entry !== 0 && stateOf(entry) === layout.DECIDED)
@@ -755,9 +756,9 @@ export function confirm(jail: i32): void {
 }
 
 /**
- * Records a ban that did not come from the window (an operator's, one found in the kernel or in the
- * saved state) until `end`; it is at least the `bans`-th of its source. `origin` is META_MANUAL or
- * 0.
+ * Records a ban that did not come from the window (an operator's, or one found in the kernel or in
+ * the saved state) until `end`; it is at least the `bans`-th of its source. `origin` is META_MANUAL
+ * or 0.
  */
 export function recordBan(jail: i32, time: f64, end: f64, bans: i32, origin: i32): void {
   if (!claimRow()) return;
@@ -772,8 +773,8 @@ export function recordBan(jail: i32, time: f64, end: f64, bans: i32, origin: i32
 }
 
 /**
- * Moves the times of `count` entries from `first` on by `by` seconds: the clock was set. What is
- * left of bans and windows stays as it is.
+ * The clock was set: moves the times of `count` entries from `first` on by `by` seconds. The
+ * remaining time of bans and windows stays the same.
  */
 export function shiftTimes(first: i32, count: i32, by: f64): void {
   const stop = layout.tableAt + (first + count) * layout.entryBytes;
@@ -785,31 +786,31 @@ export function shiftTimes(first: i32, count: i32, by: f64): void {
   }
 }
 
-/** A time moved by `by` seconds, as far as an entry can hold it. */
+/** A time moved by `by` seconds, within the range of an entry. */
 function shifted(time: f64, by: f64): f64 {
   const moved = time + by;
   if (moved < 0) return 0;
   return moved < FOREVER ? moved : FOREVER - 1;
 }
 
-/** Forgets (jail, KEY): an unban starts the source afresh. */
+/** Forgets (jail, KEY): after an unban the source starts again. */
 export function forget(jail: i32): void {
   const entry = find(jail);
   if (entry !== 0) free(entry);
 }
 
-/** Whether no slot of the set that begins with slot `first` is taken: FREE is 0. */
+/** Whether all slots of the set that begins at slot `first` are free: FREE is 0. */
 // @inline
 function isSetFree(first: i32): bool {
   return (int(layout.marksAt + first) | int(layout.marksAt + first + 4)) === 0;
 }
 
-/** The entry at which the walk of `copyEntries` goes on. */
+/** The entry at which the walk with `copyEntries` continues. */
 export let copiedUntil: i32 = 0;
 
 /**
- * Copies entries that are worth something at `now`, bans or windows, from entry `first` on to `to`,
- * until `room` bytes hold no further one or the table ends. Returns the bytes.
+ * Copies entries that are useful at `now`, bans or windows, from entry `first` on to `to`, until
+ * `room` bytes are full or the table ends. Returns the bytes.
  */
 export function copyEntries(first: i32, bans: bool, now: f64, to: i32, room: i32): i32 {
   const count = layout.tableSets * layout.TABLE_WAYS;
@@ -818,7 +819,7 @@ export function copyEntries(first: i32, bans: bool, now: f64, to: i32, room: i32
   let length = 0;
   let index = first;
   while (index < count && length <= last) {
-    // One look at the marks of a set says that all its slots are free, as most of a table is.
+    // One read of a set's marks shows that all its slots are free, as most of a table is.
     if (index % layout.TABLE_WAYS === 0 && isSetFree(index)) {
       entry += layout.TABLE_WAYS * layout.entryBytes;
       index += layout.TABLE_WAYS;
@@ -838,8 +839,8 @@ export function copyEntries(first: i32, bans: bool, now: f64, to: i32, room: i32
 
 /**
  * Puts a saved entry of (jail, KEY) back: `history` is its meta without the tag, `end` the first
- * word of its window (the end of its ban). Returns its position, for the rest of the window; 0 when
- * it is spent at `now` or is there already, -1 when its sets, or the rows, are full: nothing is
+ * word of its window (the end of its ban). Returns its position, for the rest of the window; 0 if
+ * it is spent at `now` or already in the table, -1 if its sets, or the rows, are full: nothing is
  * evicted for it.
  */
 export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64): i32 {
@@ -856,7 +857,7 @@ export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64):
   return 0;
 }
 
-/** The first entry from `first` to before `last` that is a ban; `last` where there is none. */
+/** The first entry in [first, last) that is a ban; `last` if there is none. */
 export function nextBan(first: i32, last: i32): i32 {
   let meta = entryAt(first) + layout.keyBytes;
   for (let index = first; index < last; index++, meta += layout.entryBytes) {
@@ -865,19 +866,19 @@ export function nextBan(first: i32, last: i32): i32 {
   return last;
 }
 
-/** Which entry of the table is that of (jail, KEY), counted from 0; -1 where there is none. */
+/** The number of the entry of (jail, KEY), from 0; -1 if there is none. */
 export function indexOf(jail: i32): i32 {
   const entry = find(jail);
   return entry !== 0 ? slotOf(entry) : -1;
 }
 
-/** Epoch second at which the ban of (jail, KEY) ends (FOREVER: never), -1 where there is none. */
+/** Epoch second at which the ban of (jail, KEY) ends (FOREVER: never), -1 if there is none. */
 export function endOfBan(jail: i32): f64 {
   const entry = find(jail);
   return entry !== 0 && stateOf(entry) >= layout.DECIDED ? banEnd(entry) : -1;
 }
 
-/** Frees the entries that are worth nothing at `time`: other settings might revive them. */
+/** Frees the entries that are spent at `time`: other settings might revive them. */
 export function freeSpent(time: f64): void {
   const count = layout.tableSets * layout.TABLE_WAYS;
   for (let index = 0, entry = layout.tableAt; index < count; index++, entry += layout.entryBytes)
@@ -908,7 +909,7 @@ export function beginBanAll(): void {
 
 /**
  * Decides a ban from `time` on for each source with an open window among `count` entries from
- * `first` on; returns how many.
+ * `first` on; returns their number.
  */
 export function banTracked(first: i32, count: i32, time: f64): i32 {
   let decided = 0;
@@ -927,7 +928,7 @@ export function banTracked(first: i32, count: i32, time: f64): i32 {
 }
 
 /**
- * Empties `count` entries from `first` on, but for bans that the kernel does not hold yet and
+ * Empties `count` entries from `first` on, except bans that the kernel does not hold yet and
  * sources that came after `banTracked`; returns how many stay.
  */
 export function resetEntries(first: i32, count: i32, time: f64): i32 {

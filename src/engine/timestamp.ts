@@ -1,12 +1,13 @@
 /**
  * Timestamps as services write them. `scanTime` finds where one ends, by its form; `decodeTime`
- * turns its text into epoch seconds, where the calendar and the clock have such a moment. Input:
- * log bytes, some of which an attacker may have written. Formats: RFC 3164 with optional year,
- * weekday or zone name, its month in the languages of `monthOf`; RFC 3339 / ISO 8601 with fractions
- * and zones, also with slashes (nginx), a weekday (journalctl) or an underscore (svlogd);
+ * turns its text into epoch seconds, if the calendar and the clock have such a moment. Input: log
+ * bytes, some of which an attacker may have written. Formats: RFC 3164 with optional year, weekday
+ * or zone name, its month in the languages of `monthOf`; RFC 3339 / ISO 8601 with fractions and
+ * zones, also with slashes (nginx), a weekday (journalctl) or an underscore (svlogd);
  * day/month/year of access logs, named and PHP; day.month.year; MySQL's YYMMDD; epoch seconds;
- * TAI64 and TAI64N. A clock of twelve hours has AM or PM behind it. A text without a zone is local
- * time, by the zone table that the host filled in; one without a year is put next to `now`.
+ * TAI64 and TAI64N. A twelve-hour clock is followed by AM or PM. A text without a zone is local
+ * time, by the zone table that the host filled in; a text without a year gets the year that puts it
+ * next to `now`.
  */
 import {
   byte,
@@ -25,17 +26,22 @@ import {
 import * as ascii from './ascii.ts';
 import * as layout from './layout.ts';
 
-/** A text without year may lie this many seconds after `now` before it is taken for last year's. */
+/**
+ * A text without year may be up to this many seconds after `now`; beyond that it belongs to last
+ * year.
+ */
 const YEAR_SLACK: f64 = 86400;
-/** Years tried for such a text: two leap years are up to eight apart. */
+/** Years to try for such a text: two leap years are up to eight apart. */
 const YEARS_TRIED: i32 = 10;
-/** A text without year and the same one of the next year are further apart in any zone. */
+/**
+ * A text without year and the same text one year later are at least this far apart, in any zone.
+ */
 const YEAR_SECONDS_MIN: f64 = 364 * 86400;
 /** 2106-01-01: the table keeps seconds in 32 bits. */
 const SECONDS_MAX: f64 = 4291747200;
 /**
- * Seconds after `now` from which the second of two readings of an ambiguous local time is not
- * believed.
+ * If the second of two readings of an ambiguous local time is more than these seconds after `now`,
+ * the first one is taken.
  */
 const ZONE_SLACK: f64 = 60;
 
@@ -47,19 +53,19 @@ let hour: i32 = 0;
 let minute: i32 = 0;
 let second: i32 = 0;
 /**
- * Where the two digits of the second stand, -1 when there are none, and where the fraction behind
- * them ends.
+ * Position of the second's two digits, -1 if there are none, and where the fraction after them
+ * ends.
  */
 let secondAt: i32 = -1;
 let fractionEnd: i32 = 0;
-/** Whether AM or PM stands behind the clock. */
+/** Whether AM or PM follows the clock. */
 let halved: bool = false;
-/** Where the two places of the day stand, -1 when it has one; whether a blank may be the first. */
+/** Position of the day's two places, -1 if it has one; whether the first may be a blank. */
 let dayAt: i32 = -1;
 let dayPadded: bool = false;
-/** The piece of the zone table by which local time was read. */
+/** The piece of the zone table that was used for local time. */
 let piece: i32 = 0;
-/** End of the zone's name that was read last. */
+/** End of the last zone name. */
 let zoneNameEnd: i32 = 0;
 /** Seconds east of UTC, when `zoned`. */
 let zone: i32 = 0;
@@ -68,46 +74,48 @@ let zoned: bool = false;
 let epoch: f64 = 0;
 let absolute: bool = false;
 
-/** The zone table at hand, where it stands, and how many changes it holds. */
+/** The current zone table: its position, and its number of changes. */
 let zoneTable: i32 = 0;
 let zonesAt: i32 = layout.ZONES;
 let zones: i32 = 0;
 /**
- * The text was read as the earlier of two times, because the later one is yet to come: true for
- * this second only.
+ * The text was read as the earlier of two times, because the later one is still in the future:
+ * valid for this second only.
  */
 let folded: bool = false;
 
 /*
- * How the last decoded timestamp is written, the digits of its day, clock and fraction left open
- * (linear.ts `lies`): lines of one month cost a look at sixteen bytes at a time. What such digits
- * mean holds as far as time runs on evenly: within the month, or the day where that has one digit,
- * before now, in one year and one piece of the zone table. The full reader takes everything else.
+ * How the last decoded timestamp is written, with the digits of day and clock open (linear.ts
+ * `lies`): for lines of one month, sixteen bytes are compared at a time. The meaning of such digits
+ * is known while time is continuous: within the month (or the day, if it has one digit), before
+ * now, in one year and one piece of the zone table. Everything else goes to the full parser.
  */
 /** Length of that text; 0 = none is remembered. */
 export let formBytes: i32 = 0;
 /**
- * Counts the texts that were remembered or forgotten: who keeps more of a line than its time learns
- * that it is stale.
+ * Counts the texts that were remembered or forgotten. Code that keeps more of a line than its time
+ * sees from it that its copy is stale.
  */
 export let formSerial: i32 = 0;
-/** Offset of the clock; -1: the text stands for itself only. */
+/** Offset of the clock; -1: only this exact text matches. */
 let formClockAt: i32 = -1;
-/** Offset of the day's two places; -1: its day is the remembered one. */
+/** Offset of the day's two places; -1: only the remembered day matches. */
 let formDayAt: i32 = -1;
-/** What the text means, as seen at `formNow`, but for the seconds that its open digits are. */
+/** The instant of the text, as seen at `formNow`, without the seconds from its open digits. */
 let formInstant: f64 = 0;
-/** The first of these seconds that mean what they say, and how many do. */
+/** The first of these seconds with a known meaning, and their number. */
 let formFrom: i32 = 0;
 let formSpan: i32 = 0;
 let formNow: f64 = 0;
-/** Texts in a row that were written in another way, and so many that the next one is remembered. */
+/**
+ * Texts in a row that were written in another way, and after how many the next one is remembered.
+ */
 let formMisses: i32 = 0;
 const FORM_MISSES_MAX: i32 = 8;
-/** As `now`, for texts that are only scanned. */
+/** Like `now`, for texts that are only scanned. */
 let clock: f64 = 0;
 /**
- * Of the text that was scanned last: seconds past `formInstant`, -1 when it is not written like the
+ * Of the last scanned text: seconds after `formInstant`, -1 if it is not written like the
  * remembered one.
  */
 export let scannedSeconds: i32 = -1;
@@ -119,7 +127,7 @@ export function resetTime(): void {
   useZone(0);
 }
 
-/** Times without a zone are those of this table from now on; 0 = local time. */
+/** Times without a zone use this table from now on; 0 = local time. */
 // @inline
 export function useZone(table: i32): void {
   if (table !== zoneTable) changeZone(table);
@@ -132,7 +140,7 @@ function changeZone(table: i32): void {
   forgetForm();
 }
 
-/** What `now` is until it is said again. */
+/** Sets the clock until the next call. */
 export function setClock(now: f64): void {
   clock = now;
 }
@@ -140,14 +148,14 @@ export function setClock(now: f64): void {
 function forgetForm(): void {
   formBytes = 0;
   formMisses = 0;
-  // No text, not even one of no length, is written like it now.
+  // No text matches the remembered form now, not even an empty one.
   formNow = -1;
   formSerial++;
 }
 
 /**
- * From UTC second `from` on, the time of the table at hand is `offset` seconds east of UTC.
- * Ascending; false when it is full.
+ * From UTC second `from` on, the time of the current table is `offset` seconds east of UTC.
+ * Ascending; false if the table is full.
  */
 export function addZone(from: f64, offset: i32): bool {
   if (zones === layout.ZONES_MAX) return false;
@@ -178,9 +186,7 @@ function four(p: i32): i32 {
   return high < 0 || low < 0 ? -1 : high * 100 + low;
 }
 
-/**
- * The letter of ASCII that a letter with an accent is made of; `code` is of ISO 8859-1. 0 = none.
- */
+/** The ASCII letter without the accent; `code` is of ISO 8859-1. 0 = none. */
 function baseLetter(code: i32): i32 {
   const place = code & 31;
   if (code < 192 || (place > 22 && place < 25) || place === 6 || place === 16) return 0;
@@ -195,7 +201,7 @@ function baseLetter(code: i32): i32 {
 }
 
 /**
- * The month that begins with these three small letters (the fourth decides between juin and
+ * The month that begins with these three lower-case letters (the fourth distinguishes juin from
  * juillet), or 0: English, and what strftime writes in German, French, Spanish, Italian,
  * Portuguese, Dutch, Polish and the Scandinavian languages.
  */
@@ -236,8 +242,8 @@ function monthName(p: i32): i32 {
 const MONTH_BYTES_MAX: i32 = 12;
 
 /**
- * End of the month's name at `p`, short or whole, in any case, perhaps with a dot behind it, and
- * sets `month`; -1 = none. Accents may be written in UTF-8 or ISO 8859-1.
+ * End of the month's name at `p`, short or long, in any case, with an optional dot after it, and
+ * sets `month`; -1 = none. Accents may be UTF-8 or ISO 8859-1.
  */
 function readMonth(p: i32, end: i32): i32 {
   month = monthName(p);
@@ -250,7 +256,7 @@ function readMonth(p: i32, end: i32): i32 {
     let letter = byte(p);
     const next = p + 1 < limit ? byte(p + 1) : 0;
     const wide = (letter === 0xc3 || letter === 0xc5) && next >= 0x80 && next < 0xc0;
-    // ź is the only letter of two bytes that we know and ISO 8859-1 does not.
+    // ź is the only two-byte letter that we support and ISO 8859-1 lacks.
     if (wide) letter = letter === 0xc5 ? 122 : baseLetter(next + 0x40);
     else letter = letter < 0x80 ? letter | 32 : baseLetter(letter);
     if (letter < 97 || letter > 122) break;
@@ -300,7 +306,9 @@ function readClock(p: i32, end: i32): i32 {
   return readHalf(p, end);
 }
 
-/** Behind a clock of twelve hours: whether "AM" or "PM" stands at `p`, behind a blank or not. */
+/**
+ * After a twelve-hour clock: whether "AM" or "PM" stands at `p`, with or without a blank before it.
+ */
 function isHalf(p: i32, end: i32): bool {
   if (p < end && byte(p) === 32) p++;
   if (p + 2 > end || (byte(p + 1) | 32) !== 109 || ((byte(p) | 32) !== 97 && (byte(p) | 32) !== 112)) return false;
@@ -309,7 +317,7 @@ function isHalf(p: i32, end: i32): bool {
   return digit(p + 2) < 0 && (next < 97 || next > 122);
 }
 
-/** Takes "AM" or "PM" at `p` into the hour; returns its end (or `p`). */
+/** Applies "AM" or "PM" at `p` to the hour; returns its end (or `p`). */
 function readHalf(p: i32, end: i32): i32 {
   if (hour < 1 || hour > 12 || !isHalf(p, end)) return p;
   halved = true;
@@ -320,12 +328,12 @@ function readHalf(p: i32, end: i32): i32 {
   return p + 2;
 }
 
-/** No zone has this distance from UTC, minutes. */
+/** Minutes that no zone has. */
 const NO_ZONE: i32 = 9999;
-/** A name of several zones, of which this host's is meant. */
+/** A name that several zones have; this host's own is meant. */
 const LOCAL_ZONE: i32 = 9998;
 
-/** Minutes east of UTC of the zone with this name, its letters as one number. */
+/** Minutes east of UTC of the zone with this name (its letters as one number). */
 function zoneOf(name: i32): i32 {
   if (name === 0x555443 || name === 0x474d54 || name === 0x574554) return 0;
   if (name === 0x434554 || name === 0x4d4554 || name === 0x425354 || name === 0x57455354) return 60;
@@ -348,14 +356,14 @@ function zoneOf(name: i32): i32 {
   if (name === 0x414b4454) return -480;
   if (name === 0x414b5354) return -540;
   if (name === 0x485354) return -600;
-  // China's and the Philippines' where local time is theirs, else America's.
+  // China's or the Philippines' if local time is theirs, else America's.
   if (name === 0x435354) return isLocal(28_800) ? LOCAL_ZONE : -360;
   if (name === 0x505354) return isLocal(28_800) ? LOCAL_ZONE : -480;
   // India, Israel, Ireland.
   return name === 0x495354 ? LOCAL_ZONE : NO_ZONE;
 }
 
-/** Whether local time is at any time `offset` seconds east of UTC. */
+/** Whether local time is ever `offset` seconds east of UTC. */
 function isLocal(offset: i32): bool {
   for (let i = 0; i < zones; i++) if (int(zonesAt + i * layout.ZONE_BYTES + 8) === offset) return true;
   return false;
@@ -378,7 +386,7 @@ function zoneNamed(p: i32, end: i32): i32 {
   return zoneOf(name);
 }
 
-/** Takes a zone's name behind a blank at `p`; returns its end (or `p`). */
+/** Reads a zone's name after a blank at `p`; returns its end (or `p`). */
 function readZoneName(p: i32, end: i32): i32 {
   if (p >= end || byte(p) !== 32) return p;
   const minutes = zoneNamed(p + 1, end);
@@ -424,7 +432,7 @@ function readZone(p: i32, end: i32): i32 {
 }
 
 /**
- * " yyyy" at `p`; returns its end, or `p`. What goes on without a gap is a host name:
+ * " yyyy" at `p`; returns its end, or `p`. If more text follows directly, it is a host name:
  * "2001:db8::1", "2020-web".
  */
 function readYearAfter(p: i32, end: i32): i32 {
@@ -441,8 +449,8 @@ function readYearAfter(p: i32, end: i32): i32 {
 }
 
 /**
- * A day of one or two digits at `p`, `padded` with a blank or not; returns its end, or -1. A day of
- * one place is no part of the remembered text's digits.
+ * A day of one or two digits at `p`, `padded` with a blank or not; returns its end, or -1. The
+ * digit of a one-place day stays fixed in the remembered text.
  */
 function readDay(p: i32, padded: bool): i32 {
   const places = p;
@@ -460,8 +468,8 @@ function readDay(p: i32, padded: bool): i32 {
 }
 
 /**
- * "Mon D hh:mm:ss", "Mon DD yyyy hh:mm:ss", "Mon DD hh:mm:ss yyyy", with a zone's name behind the
- * clock or any zone behind the year, at `p`.
+ * "Mon D hh:mm:ss", "Mon DD yyyy hh:mm:ss", "Mon DD hh:mm:ss yyyy", with a zone name after the
+ * clock or any zone after the year, at `p`.
  */
 function readMonthFirst(p: i32, end: i32): i32 {
   if (p + 13 > end) return -1;
@@ -483,7 +491,7 @@ function readMonthFirst(p: i32, end: i32): i32 {
   return stop > p && !zoned ? readZone(stop, end) : stop;
 }
 
-/** "DD.MM.yyyy hh:mm:ss", perhaps with a comma between them, at `p`. */
+/** "DD.MM.yyyy hh:mm:ss", with an optional comma in between, at `p`. */
 function readDotted(p: i32, end: i32): i32 {
   day = two(p);
   dayAt = p;
@@ -518,9 +526,9 @@ function readDayFirst(p: i32, end: i32): i32 {
 }
 
 /**
- * "yyyy-mm-dd", "yyyy/mm/dd", "yyyy.mm.dd" or "yyyy Mon D" and "T" or a space, the time, perhaps a
- * zone, at `p`. What svlogd writes is UTC: an underscore (-tt), or a "T" and a fraction of five
- * digits without a zone (-ttt).
+ * "yyyy-mm-dd", "yyyy/mm/dd", "yyyy.mm.dd" or "yyyy Mon D" and "T" or a space, the time, an
+ * optional zone, at `p`. svlogd's times are UTC: with an underscore (-tt), or with a "T" and a
+ * fraction of five digits without a zone (-ttt).
  */
 function readYearFirst(p: i32, end: i32): i32 {
   if (p + 17 > end) return -1;
@@ -546,7 +554,7 @@ function readYearFirst(p: i32, end: i32): i32 {
   return stop;
 }
 
-/** A weekday of another language and, behind a blank, what `readYearFirst` reads, at `p`. */
+/** A weekday in another language and, after a blank, what `readYearFirst` reads, at `p`. */
 function readAnyWeekday(p: i32, end: i32): i32 {
   const limit = p + MONTH_BYTES_MAX < end ? p + MONTH_BYTES_MAX : end;
   for (p++; p < limit && (byte(p) >= 97 || byte(p) === 46); p++);
@@ -567,7 +575,7 @@ function readCompact(p: i32, end: i32): i32 {
   return readClock(p, end);
 }
 
-/** Ten digits and a fraction, ended by neither digit nor letter; as many bytes are there. */
+/** Ten digits and a fraction, not followed by a digit or letter; that many bytes must be there. */
 function readEpoch(p: i32, end: i32): i32 {
   epoch = 0;
   for (let i = 0; i < 10; i++) {
@@ -607,7 +615,7 @@ function readTai(p: i32, end: i32): i32 {
     digits++;
   }
   if (digits !== 24 && digits !== 16) return -1;
-  // multilog and svlogd add ten seconds to the clock of the system and know of no leap second.
+  // multilog and svlogd add ten seconds to the system's clock and ignore leap seconds.
   epoch -= 10;
   absolute = true;
   return p + 1 + digits;
@@ -623,8 +631,8 @@ function monthDays(y: i32, m: i32): i32 {
 }
 
 /**
- * Whether the fields form a date (February 29 without a year is one) and a time; a leap second is
- * allowed.
+ * Whether the fields are a valid date (February 29 is valid without a year) and time; a leap second
+ * is allowed.
  */
 function legal(): bool {
   if (absolute) return epoch >= 0 && epoch < SECONDS_MAX;
@@ -634,8 +642,8 @@ function legal(): bool {
 }
 
 /**
- * Reads what has the form of a timestamp at `start`; returns its end, or -1. Sets the fields, which
- * need not be legal.
+ * Reads text that has the form of a timestamp at `start`; returns its end, or -1. Sets the fields,
+ * which may be invalid.
  */
 function readTime(start: i32, end: i32): i32 {
   if (end - start < 10) return -1;
@@ -672,7 +680,7 @@ function readTime(start: i32, end: i32): i32 {
 
 /** Days from 1970-01-01 to the given civil date (proleptic Gregorian). */
 function daysFromCivil(y: i32, m: i32, d: i32): i32 {
-  // Years start in March, so that the leap day is the last one.
+  // Years start in March here, so the leap day is the last one.
   const shifted = m <= 2 ? y - 1 : y;
   const era = divide(shifted, 400);
   const yearOfEra = shifted - era * 400;
@@ -688,8 +696,8 @@ function localSeconds(y: i32): f64 {
 }
 
 /**
- * Local to UTC seconds by the zone table. In the hour that happens twice, the later one unless it
- * is yet to come.
+ * Local to UTC seconds by the zone table. In the hour that happens twice it takes the later one,
+ * unless that is still in the future.
  */
 function localToUtc(local: f64, now: f64): f64 {
   for (let i = zones - 1; i >= 0; i--) {
@@ -716,7 +724,7 @@ function fieldsToUtc(y: i32, now: f64): f64 {
   return zoned ? local - zone : localToUtc(local, now);
 }
 
-/** The civil year of an instant, in UTC; at the turn of the year that before or behind it. */
+/** The civil year of an instant, in UTC; at the turn of the year it may be off by one. */
 function yearNear(instant: f64): i32 {
   return 1970 + toInt(instant / 31556952);
 }
@@ -733,12 +741,12 @@ function fieldsToEpoch(now: f64): f64 {
     if (instant <= now + YEAR_SLACK) return instant;
     if (instant - second <= now + YEAR_SLACK) folded = true;
   }
-  // Not reached, for any clock there is: the years tried hold every day.
+  // Never reached: the years tried contain every day.
   return now;
 }
 
 /**
- * Remembers how the text at [start, end) is written, which was read just now and means `instant` as
+ * Remembers how the text at [start, end) is written, which was just parsed and means `instant` as
  * seen at `now`.
  */
 function remember(start: i32, end: i32, instant: f64, now: f64): void {
@@ -752,7 +760,7 @@ function remember(start: i32, end: i32, instant: f64, now: f64): void {
   formNow = now;
   formClockAt = -1;
   formInstant = instant;
-  // A text that may be read in two ways (localToUtc) stands for itself only.
+  // A text with two possible readings (localToUtc) is only remembered as it is.
   if (absolute || folded || halved || secondAt < 0 || second > 59 || instant > now) return;
   openPlaces(start);
   const past = (dayAt < 0 ? 0 : day * DAY) + hour * 3600 + minute * 60 + second;
@@ -762,41 +770,41 @@ function remember(start: i32, end: i32, instant: f64, now: f64): void {
 
 const DAY: i32 = 86400;
 
-/** A place of the remembered text takes the bytes from `low` to `low + range`. */
+/** A place of the remembered text matches the bytes from `low` to `low + range`. */
 function setPlace(p: i32, low: i32, range: i32): void {
   setByte(p, low);
   setByte(p + layout.TIME_FORM_BYTES, range);
 }
 
-/** Leaves the digits of clock, fraction and day open in the text at `start`. */
+/** Opens the digits of clock, fraction and day in the text at `start`. */
 function openPlaces(start: i32): void {
   const clockAt = secondAt - 6;
   for (let i = 0; i < 8; i++) {
-    // Of an hour with one digit the place before it stays as it is.
+    // If the hour has one digit, the place before it stays fixed.
     if (i !== 2 && i !== 5 && (i > 0 || digit(clockAt) >= 0)) setPlace(layout.TIME_FORM + clockAt + i - start, 48, 9);
   }
   for (let p = secondAt + 3; p < fractionEnd; p++) setPlace(layout.TIME_FORM + p - start, 48, 9);
   formClockAt = clockAt - start;
   formDayAt = dayAt < 0 ? -1 : dayAt - start;
   if (dayAt < 0) return;
-  // A blank is as far below the digits as 16.
+  // A blank is 16 below the digits.
   setPlace(layout.TIME_FORM + formDayAt, dayPadded ? 32 : 48, dayPadded ? 25 : 9);
   setPlace(layout.TIME_FORM + formDayAt + 1, 48, 9);
 }
 
-/** Sets which seconds of the remembered text mean what they say; `past` was read. */
+/** Sets which seconds of the remembered text have a known meaning; `past` was read. */
 function bound(past: i32, now: f64): void {
   let from: f64 = dayAt < 0 ? formInstant : formInstant + DAY;
   let to: f64 = dayAt < 0 ? from + DAY : from + monthDays(year < 0 ? yearNear(formInstant + past) : year, month) * DAY;
   if (from < 0) from = 0;
   if (to > now + 1) to = now + 1;
-  // A text without year is of the latest one that does not put it into the future.
+  // A text without year belongs to the latest year that does not put it into the future.
   if (year < 0 && from < now + YEAR_SLACK - YEAR_SECONDS_MIN) from = now + YEAR_SLACK - YEAR_SECONDS_MIN;
   if (!zoned && zones > 0) {
     const p = zonesAt + piece * layout.ZONE_BYTES;
     if (piece > 0 && from < float(p)) from = float(p);
     for (let i = piece + 1; i < zones; i++) {
-      // Where clocks were put back, the time that happens twice is the later piece's.
+      // Where clocks are put back, the time that happens twice belongs to the later piece.
       const next = zonesAt + i * layout.ZONE_BYTES;
       const back = int(p + 8) - int(next + 8);
       const limit = float(next) - (back > 0 ? back : 0);
@@ -808,8 +816,8 @@ function bound(past: i32, now: f64): void {
 }
 
 /**
- * Seconds to add to `formInstant` for the text at `start`; -1 when it is not written like the
- * remembered one, or does not mean what it says.
+ * Seconds to add to `formInstant` for the text at `start`; -1 if it is not written like the
+ * remembered one, or its meaning is unknown.
  */
 function secondsOfKnown(start: i32): i32 {
   return lies(start, layout.TIME_FORM, layout.TIME_FORM + layout.TIME_FORM_BYTES, (formBytes + 15) >> 4)
@@ -817,7 +825,7 @@ function secondsOfKnown(start: i32): i32 {
     : -1;
 }
 
-/** The same for a text that is known to be written like it. */
+/** The same for a text that is known to have that form. */
 // @inline
 export function secondsAt(start: i32): i32 {
   if (formClockAt < 0) return 0;
@@ -833,10 +841,10 @@ export function secondsAt(start: i32): i32 {
   return since >= 0 && since < formSpan ? past : -1;
 }
 
-/** Can a time go on behind the blank at `p`: with a zone, a year, or a half of the day? */
+/** Whether a time can continue after the blank at `p`: with a zone, a year, or AM or PM. */
 // @inline
 function continues(p: i32, end: i32): bool {
-  // Of small letters, only "am" and "pm" do; a host's name mostly begins with another.
+  // Of lower-case words, only "am" and "pm" can; most host names begin with another letter.
   const value = byte(p + 1);
   return (value <= ascii.UPPER_Z || value === ascii.LOWER_A || value === 112) && goesOn(p, end);
 }
@@ -848,8 +856,8 @@ function goesOn(p: i32, end: i32): bool {
 }
 
 /**
- * The end of the timestamp at `start` when it is written like the last one that was decoded and
- * ends before a `]` or a blank; else -1. Says what `readTime` would.
+ * The end of the timestamp at `start` if it is written like the last decoded one and a `]` or a
+ * blank follows; else -1. Agrees with `readTime`.
  */
 export function scanKnownTime(start: i32, end: i32): i32 {
   const stop = start + formBytes;
@@ -864,9 +872,9 @@ export function scanKnownTime(start: i32, end: i32): i32 {
 }
 
 /**
- * A text was found at [start, end) that is not written like the remembered one. Times of matched
- * lines are decoded and so remembered; where nothing matches, as in most logs, this remembers one
- * now and then.
+ * The text at [start, end) is not written like the remembered one. The times of matched lines are
+ * decoded and remembered; in a log where nothing matches, as in most, this remembers one now and
+ * then.
  */
 function missForm(start: i32, end: i32): void {
   formMisses++;
@@ -876,16 +884,17 @@ function missForm(start: i32, end: i32): void {
 }
 
 /**
- * The instant of a text that was scanned with `seconds` past the remembered one, as seen at `now`;
- * -1 when that is to be read anew.
+ * The instant of a text that was scanned with `seconds` after the remembered one, as seen at `now`;
+ * -1 if it has to be parsed again.
  */
 export function instantOf(seconds: i32, now: f64): f64 {
   return seconds >= 0 && now === formNow ? formInstant + seconds : -1;
 }
 
 /**
- * The end of what is written like a timestamp at `start`, or -1: "Nov 32 25:61:61" is, and is
- * dropped as impossible when a pattern has matched. A bare number is one only where it is a time.
+ * The end of text that is written like a timestamp at `start`, or -1. "Nov 32 25:61:61" is such
+ * text; it is dropped as impossible when a pattern has matched. A bare number only counts if it is
+ * a time.
  */
 export function scanTime(start: i32, end: i32): i32 {
   const known = scanKnownTime(start, end);
@@ -896,7 +905,9 @@ export function scanTime(start: i32, end: i32): i32 {
   return stop;
 }
 
-/** Epoch seconds of the timestamp that fills [start, end), as seen at `now`; -1 when it is none. */
+/**
+ * Epoch seconds of the timestamp in [start, end), as seen at `now`; -1 if it is not a timestamp.
+ */
 export function decodeTime(start: i32, end: i32, now: f64): f64 {
   if (end - start === formBytes && now === formNow) {
     const seconds = secondsOfKnown(start);
@@ -906,7 +917,7 @@ export function decodeTime(start: i32, end: i32, now: f64): f64 {
   if (readTime(start, end) !== end || !legal()) return -1;
   const instant = fieldsToEpoch(now);
   if (instant < 0) return -1;
-  // Texts that are written in two ways by turns shall not drive each other out line by line.
+  // Two forms that alternate must not replace each other with every line.
   if (now !== formNow || formMisses >= FORM_MISSES_MAX) remember(start, end, instant, now);
   else formMisses++;
   return instant;

@@ -1,19 +1,18 @@
 /**
- * What a line is wrapped in: an entry of Docker's json-file or of a CRI log, a JSON object, the
- * stamp of svlogd, multilog or s6-log, a byte order mark, blanks, a syslog priority, colours.
- * Input: log bytes, all of them hostile; what a container wrote stands escaped in Docker's entry
- * and cannot imitate one. Finds the line within, copies it to memory of its own where bytes have to
- * go, and leaves the buffer as it was read.
+ * Unwraps a line: takes it out of an entry of Docker's json-file or of a CRI log, or of a JSON
+ * object, or removes the timestamp of svlogd, multilog or s6-log, a byte order mark, blanks, a
+ * syslog priority, colours. Input: log bytes, all of them hostile; Docker's entry holds a
+ * container's text in escaped form, so that text cannot imitate an entry. Finds the line inside,
+ * copies it to memory of its own if bytes have to be removed, and leaves the buffer unchanged.
  *
- * One rule for each doubtful thing. Docker's entry is one in exactly Docker's shape; anything else
- * is read as it stands. A line is unwrapped once: an entry within an entry is text. A key that
- * comes twice, and a string that is not well-formed, make an object that is not read. What nested
- * objects hold is not looked at. `\u0000` is a NUL byte, half a surrogate pair is U+FFFD, a line
- * feed within a message is a blank.
+ * Ambiguous cases have one rule each. A Docker entry must have exactly Docker's shape; anything
+ * else is read as it is. A line is unwrapped once: an entry within an entry is text. An object with
+ * a repeated key or an invalid string is not read. Nested objects are not examined. `\u0000`
+ * becomes a NUL byte, half a surrogate pair U+FFFD, a line feed within a message a blank.
  *
  * Pieces of one line (CRI "P", Docker's text without a line feed) are joined per file and stream up
- * to the line limit. Full: the line whose piece is oldest is given up, and the rest of it is
- * dropped and counted, since it may begin with an attacker's text.
+ * to the line limit. Full: the line with the oldest piece is dropped, and its rest is dropped and
+ * counted, since it may begin with an attacker's text.
  */
 import { byte, byteBits, copyBytes, findByte, int, lowestBit, setByte, setInt, skipDigits, word } from '#linear';
 import * as ascii from './ascii.ts';
@@ -23,34 +22,36 @@ import * as layout from './layout.ts';
 import { smaller } from './scan.ts';
 import { scanTime } from './timestamp.ts';
 
-/* What lines of a jail are. Docker's and CRI's are recognised by AUTO. */
+/* The formats of a jail's lines. AUTO recognises Docker's and CRI's. */
 export const AUTO: i32 = 0;
 export const PLAIN: i32 = 1;
 export const DOCKER: i32 = 2;
 export const CRI: i32 = 3;
-/** JSON objects; the number of the message's field is added. */
+/** JSON objects; plus the number of the message's field. */
 export const JSON_FIELD: i32 = 4;
 
-/** The line that was unwrapped last, and whether it goes on behind its end. */
+/** The last unwrapped line, and whether it continues after its end. */
 export let lineStart: i32 = 0;
 export let lineEnd: i32 = 0;
 export let lineCut: bool = false;
 
-/* What a container's log gave. */
+/* The result of reading a container's log. */
 const NO_ENTRY: i32 = 0;
 const ENTRY: i32 = 1;
-/** A piece: there is no line yet, or never. */
+/** A piece: the line is not complete yet, or was dropped. */
 const PIECE: i32 = 2;
 
-/** The wrapper's time. */
+/** The time in the wrapping. */
 let stampStart: i32 = 0;
 let stampEnd: i32 = 0;
-/** Whether the last character of the string that was decoded last is a line feed. */
+/** Whether the last decoded string ends with a line feed. */
 let endsInNewline: bool = false;
-/** Pieces so far, to tell the oldest. */
+/** Number of pieces so far, to find the oldest. */
 let pieces: i32 = 0;
 
-/** Colours are looked for at the head of a line, where services write them. */
+/**
+ * Colours are searched within this many bytes from the start of a line, where services write them.
+ */
 const COLOUR_BYTES: i32 = 48;
 /** Longest time before the stream in a CRI log: a fraction of nine digits and a zone. */
 const CRI_TIME_BYTES: i32 = 40;
@@ -61,7 +62,7 @@ export function resetPieces(): void {
   pieces = 0;
 }
 
-/** Forgets what was kept of the lines of `source`. */
+/** Forgets the pieces of `source`. */
 export function forgetPieces(source: i32): void {
   setInt(layout.sourcesAt + source * layout.SOURCE_BYTES + layout.SOURCE_OPEN, 0);
   for (let i = 0; i < layout.PIECES_MAX; i++) {
@@ -71,8 +72,8 @@ export function forgetPieces(source: i32): void {
 }
 
 /**
- * Finds the line in [start, end) as `format` says; false where there is none. `finished`: the line
- * ends at `end`. Sets lineStart, lineEnd, lineCut and what the head is told of it (`setShape`).
+ * Finds the line in [start, end) according to `format`; false if there is none. `finished`: the
+ * line ends at `end`. Sets lineStart, lineEnd, lineCut, and the shape for the head (`setShape`).
  */
 // @inline
 export function unwrap(start: i32, end: i32, format: i32, source: i32, finished: bool): bool {
@@ -85,12 +86,14 @@ export function unwrap(start: i32, end: i32, format: i32, source: i32, finished:
   return true;
 }
 
-/** Whether a line begins as none does that has something to take off, so that it is left alone. */
+/**
+ * Whether the first bytes show that there is nothing to remove, so that the line stays as it is.
+ */
 // @inline
 export function isPlain(start: i32, end: i32): bool {
   const first = start < end ? byte(start) : 0;
   if (first >= ascii.UPPER_A && first <= ascii.UPPER_Z) return true;
-  // Digits, and what stands from "[" to "z".
+  // Digits, and the characters from "[" to "z".
   const isUsual = first <= ascii.NINE ? first >= ascii.ZERO : first >= ascii.OPEN_BRACKET && first < ascii.OPEN_BRACE;
   if (!isUsual || byte(start + 1) === ascii.SPACE) return false;
   const gap = byte(start + 10);
@@ -137,7 +140,7 @@ function cutLine(): void {
   lineCut = true;
 }
 
-/** Past blanks and a byte order mark. */
+/** Skips blanks and a byte order mark. */
 function skipBlanks(): void {
   if (
     lineStart + 3 <= lineEnd &&
@@ -149,7 +152,7 @@ function skipBlanks(): void {
   while (lineStart < lineEnd && (byte(lineStart) === ascii.SPACE || byte(lineStart) === ascii.TAB)) lineStart++;
 }
 
-/** Past "<38>" and the version of RFC 5424; true where that stands there. */
+/** Skips "<38>" and the version of RFC 5424; true if they are there. */
 function skipPriority(): bool {
   let p = lineStart;
   if (p < lineEnd && byte(p) === ascii.LESS) {
@@ -170,8 +173,8 @@ function isDigit(p: i32): bool {
 }
 
 /**
- * Past what svlogd, multilog and s6-log write before a line, and the "facility.level: " of socklog
- * behind it where that stands before a time.
+ * Skips what svlogd, multilog and s6-log write before a line, and socklog's "facility.level: "
+ * after it if a time follows.
  */
 function readStamp(): void {
   if (lineStart + 20 > lineEnd) return;
@@ -192,7 +195,7 @@ function readStamp(): void {
 
 /**
  * "2026-11-21T08:00:00.12345 ": only svlogd -ttt writes five digits and no zone. s6-log writes
- * nine, a blank for the "T", and two behind.
+ * nine, with a blank instead of the "T", and two blanks after them.
  */
 function isFraction(): bool {
   const p = lineStart;
@@ -201,12 +204,12 @@ function isFraction(): bool {
   return byte(p + 10) === ascii.SPACE && byte(p + 29) === ascii.SPACE && byte(p + 30) === ascii.SPACE;
 }
 
-/** Whether `p` is in memory of ours, and not in the buffer that was read. */
+/** Whether `p` is in our own memory, not in the input buffer. */
 function isOurs(p: i32): bool {
   return p >= layout.unwrappedAt && p < layout.piecesAt + layout.PIECES_MAX * layout.PIECE_BYTES;
 }
 
-/** Takes terminal sequences (ESC [ … letter) out of a line that has one at its head. */
+/** Removes terminal sequences (ESC [ … letter) from a line that begins with one. */
 function dropColours(): void {
   const head = smaller(lineStart + COLOUR_BYTES, lineEnd);
   let p = findByte(lineStart, head, ascii.ESCAPE);
@@ -231,7 +234,7 @@ function dropColours(): void {
   lineEnd = to;
 }
 
-/** Takes the entry of a container's log, as far as `format` allows one. */
+/** Takes the entry of a container's log, if `format` allows one. */
 function readEntry(format: i32, source: i32, finished: bool): i32 {
   if (lineEnd - lineStart < 12) return NO_ENTRY;
   const first = byte(lineStart);
@@ -274,7 +277,7 @@ function readDocker(format: i32, source: i32, finished: bool): i32 {
   const stream = streamEnd - streamStart === 6 ? streamOf(streamStart) : -1;
   const isTimed = stampEnd > stampStart && byte(stampStart - 1) === ascii.QUOTE;
   if (stream < 0 || !isTimed || !decodeString(messageStart, messageEnd, layout.unwrappedAt)) {
-    // Nearly Docker's shape: read as it stands.
+    // Almost Docker's shape: read as it is.
     lineStart = start;
     lineEnd = end;
     stampEnd = stampStart;
@@ -288,19 +291,22 @@ function readDocker(format: i32, source: i32, finished: bool): i32 {
   return join(format, source, stream, isPiece);
 }
 
-/* What an object holds at its outermost level. */
+/* Which keys an object has at its outermost level. */
 const KEY_MESSAGE: i32 = 1;
 const KEY_STREAM: i32 = 2;
 const KEY_TIME: i32 = 4;
 const KEY_ATTRIBUTES: i32 = 8;
 const KEY_OTHER: i32 = 16;
-/* Where, between the quotes. */
+/* Position between the quotes. */
 let messageStart: i32 = 0;
 let messageEnd: i32 = 0;
 let streamStart: i32 = 0;
 let streamEnd: i32 = 0;
 
-/** Unwraps a JSON object whose message is the field of this number; false where it is none. */
+/**
+ * Unwraps a JSON object whose message is in the field of this number; false if it is not such an
+ * object.
+ */
 function readObject(field: i32): bool {
   const start = stampStart;
   const stop = stampEnd;
@@ -316,8 +322,8 @@ function readObject(field: i32): bool {
 }
 
 /**
- * Walks the JSON object that fills [p, end), but for blanks: what it holds, or -1 where it is none
- * or one of our keys comes twice. `field` -1: one of Docker's.
+ * Reads the JSON object that fills [p, end), except for blanks: returns its keys, or -1 if it is
+ * invalid or one of our keys is repeated. `field` -1: an entry of Docker.
  */
 function walkObject(p: i32, end: i32, field: i32): i32 {
   let keys = 0;
@@ -343,7 +349,7 @@ function walkObject(p: i32, end: i32, field: i32): i32 {
   return p < end && byte(p) === ascii.CLOSE_BRACE && skipSpaces(p + 1, end) === end ? keys : -1;
 }
 
-/** Which key stands in the `length` bytes at `p`. */
+/** Which of our keys the `length` bytes at `p` are. */
 function keyOf(p: i32, length: i32, field: i32): i32 {
   if (field < 0) {
     if (length === 3 && (word(p) & 0xffffff) === 0x676f6c) return KEY_MESSAGE;
@@ -369,7 +375,7 @@ function isField(p: i32, length: i32, field: i32): bool {
   return true;
 }
 
-/** Notes the value [p, stop) of a key; false where it is none that the key may have. */
+/** Records the value [p, stop) of a key; false if the key cannot have this value. */
 function takeValue(key: i32, p: i32, stop: i32, known: bool): bool {
   const isString = byte(p) === ascii.QUOTE;
   if (key === KEY_TIME) {
@@ -387,7 +393,7 @@ function takeValue(key: i32, p: i32, stop: i32, known: bool): bool {
   return isString;
 }
 
-/** The wrapper's time, where it is one that we read; of milliseconds the seconds. */
+/** The time in the wrapping, if we can read it; milliseconds are rounded down to seconds. */
 function takeStamp(p: i32, stop: i32): void {
   if (stop - p === 13 && skipDigits(p, stop) === stop) stop = p + 10;
   if (scanTime(p, stop) !== stop) return;
@@ -413,7 +419,7 @@ function endOfString(p: i32, end: i32): i32 {
   return end;
 }
 
-/** End of the value at `p`, or -1: a string, what brackets hold, or what stands up to a comma. */
+/** End of the value at `p`, or -1: a string, a bracketed value, or text up to a comma. */
 function endOfValue(p: i32, end: i32): i32 {
   const start = p;
   let depth = 0;
@@ -434,8 +440,8 @@ function endOfValue(p: i32, end: i32): i32 {
 }
 
 /**
- * Writes the text of the string [p, end) to `to`, which may be `p`: no text is longer than what it
- * is written as. False where an escape is none. Makes it the line, cut at the limit.
+ * Decodes the string [p, end) to `to`, which may be `p`: the text is never longer than the string.
+ * False if an escape is invalid. The text becomes the line, cut at the limit.
  */
 function decodeString(p: i32, end: i32, to: i32): bool {
   const limit = to + layout.LINE_BYTES_MAX;
@@ -443,7 +449,7 @@ function decodeString(p: i32, end: i32, to: i32): bool {
   endsInNewline = false;
   while (p < end) {
     if (to >= limit) lineCut = true;
-    // Behind the limit nothing is kept but what the last character is.
+    // Beyond the limit only the last character's kind is kept.
     const at = lineCut ? limit : to;
     let c = byte(p);
     p++;
@@ -475,7 +481,7 @@ function decodeString(p: i32, end: i32, to: i32): bool {
   return true;
 }
 
-/** A line feed within the line is a blank; the last one is for who asked. */
+/** A line feed within the line becomes a blank; the last one is the caller's business. */
 function blankNewlines(): void {
   const last = endsInNewline && !lineCut ? lineEnd - 1 : lineEnd;
   for (let p = lineStart; p < last; p++) if (byte(p) === ascii.NEWLINE) setByte(p, ascii.SPACE);
@@ -490,7 +496,7 @@ function escaped(letter: i32): i32 {
   return letter === 98 ? 8 : letter === 102 ? 12 : -1;
 }
 
-/** Bytes that the code read last is written in, behind its "\u". */
+/** Length of the last code, in bytes after its "\u". */
 let codeBytes: i32 = 0;
 
 /** Four hex digits at `p`, or -1. */
@@ -507,7 +513,7 @@ function hexAt(p: i32, end: i32): i32 {
   return value;
 }
 
-/** The code point behind "\u", of one or two halves, at `p`; -1 = no digits stand there. */
+/** The code point after "\u", in one or two halves, at `p`; -1 = no digits. */
 function codeAt(p: i32, end: i32): i32 {
   const code = hexAt(p, end);
   codeBytes = 4;
@@ -537,7 +543,7 @@ function encode(code: i32, to: i32): i32 {
   return to + 1;
 }
 
-/* The pieces of a line: a number for its file, format and stream, its bytes, its age, its text. */
+/* An unfinished line: a number for file, format and stream, its length, its age, its text. */
 const PIECE_LENGTH: i32 = 4;
 const PIECE_AGE: i32 = 8;
 const PIECE_CUT: i32 = 12;
@@ -548,7 +554,7 @@ function openBit(format: i32, stream: i32): i32 {
   return 1 << (format * 2 + stream);
 }
 
-/** A line of this source has begun, and which of its streams it is we do not know. */
+/** A line of this source has begun, but we do not know in which of its streams. */
 function loseBoth(format: i32, source: i32): i32 {
   forgetPieces(source);
   const open = layout.sourcesAt + source * layout.SOURCE_BYTES + layout.SOURCE_OPEN;
@@ -558,8 +564,8 @@ function loseBoth(format: i32, source: i32): i32 {
 }
 
 /**
- * What stands between lineStart and lineEnd belongs to the line of this stream that has begun, if
- * one has; the line is whole unless `isPiece`.
+ * The text between lineStart and lineEnd continues this stream's unfinished line, if there is one;
+ * the line is then complete unless `isPiece`.
  */
 function join(format: i32, source: i32, stream: i32, isPiece: bool): i32 {
   const open = layout.sourcesAt + source * layout.SOURCE_BYTES + layout.SOURCE_OPEN;
@@ -587,7 +593,7 @@ function join(format: i32, source: i32, stream: i32, isPiece: bool): i32 {
   return ENTRY;
 }
 
-/** The pieces with this key, or room for them where the line has not begun yet; else -1. */
+/** The unfinished line with this key, or room for one if it has not begun yet; else -1. */
 function findPieces(key: i32, begun: bool): i32 {
   let oldest = layout.piecesAt;
   for (let i = 0; i < layout.PIECES_MAX; i++) {

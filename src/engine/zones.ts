@@ -1,16 +1,18 @@
-/** When the distance of a zone from UTC changes, for the engine's zone tables. */
+/**
+ * When the offset of a zone from UTC changes, for the engine's zone tables.
+ */
 import type { ZoneChange } from '../types.ts';
 
 const daySeconds = 86_400;
 
-/** Of the process's time zone (TZ, /etc/localtime). */
+/** The offset of the process's time zone (TZ, /etc/localtime). */
 function localOffset(seconds: number): number {
   return -new Date(seconds * 1000).getTimezoneOffset() * 60;
 }
 
 /**
  * The changes between `first` and `last` (UTC seconds), ascending, at most `max` of them (the
- * latest), the first from the beginning of time. `offsetAt` tells the seconds east of UTC at a
+ * latest), the first from the beginning of time. `offsetAt` returns the seconds east of UTC at a
  * second of UTC; absent = local time.
  */
 export function zoneChanges(first: number, last: number, max: number, offsetAt = localOffset): ZoneChange[] {

@@ -1,4 +1,6 @@
-/** Lengths of time as the Local API writes them (Go's time.Duration): `1h2m3.5s`, `-59ms`. */
+/**
+ * Durations as the Local API writes them (Go's time.Duration): `1h2m3.5s`, `-59ms`.
+ */
 
 const secondsOf: Readonly<Record<string, number>> = {
   ns: 1e-9,
@@ -11,7 +13,7 @@ const secondsOf: Readonly<Record<string, number>> = {
   h: 3_600,
 };
 
-/** Seconds of `text`; undefined where it is none. */
+/** Seconds of `text`; undefined if it is not a duration. */
 export function parseGoDuration(text: string): number | undefined {
   if (text.length > 64) return undefined;
   const [, sign = '', body = ''] = /^([+-]?)(.*)$/s.exec(text) ?? [];

@@ -1,7 +1,9 @@
-/** What the fleet's process counts: for its page, and for `fail2zig-fleet status`. */
+/**
+ * The counters of the fleet's process: for its page, and for `fail2zig-fleet status`.
+ */
 import type { Row, Series } from '../observe/metrics.ts';
 
-/** The parts that can fail by themselves. */
+/** The parts that can fail independently. */
 export type Part = 'daemon' | 'records' | 'spool' | 'server' | 'decisions' | 'ceiling' | 'alerts';
 
 /** Why a decision is not applied. */
@@ -34,16 +36,16 @@ export class Figures {
     recordsMissed: 0,
     recordsLost: 0,
   };
-  /** Bans of the fleet's jail that hold, and what it may hold. */
+  /** Active bans of the fleet's jail, and its limit. */
   held = 0;
   ceiling = 0;
-  /** Epoch seconds of the last list that was taken whole. */
+  /** Epoch seconds of the last complete list. */
   listedAt = 0;
-  /** Seconds that its bans took. */
+  /** How long its bans took, seconds. */
   listSeconds = 0;
   readonly skipped = new Map<SkipReason, number>();
   readonly errors = new Map<Part, number>();
-  /** What is wrong now, by part. */
+  /** The present problems, by part. */
   readonly problems = new Map<Part, string>();
   /** Some values that the daemon refused to ban, with its reason. */
   readonly refused = new Map<string, string>();
@@ -62,7 +64,7 @@ export class Figures {
   }
 }
 
-/** What of the spool is shown. */
+/** The figures of the spool. */
 export interface Waiting {
   waiting: number;
   bytes: number;

@@ -1,7 +1,7 @@
 /**
  * The bans of the fleet's jail, as the fleet's process knows them: the address as the daemon bans
  * it, until when the server wants it, and until when the kernel holds it. Input: values of
- * decisions, answers of the daemon. When full: the receiver asks `has` and `size` before it adds.
+ * decisions, answers of the daemon. When full: the receiver calls `has` and `size` before it adds.
  */
 import { isIPv4 } from 'node:net';
 import { formatAddress, maskAddress, parseCidr, widthOfPrefix } from '../text/address.ts';
@@ -10,18 +10,18 @@ export interface HeldBan {
   /** Epoch seconds. */
   end: number;
   kernelEnd: number;
-  /** The list that last named it. */
+  /** The last list that named it. */
   round: number;
-  /** Values that lead to it, where it is wider than they are. */
+  /** The values that became this ban, if it is wider than they are. */
   values?: Set<string>;
 }
 
 /**
- * How the daemon names a ban of `value`, as far as that can be known; undefined where it is no
+ * The daemon's name for a ban of `value`, as far as we can know it; undefined if `value` is not an
  * address.
  */
 export function nameOf(value: string, ipv6Prefix: number): string | undefined {
-  // It is written in one way only.
+  // An IPv4 address has only one spelling.
   if (isIPv4(value)) return value;
   const address = parseCidr(value, 'clear');
   if (typeof address === 'string') return undefined;
@@ -33,7 +33,7 @@ export function nameOf(value: string, ipv6Prefix: number): string | undefined {
 
 export class Held {
   readonly #bans = new Map<string, HeldBan>();
-  /** Names that the daemon gave otherwise than `nameOf` expects. */
+  /** Names that differ from what `nameOf` expects. */
   readonly #names = new Map<string, string>();
   readonly #ipv6Prefix: number;
 
@@ -53,7 +53,7 @@ export class Held {
     return this.#bans.get(name);
   }
 
-  /** The daemon banned `value` under `name`. */
+  /** The daemon banned `value` as `name`. */
   add(value: string, name: string, ban: Pick<HeldBan, 'end' | 'kernelEnd' | 'round'>): void {
     if (name !== nameOf(value, this.#ipv6Prefix)) this.#names.set(value, name);
     const before = this.#bans.get(name);
@@ -63,12 +63,12 @@ export class Held {
     this.#bans.set(name, { ...ban, end, ...(values && { values }) });
   }
 
-  /** What the daemon says it bans, whoever asked for it. */
+  /** A ban that the daemon reports, whoever asked for it. */
   found(name: string, end: number): void {
     this.#bans.set(name, { end, kernelEnd: end, round: -1 });
   }
 
-  /** The server no longer wants `value`: the name that nothing wants any more. */
+  /** The server no longer wants `value`. Returns the name if no other value needs it. */
   drop(value: string): string | undefined {
     const name = this.name(value);
     const ban = name === undefined ? undefined : this.#bans.get(name);
@@ -88,12 +88,12 @@ export class Held {
     this.#names.clear();
   }
 
-  /** Those whose ban the list of `round` did not name. */
+  /** Bans that the list of `round` did not name. */
   *unnamed(round: number): Generator<string> {
     for (const [name, ban] of this.#bans) if (ban.round !== round) yield name;
   }
 
-  /** Those that are over by `now`; the kernel still holds some of them. */
+  /** Bans that are over at `now`; the kernel still holds some of them. */
   *over(now: number): Generator<[name: string, isHeld: boolean]> {
     for (const [name, { end, kernelEnd }] of this.#bans) if (end <= now) yield [name, kernelEnd > now + 1];
   }

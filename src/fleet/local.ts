@@ -1,14 +1,14 @@
 /**
- * The daemon of this host, as the fleet's process knows it: over the control socket, as any client.
- * Invariant: what the daemon puts off (its budget of requests, its connections) is asked again,
- * until it answers or cannot be reached.
+ * The daemon of this host, reached over the control socket like from any client. Invariant: if the
+ * daemon puts a request off (its budget of requests, its connections), it is asked again, until it
+ * answers or cannot be reached.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { responses, UnreachableError } from '../client/call.ts';
 import { clientPauseMs } from '../config/limits.ts';
 import type { BanResult, ListPart, Records, RefusalCode, Status, UnbanResult } from '../control/answers.ts';
 
-/** The daemon said no. */
+/** The daemon refused the request. */
 export class RefusedError extends Error {
   readonly code: RefusalCode;
 

@@ -1,7 +1,7 @@
 /**
- * The command `fail2zig-fleet`: shares bans with other hosts over a CrowdSec Local API. A process
- * of its own, without privileges, beside the daemon, which it reaches as any client does. Nothing
- * is connected to unless the configuration has a [fleet].
+ * The command `fail2zig-fleet`: shares bans with other hosts over a CrowdSec Local API. A separate
+ * process without privileges, which talks to the daemon like any client. It connects to nothing
+ * unless the configuration has a [fleet].
  */
 import { isSea } from 'node:sea';
 import { figuresOf, problemsOf, readPage } from '../client/fleet-page.ts';
@@ -29,23 +29,23 @@ import { usage } from './usage.ts';
 
 const exits = { done: 0, problems: 1, usage: 2, unreachable: 4, config: 78 } as const;
 
-/** Flags of the runtime, each with its reason. */
+/** V8 flags, each with its reason. */
 const flags = [
-  // Lists of decisions are read in pieces: no heap grows with them.
+  // Lists of decisions are read in pieces, so the heap does not grow with them.
   `--max-old-space-size=${heapMegabytes}`,
-  // No eval, no new Function, where bytes of other hosts are read.
+  // No eval, no new Function, in a process that reads bytes of other hosts.
   '--disallow-code-generation-from-strings',
   // SIGUSR1 would otherwise open a debugger port.
   '--disable-sigusr1',
 ];
-/** Set where the process was started with them. */
+/** Set if the process was started with these flags. */
 const startedVariable = 'FAIL2ZIG_FLEET_STARTED';
 
 const say = (text: string): void => {
   process.stderr.write(`fail2zig-fleet: ${text}\n`);
 };
 
-/** Starts this program anew with the flags; returns where that cannot be. */
+/** Restarts this program with the flags; returns if that is not possible. */
 function withFlags(words: readonly string[]): void {
   const env = { ...process.env, [startedVariable]: '1' };
   const self = isSea() ? [process.argv[1]!] : [process.execPath, ...flags, process.argv[1]!];
@@ -58,7 +58,7 @@ interface Given {
   command: 'run' | 'status' | 'help' | 'version';
 }
 
-/** The words of the command line; undefined where one is wrong. */
+/** The arguments; a string says what is wrong. */
 export function parseWords(words: readonly string[]): Given | string {
   const given: Given = { config: '/etc/fail2zig.toml', command: 'run' };
   for (let at = 0; at < words.length; at++) {
@@ -81,7 +81,7 @@ interface Loaded {
   fleet: FleetConfig;
 }
 
-/** The configuration; says why where it cannot be used, or has nothing for us. */
+/** The configuration; prints why if it is not usable or has no [fleet]. */
 function load(path: string): Loaded | undefined {
   try {
     const compiled = compilePieces(readPieces(path).pieces, { filters: knownFilters, groupId: findGroup });
@@ -151,7 +151,7 @@ async function runFleet({ compiled, fleet }: Loaded): Promise<number> {
   return exits.done;
 }
 
-/** A part that waits for somebody does not hold up the end. */
+/** A part that still waits for an answer does not delay the stop. */
 async function stopped(signal: AbortSignal): Promise<void> {
   await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   await new Promise((resolve) => setTimeout(resolve, stopMs).unref());
@@ -159,7 +159,7 @@ async function stopped(signal: AbortSignal): Promise<void> {
 
 const toldOf = new Map<string, string>();
 
-/** Each problem once, when it comes and when it goes. */
+/** Logs each problem once, when it begins and when it ends. */
 function tellProblems({ problems }: Figures, log: Logger): void {
   for (const [part, problem] of problems) {
     if (toldOf.get(part) === problem) continue;

@@ -1,4 +1,6 @@
-/** Waiting that ends at once where the process is to stop. */
+/**
+ * A pause that ends at once if the process should stop.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {

@@ -1,10 +1,9 @@
 /**
- * The bouncer: decisions of the server as bans of the fleet's jail. Input: lists of decisions,
- * which the server and whoever feeds it chose. Invariant: the daemon has the last word (ignoreip
- * wins there); the jail holds no more than its ceiling, of which community lists leave a share;
- * decisions of our own are not banned again; only a list that came whole ends a ban by leaving it
- * out. After any failure the next list is one of all that holds, since the server forgets what it
- * has told.
+ * The bouncer: turns decisions of the server into bans of the fleet's jail. Input: lists of
+ * decisions, chosen by the server and its sources. Invariant: the daemon has the last word
+ * (ignoreip wins there); the jail holds at most its limit, of which community lists leave a share;
+ * our own decisions are not banned again; only a complete list ends a ban by leaving it out. After
+ * any failure the next list is a complete one, since the server does not repeat its updates.
  */
 import { Backoff } from '../backoff.ts';
 import type { FleetConfig } from '../config/fleet.ts';
@@ -31,30 +30,30 @@ import { pause } from './pause.ts';
 import { type Server, ServerError } from './server.ts';
 import { type Decision, ListError } from './stream.ts';
 
-/** A decision that is to be banned. */
+/** A decision to be banned. */
 interface Wanted {
   value: string;
   /** Epoch seconds. */
   end: number;
   reason: string;
-  /** Nothing of it is held yet. */
+  /** Nothing of it is banned yet. */
   isNew: boolean;
 }
 
-/** Refusals that asking again does not change. */
+/** Refusals that a repetition does not change. */
 const finalCodes = new Set<RefusalCode>(['bad-argument', 'ignored', 'too-wide']);
-/** How they are counted; others as `refused`. */
+/** How refusals are counted; others as `refused`. */
 const skippedFor: Partial<Record<RefusalCode, SkipReason>> = { ignored: 'ignored', 'too-wide': 'wider' };
 /** Lists that a server gives to everybody. */
 const communityOrigins = new Set(['CAPI', 'lists']);
 
 export interface ReceiverOptions {
   config: Pick<FleetConfig, 'jail' | 'entriesMax' | 'intervalSeconds'>;
-  /** How our own decisions' scenarios end: `@MACHINE`; undefined where we send none. */
+  /** The end of our own decisions' scenarios: `@MACHINE`; undefined if we send none. */
   ownMark: string | undefined;
-  /** Bits of an IPv6 source that the jail bans. */
+  /** IPv6 prefix length of the jail's bans. */
   ipv6Prefix: number;
-  /** `firewall.bans_max`; 0 = as the daemon finds. */
+  /** `firewall.bans_max`; 0 = what the daemon reports. */
   bansMax: number;
   daemon: Pick<LocalDaemon, 'status' | 'list' | 'ban' | 'unban'>;
   server: Pick<Server, 'decisions'>;
@@ -64,12 +63,12 @@ export interface ReceiverOptions {
   now?: () => number;
 }
 
-/** What `list` and `why` show of a decision. */
+/** The reason that `list` and `why` show for a decision. */
 export function reasonOf({ origin, scenario }: Pick<Decision, 'origin' | 'scenario'>): string {
   return printable(`${origin}: ${scenario}`, reasonCharactersMax).slice(0, reasonCharactersMax);
 }
 
-/** Bans that fit one request: one reason, ends that lie close together. */
+/** Groups bans into requests: each has one reason and ends that are close together. */
 export function* requestsOf<One extends Pick<Wanted, 'end' | 'reason'>>(
   wanted: readonly One[],
   now: number,
@@ -95,13 +94,13 @@ export class Receiver {
   readonly #now: () => number;
   #round = 0;
   #wanted: Wanted[] = [];
-  /** Those that are wanted, or being banned, and not held yet. */
+  /** Bans that are wanted or in progress, but not confirmed yet. */
   #coming = 0;
-  /** Decisions that had no room, since the last list of all that holds. */
+  /** Decisions without room since the last complete list. */
   #over = 0;
-  /** The next list is one of all that holds. */
+  /** The next list must be a complete one. */
   #mustKnowAll = true;
-  /** What the jail holds is not known. */
+  /** The content of the jail is unknown. */
   #mustLook = true;
   #wholeAt = Number.NEGATIVE_INFINITY;
   #pid: number | undefined;
@@ -133,8 +132,8 @@ export class Receiver {
   }
 
   /**
-   * Takes one list and bans it. Rejects with ServerError, ListError, or what the daemon says; what
-   * was held stays until its time is out.
+   * Takes one list and bans it. Rejects with ServerError, ListError, or the daemon's error;
+   * existing bans stay until they end.
    */
   async turn(): Promise<void> {
     const { figures, server } = this.#options;
@@ -153,7 +152,7 @@ export class Receiver {
         for (const decision of decisions) this.#take(decision, all ? undefined : deleted);
         if (this.#wanted.length < windowDecisions) continue;
         await banning;
-        // What comes is read meanwhile; a failure is met at the next await.
+        // The next decisions are read meanwhile; a failure shows at the next await.
         banning = this.#banWanted();
         banning.catch(() => undefined);
       }
@@ -185,12 +184,12 @@ export class Receiver {
 
   // --- The daemon --------------------------------------------------------------------------------
 
-  /** Asks what the jail holds, where that may be another than we know. */
+  /** Asks for the content of the jail if it may differ from what we know. */
   async #meetDaemon(): Promise<void> {
     const { config, daemon, figures } = this.#options;
     const status = await daemon.status(config.jail);
     figures.ceiling = this.#ceilingOf(status);
-    // Now and then all is compared: somebody may have unbanned what the server still wants.
+    // Everything is compared at intervals: somebody may have unbanned what the server still wants.
     if (status.pid !== this.#pid || this.#now() - this.#wholeAt > wholeSeconds) this.#mustLook = true;
     if (!this.#mustLook) return;
     this.#mustKnowAll = true;
@@ -204,14 +203,14 @@ export class Receiver {
     this.#mustLook = false;
   }
 
-  /** What the jail may hold: bans of others must not push out those of this host. */
+  /** How much the jail may hold: bans of others must not displace those of this host. */
   #ceilingOf({ backend, memory }: Status): number {
     const { config, bansMax } = this.#options;
     const kernel = backend === 'iptables' ? iptablesBansMax : bansMax > 0 ? bansMax : memory.slots / 2;
     return Math.min(config.entriesMax, Math.floor(kernel * jailShare));
   }
 
-  /** Ends bans whose time is out and that the kernel would hold longer. */
+  /** Ends bans whose time is over but which the kernel would hold longer. */
   async #endOver(): Promise<void> {
     const late: string[] = [];
     for (const [name, isHeld] of this.#held.over(this.#now())) {
@@ -282,7 +281,7 @@ export class Receiver {
     this.#wanted = [];
     const requests = requestsOf(wanted, this.#now());
     const work = async (): Promise<void> => {
-      // One generator for all: each takes the next request when it is done.
+      // All share one generator: each takes the next request when it is done.
       for (let next = requests.next(); !next.done; next = requests.next()) await this.#ban(next.value);
     };
     const workers = await Promise.allSettled(Array.from({ length: requestsAtOnce }, work));
@@ -297,7 +296,7 @@ export class Receiver {
     try {
       answer = await daemon.ban(config.jail, addresses, Math.min(seconds, banSecondsMax), request[0]!.reason);
     } catch (error) {
-      // Nothing of the request may be banned: that is final. The reason is that of the first.
+      // If nothing of the request may be banned, that is final. The reason is that of the first.
       if (!(error instanceof RefusedError) || !finalCodes.has(error.code)) throw error;
       const [first, ...others] = request;
       this.#refused(first!, error);
@@ -334,7 +333,7 @@ export class Receiver {
 
   // --- Ends of bans ------------------------------------------------------------------------------
 
-  /** Names that nothing wants any more; what this list named again stays. */
+  /** Names that no value needs any more; those that this list named again stay. */
   *#dropped(values: Iterable<string>): Generator<string> {
     for (const value of values) {
       const named = this.#held.get(this.#held.name(value) ?? '');

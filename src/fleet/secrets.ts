@@ -1,13 +1,13 @@
 /**
- * Passwords, keys and certificates out of files. Refused: anything but a regular file, and what
- * others than its owner may read. One exception: a file of root's with mode 0640 or less, whose
- * group it was given to. Input: files of an operator.
+ * Reads passwords, keys and certificates from files. Refused: anything but a regular file, and a
+ * file that others than its owner may read. One exception: a file of root with mode 0640 or less,
+ * whose group is ours. Input: files of an operator.
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
 import { printable } from '../text/printable.ts';
 import { pemBytesMax, secretBytesMax } from './limits.ts';
 
-/** A file that [fleet] names cannot be used. */
+/** A file that [fleet] names is not usable. */
 export class SecretError extends Error {
   constructor(path: string, reason: string) {
     super(`${printable(path, path.length)} ${reason}`);
@@ -19,7 +19,7 @@ const forOthers = 0o007;
 const forGroup = 0o070;
 const moreThanRead = 0o030;
 
-/** Why a file with this owner and mode is no place for a secret; undefined where it is one. */
+/** Why a file with this owner and mode is not safe for a secret; undefined if it is. */
 export function whyUnsafe({ uid, mode }: Pick<Stats, 'uid' | 'mode'>, ownUid: number): string | undefined {
   if (uid !== 0 && uid !== ownUid) return `belongs to user ${uid}, who may change it: chown it to root`;
   if ((mode & forOthers) !== 0) return 'is open to every user: chmod o= it';
@@ -47,7 +47,7 @@ function readFile(path: string, bytesMax: number, isSecret: boolean): Buffer {
   }
 }
 
-/** A password or key: the one line of its file. Throws SecretError. */
+/** A password or key: the single line of its file. Throws SecretError. */
 export function readSecret(path: string): string {
   const text = readFile(path, secretBytesMax, true)
     .toString('latin1')
@@ -57,7 +57,7 @@ export function readSecret(path: string): string {
   return text;
 }
 
-/** A PEM file; `isSecret`: of a private key. Throws SecretError. */
+/** A PEM file; `isSecret`: it has a private key. Throws SecretError. */
 export function readPem(path: string, isSecret: boolean): Buffer {
   const bytes = readFile(path, pemBytesMax, isSecret);
   if (!bytes.includes('-----BEGIN ')) throw new SecretError(path, 'is no PEM file');

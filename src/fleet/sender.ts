@@ -1,9 +1,9 @@
 /**
- * The agent: our bans and unbans, out of the file of records, to the server. Two loops with the
- * spool between them: one reads and keeps, one sends. Input: records of our daemon; answers of the
- * server. Invariant: nothing of a log line leaves the host, only who was banned by which jail,
- * when, for how long, and after how many failures. A ban is sent once: where it is in doubt whether
- * the server took a batch, it is asked about each ban before any is sent again.
+ * The agent: sends our bans and unbans from the file of records to the server. Two loops with the
+ * spool between them: one reads and stores, one sends. Input: records of our daemon; answers of the
+ * server. Invariant: no text of a log line leaves the host, only who was banned by which jail,
+ * when, for how long, and after how many failures. A ban is sent once: if it is unknown whether the
+ * server took a batch, the server is asked about each ban before any is sent again.
  */
 
 import { Backoff } from '../backoff.ts';
@@ -17,15 +17,15 @@ import { pause } from './pause.ts';
 import { type Alert, type Server, ServerError } from './server.ts';
 import { type Ban, type Batch, isAfter, isUnban, type Place, type Spool } from './spool.ts';
 
-/** What our decisions are called: `fail2zig/sshd`. */
+/** The scenario of our decisions: `fail2zig/sshd`. */
 export const scenarioOf = (jail: string): string => `fail2zig/${jail}`;
 
-/** The same with the host that decided: by it a host knows its own. */
+/** The same with the host that decided, by which a host recognises its own. */
 export const decisionScenario = (jail: string, machine: string): string => `${scenarioOf(jail)}@${machine}`;
 
 const scopeOf = (address: string): 'Ip' | 'Range' => (address.includes('/') ? 'Range' : 'Ip');
 
-/** A ban as the server takes it. */
+/** A ban in the server's format. */
 export function alertOf(ban: Ban, machine: string): Alert {
   const { jail, address, at, number, index, failures = 0 } = ban;
   const time = new Date(at * 1000).toISOString();
@@ -33,7 +33,7 @@ export function alertOf(ban: Ban, machine: string): Alert {
   const seconds = ban.seconds < 0 ? foreverSeconds : Math.max(1, Math.ceil(ban.seconds));
   const place = scope === 'Ip' ? { ip: address } : { ip: address.split('/')[0], range: address };
   return {
-    // No two bans of a host have the same: the server is asked for it where an answer was lost.
+    // Unique for each ban of a host: the server is asked for it if an answer was lost.
     message: `${address} banned by jail ${jail} of ${machine} (record ${number}.${index} of ${time})`,
     scenario: scenarioOf(jail),
     scenario_hash: '',
@@ -53,7 +53,7 @@ export function alertOf(ban: Ban, machine: string): Alert {
         scope,
         value: address,
         duration: `${seconds}s`,
-        // What cscli shows by default; another origin it would hide.
+        // cscli shows this origin by default and would hide another one.
         origin: 'crowdsec',
         scenario: decisionScenario(jail, machine),
       },
@@ -65,7 +65,7 @@ export interface SenderOptions {
   machine: string;
   /** Bans of this jail came from the server. */
   fleetJail: string;
-  /** Seconds of a jail's bans, for records of a burst, which do not say. */
+  /** Bantimes of the jails, seconds: records of a burst do not contain them. */
   bantimes: ReadonlyMap<string, number>;
   daemon: Pick<LocalDaemon, 'records'>;
   server: Pick<Server, 'send' | 'withdraw' | 'holds' | 'heartbeat'>;
@@ -130,7 +130,7 @@ export class Sender {
   async #follow(signal: AbortSignal): Promise<void> {
     const { daemon, spool, figures } = this.#options;
     const { path, number } = await daemon.records();
-    // Who joins does not send the past.
+    // A new host does not send its old bans.
     if (spool.read === undefined) spool.skipTo({ number, index: Number.MAX_SAFE_INTEGER, at: Date.now() / 1000 });
     let saved = performance.now();
     let last: Place = spool.read!;
@@ -172,14 +172,14 @@ export class Sender {
         if (!(await this.#sendNext(signal))) await this.#idle(signal);
         this.#options.figures.mend('spool');
       } catch (error) {
-        // The server's failures end inside: this is the disk's.
+        // Failures of the server are handled inside: this is one of the disk.
         this.#options.figures.fail('spool', (error as Error).message);
         await pause(this.#backoff.next(), signal);
       }
     }
   }
 
-  /** Sends a batch; false where none waits. */
+  /** Sends a batch; false if none waits. */
   async #sendNext(signal: AbortSignal): Promise<boolean> {
     const { spool, figures } = this.#options;
     let isDoubtful = spool.isUncertain;
@@ -202,7 +202,7 @@ export class Sender {
     return true;
   }
 
-  /** How many of the batch the server took now. Rejects where that is to be tried again. */
+  /** How many of the batch the server has taken now. Rejects if it has to be tried again. */
   async #deliver({ bans }: Batch, isDoubtful: boolean): Promise<number> {
     const { server, machine, figures } = this.#options;
     if (isUnban(bans[0]!)) return this.#withdraw(bans);
@@ -221,7 +221,9 @@ export class Sender {
     return missing.length;
   }
 
-  /** One by one, where the server refused the batch: one that it refuses would hold up all. */
+  /**
+   * One by one after the server refused the batch: otherwise a single refused ban would block all.
+   */
   async #deliverEach(alerts: readonly Alert[]): Promise<number> {
     const { server, figures, log } = this.#options;
     let sent = 0;
@@ -231,7 +233,7 @@ export class Sender {
         sent++;
         figures.counters.alertsSent++;
       } catch (error) {
-        // What was sent of the batch is known to the server, and asked for.
+        // The part of the batch that was sent may be known to the server, which will be asked.
         if (!isRefusal(error)) throw new ServerError((error as Error).message, undefined, true);
         figures.counters.alertsRefused++;
         log.warn('the server refused a ban', { address: alert.source.value, why: (error as Error).message });
@@ -240,7 +242,10 @@ export class Sender {
     return sent;
   }
 
-  /** Ends our decisions about what an operator has unbanned; once more where it is in doubt. */
+  /**
+   * Ends our decisions about addresses that an operator has unbanned; repeats it if the result is
+   * unknown.
+   */
   async #withdraw(bans: readonly Ban[]): Promise<number> {
     const { server, machine, figures, log } = this.#options;
     for (const { jail, address } of bans) {
@@ -267,7 +272,7 @@ export class Sender {
     return missing;
   }
 
-  /** Until something waits, or the server should hear that this host lives. */
+  /** Waits until there is something to send, or a heartbeat is due. */
   async #idle(signal: AbortSignal): Promise<void> {
     const { server, figures, spool } = this.#options;
     const woken = new AbortController();
@@ -286,7 +291,7 @@ export class Sender {
   }
 }
 
-/** Whether the server will never take what it was given, however often. */
+/** Whether the server will never accept the request, however often it is repeated. */
 function isRefusal(error: unknown): boolean {
   if (!(error instanceof ServerError) || error.maybeDone) return false;
   const { status = 0 } = error;

@@ -1,8 +1,8 @@
 /**
- * The Local API over HTTP: one request, one connection. Input: whatever answers at the URL of
- * [fleet]. Invariant: every answer comes within its time and length or is an error; no redirection
- * is followed; secrets go to that URL only and stand in no message. An error says whether the
- * server may have done what it was asked: what is not to be done twice depends on it.
+ * The Local API over HTTP: one request per connection. Input: whatever answers at the URL of
+ * [fleet]. Invariant: every answer comes within its time and length or is an error; no redirect is
+ * followed; secrets are only sent to that URL and occur in no message. An error says whether the
+ * server may have carried out the request, so that nothing is done twice.
  */
 import { type IncomingMessage, request as plainRequest, type RequestOptions } from 'node:http';
 import { request as secureRequest } from 'node:https';
@@ -14,11 +14,11 @@ import { answerBytesMax, answerMs, listWaitMs, loginMarginMs, pieceMs, quotedCha
 import { readPem, readSecret } from './secrets.ts';
 import { type Decision, decisionsOf } from './stream.ts';
 
-/** The server did not do what it was asked, or nobody knows. */
+/** The server did not carry out the request, or it is unknown. */
 export class ServerError extends Error {
-  /** What it answered; undefined where it did not. */
+  /** The HTTP status; undefined if there was no answer. */
   readonly status: number | undefined;
-  /** Whether it may have been done all the same. */
+  /** Whether the request may have been carried out anyway. */
   readonly maybeDone: boolean;
 
   constructor(message: string, status: number | undefined, maybeDone: boolean) {
@@ -29,7 +29,7 @@ export class ServerError extends Error {
   }
 }
 
-/** What authorises: files are read when the server object is made. */
+/** The credentials; their files are read when the server object is created. */
 interface Credentials {
   machine?: string;
   password?: string;
@@ -53,13 +53,13 @@ export function readCredentials(config: FleetConfig): Credentials {
   };
 }
 
-/** Whom the system trusts; where it has no list, whom the runtime does. */
+/** The system's certificate authorities; if it has no list, the runtime's. */
 function systemTrust(): string[] {
   const system = getCACertificates('system');
   return system.length > 0 ? system : getCACertificates('default');
 }
 
-/** An alert as the Local API takes it. */
+/** An alert in the format of the Local API. */
 export interface Alert {
   message: string;
   scenario: string;
@@ -67,7 +67,7 @@ export interface Alert {
   [other: string]: unknown;
 }
 
-/** Of an alert that the server holds, what is looked at. */
+/** The part of a stored alert that we use. */
 interface HeldAlert {
   message?: unknown;
 }
@@ -75,7 +75,7 @@ interface HeldAlert {
 export interface ServerOptions {
   config: Pick<FleetConfig, 'url'>;
   credentials: Credentials;
-  /** Named at the login. */
+  /** Sent with the login. */
   scenarios?: readonly string[];
   /** How long an answer may take, ms. */
   answerMs?: number;
@@ -104,7 +104,7 @@ export class Server {
     this.#now = options.now ?? Date.now;
   }
 
-  /** Hands alerts over. Rejects with ServerError. */
+  /** Sends alerts. Rejects with ServerError. */
   async send(alerts: readonly Alert[]): Promise<void> {
     await this.#asMachine({ method: 'POST', path: '/v1/alerts', body: alerts });
   }
@@ -119,21 +119,21 @@ export class Server {
   async holds({ message, source }: Alert, seconds: number): Promise<boolean> {
     const { scope, value } = source;
     const since = `${Math.ceil(seconds / 3_600) + 1}h`;
-    // Not by scenario: the server would compare it with that of the decision.
+    // Not by scenario: the server would compare it with the decision's.
     const query = new URLSearchParams({ scope, value, since, limit: '0' });
     const text = await this.#asMachine({ method: 'GET', path: `/v1/alerts?${query}` });
     const held = parsed(text) as HeldAlert[] | null;
     return Array.isArray(held) && held.some((alert) => alert?.message === message);
   }
 
-  /** Says that this host lives. Rejects with ServerError. */
+  /** Tells the server that this host is alive. Rejects with ServerError. */
   async heartbeat(): Promise<void> {
     await this.#asMachine({ method: 'GET', path: '/v1/heartbeat' });
   }
 
   /**
-   * The decisions since the last list, or all that hold (`all`). Throws ServerError, or ListError
-   * where what comes is no list.
+   * The decisions since the last list, or the complete list (`all`). Throws ServerError, or
+   * ListError if the answer is not a list.
    */
   async *decisions(all: boolean, unreadable: () => void): AsyncGenerator<Decision[]> {
     const { apiKey } = this.#options.credentials;
@@ -159,7 +159,7 @@ export class Server {
     } catch (error) {
       if (!(error instanceof ServerError) || error.status !== 401) throw error;
       this.#token = undefined;
-      // A server that was started anew may know no login of before.
+      // A restarted server may not know our earlier login.
       if (isOld) return this.#asMachine(call);
       throw error;
     }
@@ -181,11 +181,12 @@ export class Server {
       throw new ServerError('the server answered a login without a token', 200, false);
     this.#token = answer.token;
     const end = Date.parse(String(answer.expire));
-    // A time that is none, or long past on a clock that differs: the token is good once at least.
+    // The end is invalid, or in the past because of another clock: the token is valid at least
+    // once.
     this.#tokenEnd = Math.max(Number.isNaN(end) ? 0 : end, this.#now() + 2 * loginMarginMs);
   }
 
-  /** A machine that the server may not know makes itself known, once. What to say then. */
+  /** If the server may not know this machine, registers it, once. Returns the error to report. */
   async #register(error: ServerError): Promise<ServerError> {
     const { machine, password } = this.#options.credentials;
     const validate = `on the server: cscli machines validate ${machine}`;
@@ -251,7 +252,7 @@ export class Server {
     });
   }
 
-  /** The body in pieces, as long as they come; no clock runs while nobody asks for the next one. */
+  /** The body in pieces; no timeout runs while nobody asks for the next one. */
   async *#pieces(response: IncomingMessage): AsyncGenerator<Uint8Array> {
     const pieceLimit = this.#options.pieceMs ?? pieceMs;
     const pieces = response[Symbol.asyncIterator]();
@@ -300,13 +301,13 @@ async function textOf(response: IncomingMessage, status: number): Promise<string
   return Buffer.concat(pieces).toString();
 }
 
-/** Rejects with what the server said instead. */
+/** Rejects with the server's message. */
 async function refused(response: IncomingMessage, what: string): Promise<never> {
   const { statusCode = 0 } = response;
   const text = await textOf(response, statusCode);
   const { message = text } = (quietly(text) ?? {}) as { message?: unknown };
   const said = printable(String(message), quotedCharactersMax);
-  // What the server refused it did not do; of what failed inside it nobody knows.
+  // The server did not do what it refused; after an internal error it is unknown.
   throw new ServerError(`the server refused ${what} (${statusCode}): ${said}`, statusCode, statusCode >= 500);
 }
 

@@ -1,10 +1,10 @@
 /**
- * Bans and unbans that the server has not yet taken, on disk, and how far records were read. Two
- * files: `spool`, one a line behind its check sum, and `position`, which is replaced as a whole.
- * Input: bans of our own records; files that a crash may have cut and a disk may have spoilt.
- * Invariant: a ban is in the spool once, and leaves it when the server has it; what is being sent
- * is marked before, so that after a crash it is asked about and not sent twice. When full: the
- * oldest bans that are not being sent are dropped, and counted.
+ * Bans and unbans that the server has not taken yet, on disk, and the position in the records. Two
+ * files: `spool`, one entry a line after its checksum, and `position`, which is replaced as a
+ * whole. Input: bans of our own records; files that a crash may have cut or a disk may have
+ * damaged. Invariant: a ban is in the spool once, and leaves it when the server has it. A batch is
+ * marked before it is sent, so that after a crash the server is asked about it and it is not sent
+ * twice. When full: the oldest bans that are not being sent are dropped and counted.
  */
 import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,15 +12,15 @@ import { crc32 } from 'node:zlib';
 import { Turns } from '../turns.ts';
 import { spoolLineBytesMax, spoolReadBytes, spoolRestBytes } from './limits.ts';
 
-/** Where a ban stands in the records: the number of its event, and which address of it. */
+/** Where a ban is in the records: the number of its event, and the index of its address. */
 export interface Place {
   number: number;
   index: number;
-  /** Epoch seconds of the event: numbers begin anew where the records do. */
+  /** Epoch seconds of the event: numbers restart when the records do. */
   at: number;
 }
 
-/** A ban of this host, or the end that an operator gave one. */
+/** A ban of this host, or an unban by an operator. */
 export interface Ban extends Place {
   jail: string;
   address: string;
@@ -29,10 +29,10 @@ export interface Ban extends Place {
   failures?: number;
 }
 
-/** Whether it is the end of a ban. */
+/** Whether it is an unban. */
 export const isUnban = ({ seconds }: Ban): boolean => seconds === 0;
 
-/** The oldest bans, or the oldest unbans; `end`: where the next one begins. */
+/** The oldest bans, or the oldest unbans; `end`: where the next batch begins. */
 export interface Batch {
   bans: Ban[];
   end: number;
@@ -41,11 +41,11 @@ export interface Batch {
 interface Position {
   fail2zig: 'fleet-position';
   version: 1;
-  /** Of the spool that the offsets mean. */
+  /** The generation of the spool to which the offsets refer. */
   generation: number;
-  /** What stands before it the server has. */
+  /** The server has everything before it. */
   offset: number;
-  /** What stands between the server may have. */
+  /** Up to here the server may have it. */
   doubtful?: number;
   read: Place;
   dropped: number;
@@ -54,7 +54,7 @@ interface Position {
 
 const beginning: Place = { number: -1, index: -1, at: 0 };
 
-/** Whether `place` comes after what was read until `read`. */
+/** Whether `place` comes after everything that was read until `read`. */
 export function isAfter(place: Place, read: Place): boolean {
   if (place.number === read.number && place.at <= read.at) return place.index > read.index;
   return place.number > read.number || place.at > read.at;
@@ -67,7 +67,7 @@ function lineOf(ban: Ban): string {
   return `${crc32(text).toString(16).padStart(8, '0')} ${text}\n`;
 }
 
-/** The ban of a line; undefined where it is not as it was written. */
+/** The ban in a line; undefined if the line is damaged. */
 function banOf(line: string): Ban | undefined {
   const text = line.slice(9);
   if (line[8] !== ' ' || Number.parseInt(line.slice(0, 8), 16) !== crc32(text)) return undefined;
@@ -76,11 +76,11 @@ function banOf(line: string): Ban | undefined {
 
 export class Spool {
   readonly counters = { dropped: 0, sent: 0, damaged: 0 };
-  /** Bans that wait. */
+  /** Number of waiting bans. */
   waiting = 0;
-  /** Epoch second of the oldest of them; undefined where none waits. */
+  /** Epoch second of the oldest one; undefined if none waits. */
   oldest: number | undefined;
-  /** What is wrong with the files that were found; undefined where nothing is. */
+  /** What is wrong with the files that were found; undefined if nothing is. */
   problem: string | undefined;
   readonly #directory: string;
   readonly #bytesMax: number;
@@ -90,7 +90,7 @@ export class Spool {
   #generation = 0;
   #offset = 0;
   #sending: number | undefined;
-  /** What stands before it the server may have, as far as the last process knew. */
+  /** Up to here the server may have it, as far as the last process knew. */
   #uncertainUntil = 0;
   #read: Place = beginning;
   #written = '';
@@ -118,17 +118,17 @@ export class Spool {
     return this.#offset < this.#uncertainUntil;
   }
 
-  /** How far the records were read; undefined where they never were. */
+  /** The position in the records; undefined if they were never read. */
   get read(): Place | undefined {
     return this.#read.number < 0 ? undefined : this.#read;
   }
 
-  /** Records until there hold nothing that is to be sent. */
+  /** Up to this place the records contain nothing to be sent. */
   skipTo({ number, index, at }: Place): void {
     this.#read = { number, index, at: Math.max(at, this.#read.at) };
   }
 
-  /** Keeps bans that come after what was read. Rejects where the disk does not take them. */
+  /** Stores bans after the position that was read. Rejects if the disk refuses. */
   append(bans: readonly Ban[]): Promise<void> {
     return this.#turns.take(async () => {
       const lines = bans.map(lineOf);
@@ -150,7 +150,7 @@ export class Spool {
     });
   }
 
-  /** The oldest bans or the oldest unbans, up to `count`; undefined where none waits. */
+  /** The oldest bans or the oldest unbans, at most `count`; undefined if none waits. */
   next(count: number): Promise<Batch | undefined> {
     return this.#turns.take(async () => {
       const batch: Batch = { bans: [], end: this.#offset };
@@ -168,7 +168,7 @@ export class Spool {
     });
   }
 
-  /** Marks the batch: until it is acknowledged, it may have been taken. */
+  /** Marks the batch: until it is acknowledged, the server may have it. */
   begin({ end }: Batch): Promise<void> {
     return this.#turns.take(async () => {
       this.#sending = end;
@@ -189,12 +189,12 @@ export class Spool {
     });
   }
 
-  /** Writes how far the records were read, where that is new. */
+  /** Saves the position in the records, if it is new. */
   save(): Promise<void> {
     return this.#turns.take(() => this.#save());
   }
 
-  /** `saves`: false where the process is taken to have ended without a word. */
+  /** `saves`: false to simulate a crash. */
   async close(saves = true): Promise<void> {
     if (saves) await this.save();
     await this.#turns.take(() => this.#file.close());
@@ -215,7 +215,7 @@ export class Spool {
       this.#generation = head!.generation;
       const isOurs = position?.generation === this.#generation;
       const start = headOf(this.#generation).length;
-      // A spool that was written anew begins with what was not yet sent.
+      // A rewritten spool begins with what was not sent yet.
       this.#offset = isOurs ? Math.min(position.offset, this.#size) : start;
       await this.#count();
       this.#uncertainUntil = isOurs ? (position.doubtful ?? 0) : this.#size;
@@ -223,7 +223,7 @@ export class Spool {
     await this.#save();
   }
 
-  /** The line at the beginning; undefined where it is none of ours. */
+  /** The first line; undefined if it is not ours. */
   async #head(): Promise<{ generation: number } | undefined> {
     for await (const { line } of this.#lines(0)) {
       try {
@@ -237,7 +237,7 @@ export class Spool {
     return undefined;
   }
 
-  /** What is no spool of this version is kept under another name. */
+  /** A spool of another version is renamed. */
   async #setAside(path: string): Promise<void> {
     await this.#file.close();
     await rename(path, `${path}.unreadable`);
@@ -267,7 +267,7 @@ export class Spool {
     return position;
   }
 
-  /** Counts what waits; what a crash cut off at the end goes. */
+  /** Counts what waits; removes what a crash cut off at the end. */
   async #count(): Promise<void> {
     let end = this.#offset;
     for await (const { line, end: next } of this.#lines(this.#offset)) {
@@ -282,7 +282,7 @@ export class Spool {
     this.#size = end;
   }
 
-  /** Whole lines from `from` on, each with where it ends. */
+  /** Whole lines from `from` on, each with its end. */
   async *#lines(from: number): AsyncGenerator<{ line: string; end: number }> {
     const bytes = Buffer.alloc(spoolReadBytes);
     for (let at = from; ; ) {
@@ -293,14 +293,14 @@ export class Spool {
         yield { line: read.toString('utf8', start, end), end: at + end + 1 };
         start = end + 1;
       }
-      // A line without an end that is longer than any: nothing behind it can be trusted.
+      // A line without an end that is longer than any valid one: nothing after it can be trusted.
       if (bytesRead === 0 || (start === 0 && bytesRead > spoolLineBytesMax)) return;
       if (start === 0) return;
       at += start;
     }
   }
 
-  /** Makes room for `bytes` and a quarter more: the oldest bans that are not being sent go. */
+  /** Makes room for `bytes` and a quarter more: drops the oldest bans that are not being sent. */
   async #drop(bytes: number): Promise<void> {
     const kept = this.#sending ?? this.#offset;
     const room = Math.max(0, this.#bytesMax - Math.floor(this.#bytesMax / 4) - bytes - (kept - this.#offset));
@@ -322,7 +322,7 @@ export class Spool {
     await this.#save();
   }
 
-  /** Writes the spool anew, of parts of the one before. */
+  /** Writes a new spool from parts of the old one. */
   async #rewrite(parts: [from: number, to: number][]): Promise<void> {
     const path = join(this.#directory, 'spool');
     const generation = this.#generation + 1;
@@ -380,7 +380,7 @@ export class Spool {
   }
 }
 
-/** The position that a file holds; undefined where it is none of this version. */
+/** The position in a file; undefined if it is not of this version. */
 function positionOf(text: string): Position | undefined {
   try {
     const position = JSON.parse(text) as Position;

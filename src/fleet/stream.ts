@@ -1,8 +1,9 @@
 /**
- * The list of decisions that a Local API answers, piece by piece: an object of "new" and
+ * The list of decisions that a Local API answers, piece by piece: an object with "new" and
  * "deleted", in any order, either of them null. Input: any bytes of whatever answers at the URL.
- * Invariant: one piece and what it yields are held, however long the list is; what is no such list,
- * or ends before its end, is an error, and whoever acts on missing decisions waits for the end.
+ * Invariant: only one piece and its decisions are in memory, however long the list is. An answer
+ * that is not such a list, or ends early, is an error, and whoever acts on missing decisions waits
+ * for the end.
  */
 import { JSONParser, type ParsedTokenInfo, TokenType } from '@streamparser/json';
 import { parseGoDuration } from './duration.ts';
@@ -12,19 +13,19 @@ export type Kind = 'new' | 'deleted';
 
 export interface Decision {
   kind: Kind;
-  /** `ban`, or another remedy. */
+  /** `ban`, or another remediation. */
   type: string;
-  /** `ip`, `range`, or whatever else decisions can be about, in small letters. */
+  /** `ip`, `range`, or another scope of decisions, in lower case. */
   scope: string;
   value: string;
-  /** Seconds left; below zero where it is over. */
+  /** Remaining seconds; negative if it is over. */
   seconds: number;
   origin: string;
   scenario: string;
   simulated: boolean;
 }
 
-/** What answered is no list of decisions. */
+/** The answer is not a list of decisions. */
 export class ListError extends Error {
   constructor(reason: string) {
     super(`what the server answered is no list of decisions: ${reason}`);
@@ -35,7 +36,8 @@ export class ListError extends Error {
 const isKind = (key: unknown): key is Kind => key === 'new' || key === 'deleted';
 
 /**
- * Follows the tokens: which of the two lists is there, and that nothing is deeper than a list is.
+ * Follows the tokens: which of the two lists is present, and that nothing is nested deeper than in
+ * a list.
  */
 class Outline {
   readonly seen = new Set<Kind>();
@@ -63,7 +65,7 @@ class Outline {
   }
 }
 
-/** A decision out of what stood in a list; undefined where it is none. */
+/** A decision from an element of a list; undefined if it is not one. */
 function decisionOf(kind: Kind, value: unknown): Decision | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const given = value as Record<string, unknown>;
@@ -85,8 +87,8 @@ function decisionOf(kind: Kind, value: unknown): Decision | undefined {
 }
 
 /**
- * The decisions of each piece; `unreadable` is called for what stands in a list and is none. Throws
- * ListError at the first byte that belongs to no list, and where the list has no end.
+ * The decisions of each piece; `unreadable` is called for a list element that is not a decision.
+ * Throws ListError at the first byte that does not belong to a list, and if the list has no end.
  */
 export async function* decisionsOf(
   pieces: AsyncIterable<Uint8Array>,

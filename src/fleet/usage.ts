@@ -1,4 +1,6 @@
-/** What `fail2zig-fleet --help` prints; its manual page repeats it. */
+/**
+ * The output of `fail2zig-fleet --help`; its manual page repeats it.
+ */
 export const usage = `Usage: fail2zig-fleet [--config FILE] [status]
 
 Shares bans with other hosts over a CrowdSec Local API, as [fleet] of the

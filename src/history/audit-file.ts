@@ -1,11 +1,11 @@
 /**
- * The files of the audit log: lines of chain.ts, appended and never changed, and the seal. The
- * newest file is at `path`; those before it move up when it is full or old. Input: bodies of ours;
- * at the start whatever stands there. Invariant: numbers and hashes go on over files, restarts and
- * a full disk: what it did not take is finished first. Nothing is removed before the seal says
- * where the log begins without it. What a crash cut off is closed by a record; what the seal names
- * and the log has not is told to the caller, once, and stays a gap in the numbers. When full: the
- * oldest file goes. Claim: R-01d.
+ * The files of the audit log: lines in the form of chain.ts, which are appended and never changed,
+ * and the seal. The newest file is at `path`; when it is full or old, all files are renamed to the
+ * next number. Input: our own records; at the start whatever is on disk. Invariant: numbers and
+ * hashes continue over files, restarts and a full disk: what the disk did not take is finished
+ * first. Nothing is removed before the seal says where the log begins without it. A record notes a
+ * line that a crash cut off. If the log lacks something that the seal names, the caller is told
+ * once, and the numbers keep a gap. When full: the oldest file is removed. Claim: R-01d.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises';
@@ -29,29 +29,29 @@ import { eventOf, type Happened, openToRead } from './event.ts';
 
 export interface AuditOptions {
   path: string;
-  /** Who may read it beside root; undefined = nobody. */
+  /** The group that may read it beside root; undefined = none. */
   groupId?: number | undefined;
-  /** Of all files. */
+  /** Size of all files together. */
   bytes: number;
-  /** No record is kept for longer. */
+  /** Records are removed after this time. */
   keepSeconds: number;
   log: Pick<Logger, 'error' | 'warn'>;
   /** Epoch milliseconds. */
   now: () => number;
-  /** The log is sealed. */
+  /** Called when the log was sealed. */
   sealed: (seal: Seal) => void;
 }
 
-/** How a file ends. */
+/** The end of a file. */
 interface End {
   number: number;
-  /** Absent where its last event is in no chain: records of an earlier version. */
+  /** Absent if the last event is not chained: a record of an earlier version. */
   hash?: string;
-  /** Of a file that holds its first line only: the hash that this follows. */
+  /** If the file has only its first line: the hash that it follows. */
   previous?: string;
-  /** What stands behind the last line of the chain. */
+  /** The text after the last line of the chain. */
   torn: string;
-  /** The last line lacks its end. */
+  /** The last line has no line feed. */
   isOpen?: boolean;
 }
 
@@ -59,16 +59,16 @@ const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_WRONLY } = constants;
 
 export class AuditFile {
   readonly #options: AuditOptions;
-  /** Asked for before the confinement, which does not allow it. */
+  /** Read before the confinement, which forbids it. */
   readonly #uid = process.getuid!();
   #file: FileHandle | undefined;
   #sealFile: FileHandle | undefined;
   #bytes = 0;
-  /** When the newest file was begun, epoch milliseconds. */
+  /** When the newest file was created, epoch milliseconds. */
   #begun = 0;
   #number = 0;
   #hash = noHash;
-  /** What a write has not finished. */
+  /** The rest of an unfinished write. */
   #rest = Buffer.alloc(0);
   #sealed: Seal = { from: 1, number: 0, head: '' };
 
@@ -87,8 +87,8 @@ export class AuditFile {
   }
 
   /**
-   * Goes on where the last run ended; returns what it found there, which is recorded by then. Where
-   * it throws it may be called again.
+   * Continues where the last run ended; returns what it found there, which is already recorded. If
+   * it throws, it may be called again.
    */
   async start(): Promise<Happened[]> {
     const { path, log, now } = this.#options;
@@ -101,7 +101,7 @@ export class AuditFile {
     this.#hash = hash;
     this.#number = Math.max(last, seal?.number ?? 0);
     if (newest !== undefined && newest.hash === undefined) {
-      log.warn('what stood in the place of the audit log has no chain and is kept aside', { path: fileAt(path, 1) });
+      log.warn('the file in the place of the audit log has no chain and was renamed', { path: fileAt(path, 1) });
       await this.#shift();
     } else if (newest !== undefined) await this.#reopen(newest);
     const from = await this.#oldest();
@@ -110,7 +110,7 @@ export class AuditFile {
     if (newest?.hash !== undefined && torn !== '')
       found.push({ event: 'recovered', bytes: torn.length, torn: native.sha256(torn) });
     if (isMissing(seal, end, from)) found.push({ event: 'missing', last });
-    // What is closed is closed in the same file, before anything else is written.
+    // A cut-off line is completed in its own file, before anything else is written.
     if (this.#file === undefined) await this.ready();
     else await this.#finish();
     await this.append(found.map((what) => JSON.stringify({ at: now() / 1000, ...what })));
@@ -119,7 +119,7 @@ export class AuditFile {
     return found;
   }
 
-  /** Goes on with the newest file. */
+  /** Continues the newest file. */
   async #reopen({ torn, isOpen }: End): Promise<void> {
     const { path } = this.#options;
     const file = await open(path, O_WRONLY | O_APPEND | O_NOFOLLOW);
@@ -130,7 +130,7 @@ export class AuditFile {
     await this.#share(file);
   }
 
-  /** Makes sure that the next lines have a place; throws where the disk refuses. */
+  /** Makes sure that the next lines can be written; throws if the disk refuses. */
   async ready(): Promise<void> {
     const { bytes, keepSeconds, now } = this.#options;
     await this.#finish();
@@ -144,14 +144,14 @@ export class AuditFile {
     await this.#removeOld();
   }
 
-  /** Numbers and appends JSON objects; call `ready` before. They are taken at once. */
+  /** Numbers and appends JSON objects; call `ready` before. They are accepted at once. */
   async append(bodies: readonly string[]): Promise<void> {
     const lines = bodies.map((body) => this.#line(`{"number":${++this.#number},${body.slice(1)}`));
     this.#rest = Buffer.from(lines.join(''), 'latin1');
     await this.#finish();
   }
 
-  /** Says in the seal what the log holds by now, as far as it is on disk. */
+  /** Writes to the seal what the log holds on disk by now. */
   async seal(from = this.#sealed.from): Promise<void> {
     const seal = { from, number: this.#number, head: this.#hash };
     if (this.#rest.length > 0 || sealText(seal) === sealText(this.#sealed)) return;
@@ -174,7 +174,7 @@ export class AuditFile {
     return line;
   }
 
-  /** Writes what is left of the last lines; a full disk leaves a part of it for later. */
+  /** Writes the rest of the last lines; on a full disk a part stays for later. */
   async #finish(): Promise<void> {
     while (this.#rest.length > 0) {
       const { bytesWritten } = await this.#file!.write(this.#rest);
@@ -195,7 +195,7 @@ export class AuditFile {
     await this.#finish();
   }
 
-  /** Each file moves up, the newest too. */
+  /** Renames each file to the next number, the newest too. */
   async #shift(): Promise<void> {
     const { path } = this.#options;
     for (let age = limits.auditFilesMax - 1; age >= 0; age--)
@@ -207,7 +207,7 @@ export class AuditFile {
   /** Removes files that are too many or too old. */
   async #removeOld(): Promise<void> {
     const { path, keepSeconds, now } = this.#options;
-    // With the tenth that it took to fill and the one until the next look that makes all of it.
+    // A tenth to fill the file and a tenth until the next check complete the time.
     const oldest = now() - 800 * keepSeconds;
     const old: string[] = [];
     for (let age = limits.auditFilesMax; age >= 1; age--) {
@@ -220,7 +220,7 @@ export class AuditFile {
     for (const file of old) await unlink(file);
   }
 
-  /** Number of the oldest record but for files that go. */
+  /** Number of the oldest record in the files that stay. */
   async #oldest(without = new Set<string>()): Promise<number> {
     for (let age = limits.auditFilesMax; age >= 0; age--) {
       const file = fileAt(this.#options.path, age);
@@ -255,7 +255,7 @@ function unlessAbsent(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error;
 }
 
-/** Whether the log has less than its seal names; without a seal, whether it has any record. */
+/** Whether the log holds less than its seal says; without a seal, whether it has any record. */
 function isMissing(seal: Seal | undefined, end: End | undefined, from: number): boolean {
   if (seal === undefined) return end?.hash !== undefined && end.previous === undefined;
   if (end === undefined || seal.from < from || end.number < seal.number) return true;
@@ -274,7 +274,7 @@ async function firstOf(path: string): Promise<ReturnType<typeof headerOf>> {
   }
 }
 
-/** How a file ends; undefined where there is none, or none with a line. */
+/** The end of a file; undefined if there is none, or no line in it. */
 async function endOf(path: string): Promise<End | undefined> {
   const file = await openToRead(path);
   if (file === undefined) return undefined;
@@ -283,7 +283,7 @@ async function endOf(path: string): Promise<End | undefined> {
     const start = Math.max(0, size - limits.auditEndBytes);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(limits.auditEndBytes), 0, limits.auditEndBytes, start);
     const lines = buffer.toString('latin1', 0, bytesRead).split('\n');
-    // The file was made, and the first line did not get far.
+    // The file was created, but its first line is incomplete.
     if (start === 0 && lines.length === 1 && '{"fail2zig":"audit"'.startsWith(lines[0]!.slice(0, 19))) {
       await unlink(path);
       return undefined;
@@ -299,7 +299,7 @@ function endOfLines(lines: readonly string[]): End {
     const parts = unchained(lines[at]!);
     if (parts === undefined) continue;
     const { body, hash } = parts;
-    // Only the last one has no end: it counts where it follows the line before.
+    // Only the last line may lack its line feed: it counts if it follows the line before.
     const isOpen = at === lines.length - 1;
     const before = isOpen ? unchained(lines[at - 1] ?? '')?.hash : undefined;
     if (isOpen && (before === undefined || chained(before, body).hash !== hash)) continue;

@@ -14,13 +14,13 @@ export type EventKind =
   | 'refused'
   /** Events that were not recorded: `count` of them. */
   | 'lost'
-  /** What a write left behind that was cut off: `bytes`, with their hash in `torn`. */
+  /** An earlier write was cut off: `bytes` were left, with their hash in `torn`. */
   | 'recovered'
-  /** At the start the log had not what its seal names: the last record was `last`. */
+  /** At the start the log lacked records that its seal names; `last` is its last record. */
   | 'missing';
 
 export interface Event {
-  /** One more than the number of the event before, over restarts too. */
+  /** One more than the number of the event before, also over restarts. */
   number: number;
   /** Epoch seconds, with thousandths. */
   at: number;
@@ -28,20 +28,20 @@ export interface Event {
   jail?: string;
   /** One, or several that were banned or unbanned at once. */
   addresses?: string[];
-  /** Epoch second at which the ban ends; -1 = it does not. */
+  /** Epoch second at which the ban ends; -1 = never. */
   until?: number;
-  /** For how long it was banned, seconds; -1 = for ever. */
+  /** Length of the ban, seconds; -1 = permanent. */
   seconds?: number;
-  /** What led to the ban: failures within findtime, and the line that was the last of them. */
+  /** What led to the ban: failures within findtime, and the last of their lines. */
   failures?: number;
   pattern?: string;
   file?: string;
   offset?: number;
-  /** An operator: who asked and why. Of a refusal: why it was refused. */
+  /** The operator who asked, and the reason. Of a refusal: why it was refused. */
   by?: { uid: number; pid: number };
   reason?: string;
   command?: string;
-  /** Events that could not be written, or refusals that were not recorded before this one. */
+  /** Events that could not be written, or refusals before this one that were not recorded. */
   count?: number;
   bytes?: number;
   torn?: string;
@@ -50,10 +50,10 @@ export interface Event {
   hash?: string;
 }
 
-/** What happened, before it has its place in the log. */
+/** What happened, before it has a number in the log. */
 export type Happened = Omit<Event, 'number' | 'at' | 'hash'>;
 
-/** The event of a line; undefined where it holds none (a header, or what a crash cut). */
+/** The event in a line; undefined if there is none (a header, or a line that a crash cut). */
 export function eventOf(line: string): Event | undefined {
   try {
     const event = JSON.parse(line) as Event;
@@ -63,7 +63,7 @@ export function eventOf(line: string): Event | undefined {
   }
 }
 
-/** A file of records to be read; undefined where there is none. Rejects where it is no file. */
+/** Opens a file of records for reading; undefined if there is none. Rejects if it is not a file. */
 export async function openToRead(path: string): Promise<FileHandle | undefined> {
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
   const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch((error) => {

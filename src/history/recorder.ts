@@ -1,11 +1,11 @@
 /**
- * Records what happened to bans, who asked for it, and what was refused. One record goes to the
- * audit log (audit-file.ts), which the client reads (client/records.ts), to journald where it is
- * there, and to our own log. Input: events of ours, with texts an operator or a file system chose.
+ * Records what happened to bans, who asked for it, and what was refused. Each record goes to the
+ * audit log (audit-file.ts), which the client reads (client/records.ts), to journald if available,
+ * and to our own log. Input: our own events, with texts that an operator or a file system chose.
  * Invariant: every ban, unban and expiry is written with its address. A burst is written in batches
- * of addresses, so a flood costs some 20 bytes each. What waits for a disk is bounded: what does
- * not fit gets no number and is counted, and the count is an event. Nothing waits for journald.
- * Claims: R-01a, R-01d.
+ * of addresses, so in a flood each costs some 20 bytes. The queue for the disk is bounded: an event
+ * without room gets no number and is counted, and the count becomes an event. Nothing waits for
+ * journald. Claims: R-01a, R-01d.
  */
 import { Bucket } from '../bucket.ts';
 import * as limits from '../limits.ts';
@@ -19,32 +19,35 @@ import type { Seal } from './chain.ts';
 import type { Event, EventKind, Happened } from './event.ts';
 
 export interface RecorderOptions {
-  /** Absent where nothing is kept: then events go to log and journal only. */
+  /** Absent if no records are kept: then events go to log and journal only. */
   path: string | undefined;
-  /** Who may read it beside root; undefined = nobody. */
+  /** The group that may read them beside root; undefined = none. */
   groupId?: number | undefined;
   log: Pick<Logger, 'record' | 'error' | 'warn'>;
   /** Journald's socket, connected. */
   journal?: number | undefined;
-  /** What the log says comes to the journal anyway, or elsewhere: `record` says it there too. */
+  /**
+   * Which records also go to our own log; those in the log reach the journal, or syslog, from
+   * there.
+   */
   logs?: 'records' | 'records and seals' | 'neither';
   /** Epoch milliseconds. */
   now?: () => number;
-  /** Of all files, and how long a record is kept at most. */
+  /** Size of all files, and how long a record is kept at most. */
   bytes?: number;
   keepSeconds?: number;
 }
 
-/** What is known of a ban. */
+/** Details of a ban. */
 export type Details = Pick<Event, 'until' | 'seconds' | 'failures' | 'pattern' | 'file' | 'offset'>;
 
-/** A ban that began or ended; `details` is called only where they are recorded. */
+/** A ban that began or ended; `details` is called only if they are recorded. */
 export interface Told {
   address: string;
   details?: () => Details;
 }
 
-/** How log and journal say it. */
+/** The event in the words of log and journal. */
 const texts: Record<EventKind, string> = {
   ban: 'banned',
   restored: 'restored',
@@ -56,7 +59,7 @@ const texts: Record<EventKind, string> = {
   recovered: 'the audit log was cut off and goes on',
   missing: 'the audit log lacks records that it had: see fail2zig audit verify',
 };
-/** What the journal is told of a seal. */
+/** A seal for the journal. */
 type SealEvent = { event: 'seal'; number: number; hash: string };
 type BanEvent = 'ban' | 'restored' | 'unban' | 'expired';
 
@@ -68,7 +71,7 @@ export class Recorder {
   readonly #refusals: Bucket;
   readonly #file: AuditFile | undefined;
   #isStarted = false;
-  /** What is not written yet, and its number of bytes. */
+  /** Lines that are not written yet, and their number of bytes. */
   readonly #waiting: string[] = [];
   #waitingBytes = 0;
   #lostUnsaid = 0;
@@ -92,17 +95,17 @@ export class Recorder {
       this.#file = new AuditFile({ ...options, path, bytes, keepSeconds, now: this.#now, sealed });
   }
 
-  /** Why records are not written now, or are not whole; undefined when all is well. */
+  /** Why records are not written now, or are incomplete; undefined when all is well. */
   get problem(): string | undefined {
     return this.#problem ?? this.#missing;
   }
 
-  /** Number of the last event that was written. */
+  /** Number of the last written event. */
   get number(): number {
     return this.#file?.number ?? 0;
   }
 
-  /** The file; undefined where nothing is kept. */
+  /** The file; undefined if no records are kept. */
   get path(): string | undefined {
     return this.#options.path;
   }
@@ -124,9 +127,9 @@ export class Recorder {
   }
 
   /**
-   * Bans that began or ended: each by itself, or in a burst many to a record. What a command names
-   * at once (`addressesPerRequestMax` at most) is one record, with what is known of the first: a
-   * list of a fleet takes neither the room of the host's own records nor their details.
+   * Bans that began or ended: one record each, or in a burst many to a record. The addresses of one
+   * command (at most `addressesPerRequestMax`) are one record, with the details of the first: so a
+   * long list from a fleet does not take the room for the host's own records and their details.
    */
   bans(event: BanEvent, jail: string, bans: readonly Told[], asked: Pick<Event, 'by' | 'reason'> = {}): void {
     if (asked.by !== undefined && bans.length > 1 && this.#file !== undefined) {
@@ -154,12 +157,12 @@ export class Recorder {
     this.#put(burst);
   }
 
-  /** What an operator asked for: the verb with what it was given. */
+  /** An operator's command: the verb with its arguments. */
   command(command: string, by: Event['by']): void {
     this.#put({ event: 'command', command, by });
   }
 
-  /** What an operator, or somebody who is none, was refused. */
+  /** What was refused to an operator, or to somebody without rights. */
   refused(reason: string, what: Pick<Event, 'command' | 'jail' | 'addresses' | 'by'>): void {
     const count = this.#refusedUnsaid;
     if (!this.#refusals.take()) this.#refusedUnsaid++;
@@ -172,7 +175,7 @@ export class Recorder {
   #put(what: Happened): void {
     this.#tell(what);
     if (this.#file === undefined) return;
-    // Every character is one byte: the file can be read from anywhere.
+    // Every character is one byte: the file can be read from any position.
     const body = asciiJson({ at: this.#now() / 1000, ...what });
     if (this.#waitingBytes + body.length > limits.historyWaitBytesMax) {
       this.counters.lost++;
@@ -184,7 +187,7 @@ export class Recorder {
     this.#flushSoon();
   }
 
-  /** Says it in log and journal. */
+  /** Writes it to log and journal. */
   #tell(what: Happened): void {
     this.counters.events++;
     const { log, logs } = this.#options;
@@ -218,7 +221,7 @@ export class Recorder {
     this.#timer ??= setTimeout(() => void this.flush(), limits.historyFlushMs);
   }
 
-  /** Writes what waits. Never rejects. */
+  /** Writes the waiting records. Never rejects. */
   async flush(): Promise<void> {
     for (const [key, burst] of this.#bursts) this.#endBurst(key, burst);
     clearTimeout(this.#timer);
@@ -274,7 +277,7 @@ function fieldsOf(what: Happened): Fields {
   const who = { uid: by?.uid, pid: by?.pid, command, reason };
   if (addresses.length === 1) return { jail, address: addresses[0], until: end, ...who };
   if (addresses.length === 0) return { jail, count, until: end, ...who, bytes, last };
-  // A line names all of a burst; of what a command names the audit log does.
+  // A line names all addresses of a burst; for a command only the audit log names all.
   const isLong = addresses.length > limits.historyAddressesMax;
   const named = isLong ? { first: addresses[0], last: addresses.at(-1) } : { addresses: addresses.join(' ') };
   return { jail, count: addresses.length, ...named, until: end, ...who };

@@ -1,10 +1,9 @@
 /**
- * What the recorder is told of bans: that one began, with what led to it, and that it is over. The
- * kernel ends a ban by itself and nobody is told; so the table is looked through now and then for
- * bans whose end has come since. A ban that was evicted meanwhile is missed: its record of the ban
- * says when it ended. Input: decisions and bans in any number. When full: `historyDecisionsMax`
- * decisions are remembered until their ban is in the kernel; the record of a further one says only
- * that there is a ban.
+ * Tells the recorder when a ban began, with what led to it, and when it ended. The kernel ends a
+ * ban silently; so the table is searched at intervals for bans that have ended since. A ban that
+ * was evicted meanwhile is missed: its first record says when it ended. Input: decisions and bans
+ * in any number. When full: `historyDecisionsMax` decisions are remembered until their ban is in
+ * the kernel; for more of them the record only says that there is a ban.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Engine, TableBan } from '../engine/host.ts';
@@ -21,7 +20,7 @@ export interface TellingOptions {
   log: Pick<Logger, 'debug' | 'enabled'>;
   jails: readonly JailConfig[];
   engine: Pick<Engine, 'patternName' | 'eachBan'>;
-  /** The name of a followed file. */
+  /** The path of a followed file. */
   pathOf: (source: number) => string | undefined;
   /** Epoch milliseconds. */
   now?: () => number;
@@ -32,7 +31,7 @@ export class Telling {
   readonly #now: () => number;
   /** Decisions whose ban the kernel does not hold yet. */
   readonly #decisions = new Map<string, Decision>();
-  /** Bans that ended before this second were told of. */
+  /** Bans that ended before this second have been recorded. */
   #endedFrom: number;
   #timer: NodeJS.Timeout | undefined;
 
@@ -42,7 +41,7 @@ export class Telling {
     this.#endedFrom = this.#second();
   }
 
-  /** Looks for ends of bans from now on. */
+  /** Looks for ended bans from now on. */
   start(): void {
     this.#timer = setTimeout(() => void this.look().finally(() => this.#timer && this.start()), expiryLookMs).unref();
   }
@@ -55,7 +54,7 @@ export class Telling {
   decided(decision: Decision): void {
     const { jails, log } = this.#options;
     const { jail, address, time, seconds } = decision;
-    // Without a byte of the line: where it stands says where to read it.
+    // No byte of the line itself: its position says where to read it.
     if (log.enabled('debug')) {
       const { name, filter } = jails[jail]!;
       const { file: path, ...reason } = this.#reason(decision);
@@ -65,7 +64,7 @@ export class Telling {
     if (this.#decisions.size < historyDecisionsMax) this.#decisions.set(keyOf(jail, address), decision);
   }
 
-  /** The kernel holds it, or held it until now. */
+  /** The kernel holds the ban, or held it until now. */
   tell(event: 'ban' | 'restored' | 'expired', ban: TableBan): void {
     const key = keyOf(ban.jail, ban.address);
     const decision = event === 'ban' ? this.#decisions.get(key) : undefined;
@@ -84,7 +83,7 @@ export class Telling {
     return { failures, pattern: engine.patternName(jails[jail]!.filter, pattern), file: pathOf(source), offset };
   }
 
-  /** Tells of each ban that the kernel held and that ended since the last look. */
+  /** Records each ban that the kernel held and that ended since the last look. */
   async look(): Promise<void> {
     const ended = { from: this.#endedFrom, until: this.#second() };
     this.#endedFrom = ended.until;

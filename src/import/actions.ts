@@ -1,6 +1,6 @@
 /**
- * What a jail of fail2ban's does with a source: which of its actions a firewall of ours replaces,
- * and which are not carried over. Input: any tree. Claim LP-28.
+ * What a fail2ban jail does with a source: which of its actions our firewall replaces, and which
+ * are not carried over. Input: any tree. Claim LP-28.
  */
 import { type Call, parseCall, splitCalls } from './options.ts';
 import { type Tree, Unresolved } from './tree.ts';
@@ -8,13 +8,13 @@ import { type Tree, Unresolved } from './tree.ts';
 export type ActionKind = 'firewall' | 'report' | 'remote' | 'unknown';
 
 export interface ActionPlan {
-  /** The name as it stands. */
+  /** The name as written. */
   name: string;
   kind: ActionKind;
   options: Map<string, string>;
   /** Every port and protocol. */
   allPorts: boolean;
-  /** What replaces it, for what is not carried over. */
+  /** What replaces an action that is not carried over. */
   instead?: string;
 }
 
@@ -31,7 +31,7 @@ const kinds: [names: RegExp, kind: ActionKind][] = [
   [/^(?:cloudflare|netscaler|nginx-block-map)/, 'remote'],
 ];
 
-/** Commands of an unknown action that drop packets here. */
+/** Commands of an unknown action that drop packets. */
 const firewallWords =
   /\b(?:iptables|ip6tables|nft|ipset|firewall-cmd|ufw|pfctl|ipfw|ip route|route add|csf|shorewall)\b/;
 const reportWords = /\b(?:mail|sendmail|curl|wget|logger|telegram|slack|notify)\b/;
@@ -57,7 +57,7 @@ function planOf(tree: Tree, { name, options }: Call): ActionPlan {
   return plan;
 }
 
-/** What an action's own file would run. */
+/** The kind of an action, from the commands in its own file. */
 function kindOfFile(tree: Tree, name: string): ActionKind {
   if (!/^[^/\0]+$/.test(name) || name.startsWith('.')) return 'unknown';
   try {

@@ -1,7 +1,8 @@
 /**
- * A filter of fail2ban's as a `[[filter]]` table: its expressions as patterns, its ignoreregex as
- * `ignore`, what stands before a message as `log_tag`. What cannot be kept is told; where nothing
- * is left, or lines would count that must not, there is no filter. Input: any filter file.
+ * A filter of fail2ban as a `[[filter]]` table: its expressions become patterns, its ignoreregex
+ * becomes `ignore`, the text before a message becomes `log_tag`. What cannot be kept is reported;
+ * if nothing is left, or lines would count that must not, there is no filter. Input: any filter
+ * file.
  */
 import { patternsMax } from '../compiler/check.ts';
 import { compileFilters } from '../config/filter.ts';
@@ -13,7 +14,7 @@ import { anyBoundary, draftsOf, mayBeEmpty } from './slots.ts';
 import type { Resolved } from './tree.ts';
 import { waysOf } from './ways.ts';
 
-/** What is written of a filter. */
+/** What the filter file contains. */
 export interface Expressions {
   failregex?: Resolved;
   ignoreregex?: Resolved;
@@ -49,12 +50,15 @@ export interface Customised {
   /** undefined: nothing of it can be kept. */
   filter: CustomFilter | undefined;
   remarks: Remark[];
-  /** Expressions that find failures, and those of them that are translated, wholly or in part. */
+  /**
+   * Number of expressions that find failures, and how many of them are translated, wholly or in
+   * part.
+   */
   expressions: number;
   translated: number;
 }
 
-/** `until`: what performance.now() may reach. */
+/** `until`: the latest value of performance.now(). */
 export function customise(name: string, written: Expressions, until = performance.now() + filterMsMax): Customised {
   return new Assembly(name, written, until).assemble();
 }
@@ -134,7 +138,7 @@ class Assembly {
     }
   }
 
-  /** False where lines would count that fail2ban passes over. */
+  /** False if lines would count that fail2ban ignores. */
   #ignored(text: string, from: Row['from'], pre: string | undefined): boolean {
     const translated = translate(text, pre, false, this.#until);
     if ('reason' in translated) {
@@ -163,18 +167,18 @@ class Assembly {
     for (const pattern of ignore) this.#ignore.push({ pattern, expression, from });
   }
 
-  /** What stands before a message: the daemon's names, and nothing for lines without. */
+  /** What comes before a message: the daemon's names, and '' for lines without. */
   #tags(): string[] | undefined {
     if (!this.#prefixed) return this.#anywhere ? ['*', ''] : undefined;
     const names = this.#daemons();
     if (names === undefined) return ['*', ''];
-    // All of what common.conf says may be missing.
-    // A module of the daemon may stand behind its name: sshd(pam_unix).
+    // Everything that common.conf puts there may be missing. A module may follow the daemon's name:
+    // sshd(pam_unix).
     const modules = names.filter((name) => !name.endsWith('*')).map((name) => `${name}(*`);
     return [...names, ...modules.slice(0, logTagsMax - names.length - 1), ''];
   }
 
-  /** The names that `_daemon` stands for; undefined: any. */
+  /** The names in `_daemon`; undefined: any. */
   #daemons(): string[] | undefined {
     const { daemon } = this.#written;
     if (!daemon || daemon.text.trim() === '') return undefined;
@@ -190,8 +194,8 @@ class Assembly {
   }
 
   /**
-   * The filter without patterns that earlier ones take whole; undefined where the compiler refuses
-   * it.
+   * The filter without patterns that earlier ones cover completely; undefined if the compiler
+   * refuses it.
    */
   #checked(filter: CustomFilter, expressions: number): Customised {
     this.#shorten(filter, patternsMax - filter.ignore.length, `${patternsMax} fit into a filter`);
@@ -221,7 +225,7 @@ class Assembly {
     this.#remark('warning', over[0].from, over[0].expression, text);
   }
 
-  /** What an earlier pattern takes anyway is left out without a word. */
+  /** Patterns that an earlier one covers anyway are left out without a note. */
   #without(rows: readonly Row[], refused: ReadonlyMap<number, string>): Row[] {
     return rows.filter((row, index) => {
       const reason = refused.get(index);
@@ -243,7 +247,7 @@ class Assembly {
   }
 }
 
-/** Rounds in which refused patterns are taken out; what one hides shows in the next. */
+/** Rounds of removing refused patterns; what one hides shows in the next round. */
 const roundsMax = 6;
 const oneLine = 'write a pattern for the line that names the address';
 
@@ -251,7 +255,7 @@ function refusalText({ construct, reason }: Refusal): string {
   return construct === '' ? reason : `${construct}: ${reason}`;
 }
 
-/** The table as the configuration's reader takes it. */
+/** The table as the configuration's reader expects it. */
 export function tableOf({ name, tags, rows, ignore }: CustomFilter): Parameters<typeof compileFilters>[0][number] {
   return {
     name: name.slice(0, 40),
@@ -261,7 +265,7 @@ export function tableOf({ name, tags, rows, ignore }: CustomFilter): Parameters<
   } as Parameters<typeof compileFilters>[0][number];
 }
 
-/** Identifiers that a regular expression stands for; what varies at its end becomes `*`. */
+/** The identifiers that a regular expression matches; a variable end becomes `*`. */
 function tagsOf(text: string): string[] | undefined {
   try {
     const { ways } = waysOf(parseExpression(text));

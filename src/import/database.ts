@@ -1,11 +1,13 @@
-/** Where fail2ban keeps its bans, as the tree says. */
+/**
+ * Where fail2ban keeps its bans, according to the tree.
+ */
 import { Notes } from './notes.ts';
 import { Tree, Unresolved } from './tree.ts';
 
-/** Where distributions put it. */
+/** The path in distributions. */
 export const databasePath = '/var/lib/fail2ban/fail2ban.sqlite3';
 
-/** `dbfile` of fail2ban.conf; undefined where there is none, or none on disk. */
+/** `dbfile` of fail2ban.conf; undefined if there is none, or none on disk. */
 export function databaseOf(folder: string): string | undefined {
   try {
     const path = new Tree(folder, new Notes()).read('fail2ban')?.get('DEFAULT', 'dbfile')?.text;

@@ -1,15 +1,18 @@
 /**
- * `datepattern` of a fail2ban jail or filter: whether the times that it means are among those that
- * we find by ourselves (engine/timestamp.ts). A moment is written as the pattern says, and the
- * engine reads it; nothing of the pattern is carried over.
+ * `datepattern` of a fail2ban jail or filter: whether its times are among those that we recognise
+ * by ourselves (engine/timestamp.ts). A sample time is written in the form of the pattern, and the
+ * engine reads it; the pattern itself is not carried over.
  */
 import { compileFilters } from '../config/filter.ts';
 import { tryLines } from '../config/load.ts';
 
-/** `read`: found; `arrival`: there is none; `unread`: not found; `unknown`: not to be judged. */
+/**
+ * `read`: recognised; `arrival`: there is none; `unread`: not recognised; `unknown`: cannot be
+ * judged.
+ */
 export type DateVerdict = 'read' | 'arrival' | 'unread' | 'unknown';
 
-/** A moment of which no two parts are alike: Tuesday, 2021-11-23 14:25:36. */
+/** A time whose parts are all different: Tuesday, 2021-11-23 14:25:36. */
 const moment = [2021, 10, 23, 14, 25, 36] as const;
 const local = new Date(...moment).getTime() / 1000;
 const utc = Date.UTC(...moment) / 1000;
@@ -28,7 +31,10 @@ const words: Readonly<Record<string, string>> = {
 const token =
   /(?<directive>%(?:Ex)?[A-Za-z])|(?<optional>\(\?:(?:[^()\\]|\\.)*\)\?)|(?<blank>\\s\+?)|(?<none>\\s[*?]|\{UNB\}|\^)|\\(?<escaped>[^0-9A-Za-z])|(?<word>L?EPOCH|TAI64N)|(?<plain>[^\\()[\]{}*+?|$^])/y;
 
-/** The moment as the pattern writes it, without what is optional; undefined where it says more. */
+/**
+ * The time in the form of the pattern, without optional parts; undefined if the pattern contains
+ * more.
+ */
 function written(pattern: string): string | undefined {
   let text = '';
   token.lastIndex = 0;
@@ -55,7 +61,7 @@ export function judgeDatePattern(text: string): DateVerdict {
 
 function judge(pattern: string): DateVerdict {
   if (pattern.includes('{NONE}')) return 'arrival';
-  // fail2ban's own list of forms, at the head of a line or anywhere.
+  // fail2ban's own list of formats, at the start of a line or anywhere.
   if (/^\^?(?:\{\^?LN-BEG\}|\{DATE\}|\s)*$/.test(pattern)) return 'read';
   const text = written(pattern.replaceAll(/\{\^?LN-BEG\}/g, ''));
   if (text === undefined) return 'unknown';

@@ -1,5 +1,5 @@
 /**
- * fail2ban's bantime.increment and its relatives as ours. Input: any values.
+ * fail2ban's bantime.increment and related keys, converted into ours. Input: any values.
  */
 import { formatDuration } from '../config/duration.ts';
 import { multiplierMax } from '../config/limits.ts';
@@ -16,7 +16,7 @@ export interface EscalationRemark {
   found: string;
 }
 
-/** The formula that fail2ban uses where none is set: each ban twice as long. */
+/** fail2ban's default formula: each ban twice as long. */
 const doubling = /1\s*<<|2\s*\*\*/;
 
 export function escalationSettings(

@@ -1,7 +1,8 @@
 /**
- * One regular expression of fail2ban's as patterns of ours. Each pattern is tried by the compiler's
- * own checks; where it refuses one, a narrower one may stand for it, which is told. Input: any
- * text. Never throws: what cannot be translated says why. Claims LP-11, LP-28, WHY-15.
+ * One regular expression of fail2ban as patterns of ours. The compiler's own checks test each
+ * pattern; if they refuse one, a narrower one may replace it, which is reported. Input: any text.
+ * Never throws: for an expression that cannot be translated it returns the reason. Claims LP-11,
+ * LP-28, WHY-15.
  */
 import { findingsOf } from '../compiler/check.ts';
 import type { Filter, Token } from '../compiler/pattern.ts';
@@ -12,13 +13,13 @@ import { type Draft, draftsOf, isSearch, mayBeEmpty, patternOf, type Slot } from
 import { type Item, type Ways, waysOf } from './ways.ts';
 
 export interface Translated {
-  /** Patterns for lines that are anchored where the message begins, or hold the whole line. */
+  /** Patterns for lines; they begin where the message begins, or cover the whole line. */
   patterns: string[];
-  /** Patterns of text that must not count, for what is looked at and must not stand there. */
+  /** Patterns of text that must not count, for negative lookarounds. */
   ignore: string[];
   /** Whether a message begins where common.conf says, after host, daemon and pid. */
   prefixed: boolean;
-  /** Whether a pattern asks to be tried where a message begins, whatever the identifier. */
+  /** Whether a pattern must be tried where a message begins, whatever the identifier. */
   anywhere: boolean;
   narrower: string[];
   wider: string[];
@@ -28,22 +29,22 @@ export interface Refusal {
   construct: string;
   reason: string;
   hint: string;
-  /** Whether it is only about the service's bookkeeping: no failure by itself. */
+  /** Whether it is only for the service's bookkeeping: no failure by itself. */
   bookkeeping: boolean;
 }
 
-/** Groups of expressions that are no failure by themselves. */
+/** Groups of expressions that are not failures by themselves. */
 const bookkeeping = ['nofail', 'mlfforget', 'mlfgained'];
 
 export interface Around {
-  /** What a prefregex puts before and after what the expressions see. */
+  /** What a prefregex requires before and after the text that the expressions see. */
   before: Item[];
   after: Item[];
 }
 
 /**
  * `pre`: the prefregex. `counts`: whether it finds failures, or lines that must not count. `until`:
- * what performance.now() may reach.
+ * the latest value of performance.now().
  */
 export function translate(
   text: string,
@@ -74,7 +75,7 @@ export function translate(
 
 class NoFailure extends Refused {}
 
-/** At most `most` of the ways, from all parts of the list. */
+/** At most `most` of the ways, taken evenly from the list. */
 function spread<Way>(ways: readonly Way[], most: number): Way[] {
   if (ways.length <= most) return [...ways];
   return Array.from({ length: most }, (_, index) => ways[Math.round((index * (ways.length - 1)) / (most - 1))] as Way);
@@ -90,7 +91,7 @@ function refuseBookkeeping({ groups, ways }: Ways): void {
   }
 }
 
-/** What stands around the content of a prefregex, one for each way through it. */
+/** What surrounds the content of a prefregex, one for each way through it. */
 function aroundOf(pre: Ways | undefined): Around[] {
   if (!pre) return [{ before: [], after: [] }];
   return pre.ways.map((way) => {
@@ -108,11 +109,11 @@ const anything: Item = {
   user: false,
 };
 
-/** The way as it stands in the whole line. */
+/** The way within the whole line. */
 function inside({ before, after }: Around, way: readonly Item[]): Item[] {
   if (before.length === 0 && after.length === 0) return [...way];
   if (before.at(-1)?.kind === 'content') {
-    // Without content the expression sees the line itself, which must fit the prefregex too.
+    // Without content the expression sees the line itself, which must match the prefregex too.
     return [...way];
   }
   const isAnchored = way[0]?.kind === 'start';
@@ -162,7 +163,7 @@ class Work {
     )
       return;
     if (ended >= 0) items = items.slice(0, ended + 1);
-    // A start inside: nothing can match there.
+    // A line start in the middle can never match.
     if (items.some(({ kind }) => kind === 'start')) return;
     try {
       for (const draft of draftsOf(items)) this.#draft(draft, isAnchored, prefix < 0);
@@ -174,7 +175,7 @@ class Work {
 
   result(): Translated {
     if (this.#patterns.size === 0 && this.#first) throw this.#first;
-    // Of what must not count, nothing is lost where it can never match.
+    // If it must not count and can never match, nothing is lost.
     if (this.#patterns.size === 0 && this.#counts) throw new Refused('', 'nothing in it can match');
     if (this.#first) this.narrower.push(`one way through it is left out: ${this.#first.message}`);
     return {
@@ -187,7 +188,7 @@ class Work {
     };
   }
 
-  /** `(?!…)`: lines in which that stands there never count. */
+  /** `(?!…)`: lines with that text at this place never count. */
   #except(before: readonly Item[], ways: readonly Item[][], isAnchored: boolean): void {
     if (!this.#counts) throw new Refused('(?!…)', 'text that must not stand there', 'write what may stand there');
     for (const way of ways) {
@@ -217,7 +218,7 @@ class Work {
     for (const pattern of found.patterns) this.#patterns.add(pattern);
   }
 
-  /** The patterns that the compiler takes: the exact one, or narrower ones. */
+  /** The patterns that the compiler accepts: the exact one, or narrower ones. */
   #usable(whole: readonly Slot[]): { patterns: string[]; narrower: string[] } {
     const refusal = refusalOf(whole, this.#counts);
     if (refusal === undefined) return { patterns: withTimes(whole, this.#counts), narrower: [] };
@@ -237,7 +238,7 @@ class Work {
       narrower.add(remark);
       return true;
     };
-    // Behind the text that an expression does not begin with may stand the beginning of a message.
+    // The beginning of a message may follow the text that an expression does not begin with.
     const message = withoutBeginning(whole.slice(1), false);
     if (whole[0]?.kind === 'skip' && attempt(message, 'it counts only where the message begins with it')) {
       this.#anywhere = true;
@@ -261,7 +262,7 @@ class Work {
   }
 }
 
-/** The patterns without those that another takes where its {part} is empty. */
+/** The patterns without those that another one covers when its {part} is empty. */
 function withoutCovered(patterns: ReadonlySet<string>): string[] {
   const covered = new Set<string>();
   for (const pattern of patterns) {
@@ -274,12 +275,12 @@ function withoutCovered(patterns: ReadonlySet<string>): string[] {
   );
 }
 
-/** Patterns that stand for one that is refused. */
+/** At most this many patterns replace a refused one. */
 const narrowerMax = 4;
 
 const textSlot = (text: string): Slot => ({ kind: 'text', text });
 const endsThere = "it counts only where the line ends after it, or after a port: more could be an attacker's";
-/** What may stand between an address and the end of a line, where the expression does not say. */
+/** What may come between an address and the end of a line if the expression does not say. */
 const tails: readonly Slot[][] = [
   [{ kind: 'end' }],
   [textSlot(' port '), { kind: 'number' }, { kind: 'end' }],
@@ -293,8 +294,8 @@ const tails: readonly Slot[][] = [
 const headRest = /^\s*(?:\[\]:?|:)?\s*/;
 
 /**
- * The same once the first runs are written out. `whole`: brackets or a colon may be left of a time,
- * not only blanks.
+ * The same with the first runs written out. `whole`: brackets or a colon of a time may be left, not
+ * only blanks.
  */
 function withoutBeginning(slots: readonly Slot[], whole: boolean): Slot[] {
   const [first, ...rest] = slots;
@@ -304,7 +305,7 @@ function withoutBeginning(slots: readonly Slot[], whole: boolean): Slot[] {
   return text === '' ? withoutBeginning(rest, false) : [textSlot(text), ...rest];
 }
 
-/** Searches, all or those before the address, as runs up to the character that follows them. */
+/** Converts searches, all or those before the address, into runs up to the next character. */
 function fielded(slots: readonly Slot[], beforeAddress: boolean): Slot[] {
   const address = slots.findIndex(({ kind }) => kind === 'ip');
   return slots.map((slot, index) => {
@@ -314,7 +315,7 @@ function fielded(slots: readonly Slot[], beforeAddress: boolean): Slot[] {
   });
 }
 
-/** Runs behind a search as searches themselves, where they hold the same bytes. */
+/** Converts runs after a search into searches, if they match the same bytes. */
 function searched(slots: readonly Slot[]): Slot[] {
   const first = slots.findIndex((slot) => isSearch(slot) || slot.kind === 'part' || slot.kind === 'inside');
   return slots.map((slot, index): Slot => {
@@ -326,7 +327,7 @@ function searched(slots: readonly Slot[]): Slot[] {
   });
 }
 
-/** Why the compiler refuses the pattern; undefined where it does not. */
+/** Why the compiler refuses the pattern; undefined if it does not. */
 function refusalOf(slots: readonly Slot[], counts: boolean): Refused | undefined {
   const text = patternOf(slots);
   const parsed = parsePattern(text);
@@ -344,8 +345,8 @@ function filterOf(tokens: Token[], counts: boolean): Filter {
 }
 
 /**
- * The pattern, and before it one that takes the time where that stands inside the line: fail2ban
- * cuts the time out of the line before it looks.
+ * The pattern, preceded by one that includes the time if that is inside the line: fail2ban removes
+ * the time before it matches.
  */
 function withTimes(slots: readonly Slot[], counts: boolean): string[] {
   const emptied = slots.map((slot) => (slot.kind === 'text' ? slot.text.indexOf('[]') : -1));
@@ -372,7 +373,7 @@ function withTimes(slots: readonly Slot[], counts: boolean): string[] {
 
 const closed: Slot[] = [{ kind: 'text', text: ']' }, { kind: 'skip' }];
 
-/** `[]` at `within` of the text at `index` as the brackets of a time. */
+/** `[]` at `within` of the text at `index`, taken as the brackets of a time. */
 function timed(slots: readonly Slot[], index: number, within: number): Slot[] {
   const { text } = slots[index] as { text: string };
   const piece = (of: string): Slot => ({ kind: 'text', text: of });

@@ -1,23 +1,23 @@
 /**
- * An installed fail2ban, asked what it decides about lines of a log: its own readers and its own
- * filter, used as a library by a short program that python3 runs. No daemon, no ban, no name is
- * resolved. For the commands only.
+ * Asks an installed fail2ban what it decides about log lines: its own readers and its own filter,
+ * used as a library by a short program for python3. No daemon, no ban, no name lookup. For the
+ * commands only.
  */
 import { spawnSync } from 'node:child_process';
 import { answerBytesMax, fail2banMsMax } from './limits.ts';
 import { isThere } from './tree.ts';
 
-/** The one that distributions install fail2ban for. */
+/** The Python for which distributions install fail2ban. */
 const python = '/usr/bin/python3';
 
 export interface Fail2banAnswer {
   version: string;
-  /** Per line, the addresses it charged. */
+  /** For each line, the addresses that it charged. */
   lines: string[][];
   bans: { ip: string; line: number }[];
 }
 
-/** What it decides, or why it cannot be asked. `lines` hold no line end. */
+/** fail2ban's decisions, or why it cannot be asked. `lines` contain no line end. */
 export function askFail2ban(
   folder: string,
   jail: string,

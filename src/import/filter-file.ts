@@ -1,11 +1,13 @@
 /**
- * A filter of fail2ban's as a jail uses it: `filter.d/NAME.conf` with its `.local`, the jail's
- * `[options]` and everything interpolated. Input: any tree.
+ * A filter of fail2ban as a jail uses it: `filter.d/NAME.conf` with its `.local`, the jail's
+ * `[options]` and all interpolations. Input: any tree.
  */
 import { replaceTags } from './options.ts';
 import { type Configuration, prefixMark, type Resolved, type Tree, Unresolved } from './tree.ts';
 
-/** What of a filter matters to us, interpolated; absent: not set, or not to be had (`problems`). */
+/**
+ * The parts of a filter that we use, interpolated; absent: not set, or not available (`problems`).
+ */
 export interface FilterFile {
   name: string;
   failregex?: Resolved;
@@ -26,10 +28,10 @@ export interface FilterFile {
 
 const wanted = ['failregex', 'ignoreregex', 'prefregex', 'datepattern', 'journalmatch', 'maxlines', 'mode'] as const;
 
-/** Options of one filter that a jail may refer to; others are not looked at. */
+/** Options of one filter that a jail may refer to; others are ignored. */
 const knownMax = 200;
 
-/** undefined where the tree has no such filter. */
+/** undefined if the tree has no such filter. */
 export function readFilterFile(
   tree: Tree,
   name: string,
@@ -59,7 +61,7 @@ export function readFilterFile(
 class Reading {
   readonly problems = new Map<string, string>();
   readonly #configuration: Configuration;
-  /** The jail's options, and what [Init] has beside them. */
+  /** The jail's options, and further ones from [Init]. */
   readonly #given = new Map<string, string>();
   readonly #init = new Map<string, string>();
 

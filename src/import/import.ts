@@ -1,7 +1,8 @@
 /**
- * The whole import: a tree in, the text of a configuration and a report out. The text is read back
- * by the configuration's own reader; a jail or filter that it refuses is taken out and told, so
- * that what is written can be used. Reads files, writes none. Claims LP-11, LP-28, LP-35, WHY-15.
+ * The whole import: reads a tree and returns the text of a configuration and a report. The
+ * configuration's own reader parses the text again; a jail or filter that it refuses is removed and
+ * reported, so the result is always usable. Reads files, writes none. Claims LP-11, LP-28, LP-35,
+ * WHY-15.
  */
 import { statSync } from 'node:fs';
 import { compileConfig } from '../config/compile.ts';
@@ -24,7 +25,7 @@ export interface Imported {
 
 /**
  * `enabled`: jails that are carried over though the tree does not enable them. Throws with the
- * reason where `folder` is no directory.
+ * reason if `folder` is not a directory.
  */
 export function importTree(folder: string, enabled: readonly string[] = []): Imported {
   if (!statSync(folder).isDirectory()) throw new Error(`${folder} is no directory`);
@@ -48,7 +49,7 @@ export function importTree(folder: string, enabled: readonly string[] = []): Imp
   }
 }
 
-/** Rounds of taking out what is refused, one thing in each. */
+/** Rounds of removing what is refused, one thing in each. */
 const roundsMax = 200;
 
 function problemsOf(text: string): Problem[] {
@@ -61,7 +62,7 @@ function problemsOf(text: string): Problem[] {
   }
 }
 
-/** Takes out the setting that the problem is about, or else its jail. */
+/** Removes the setting with the problem, or else its jail. */
 function takeOut(plan: Plan, notes: Notes, text: string, { key, line, reason }: Problem): void {
   const before = text.split('\n').slice(0, line);
   const heading = before.findLast((row) => /^\[/.test(row)) ?? '';

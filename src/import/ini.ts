@@ -1,16 +1,16 @@
 /**
- * One configuration file as Python's configparser reads it for fail2ban: `#` and `;` begin a
- * comment, ` ;` one inside a line, `=` or `:` divide, an indented line goes on with the value above
- * it, keys are lower case. Input: any text. Never throws; what fail2ban would refuse is reported
- * and read as well as it can be.
+ * One configuration file as Python's configparser reads it for fail2ban: `#` and `;` start a
+ * comment, ` ;` also inside a line, `=` or `:` separate key and value, an indented line continues
+ * the value above it, keys are lower case. Input: any text. Never throws; what fail2ban would
+ * refuse is reported and read as well as possible.
  */
 
-/** A value as it was written, and where. */
+/** A value as written, and its place. */
 export interface Value {
   text: string;
   file: string;
   line: number;
-  /** Taken as it stands: nothing in it is interpolated. */
+  /** Literal: nothing in it is interpolated. */
   literal?: true;
 }
 
@@ -112,7 +112,7 @@ class Reader {
   }
 }
 
-/** Where a comment begins in the line; undefined where there is none. */
+/** Where a comment begins in the line; undefined if there is none. */
 function commentAt(line: string): number | undefined {
   if (/^\s*[#;]/.test(line)) return 0;
   for (let at = line.indexOf(';'); at >= 0; at = line.indexOf(';', at + 1)) {

@@ -1,5 +1,5 @@
 /**
- * The jails of a fail2ban tree, each with its options as fail2ban reads them. Input: any tree.
+ * The jails of a fail2ban tree, with options as fail2ban reads them. Input: any tree.
  */
 import { type FilterFile, readFilterFile } from './filter-file.ts';
 import { treeJailsMax } from './limits.ts';
@@ -7,7 +7,7 @@ import type { Notes } from './notes.ts';
 import { type Call, isYes, parseCall } from './options.ts';
 import { type Configuration, type Resolved, type Tree, Unresolved } from './tree.ts';
 
-/** The options that mean something to us; others are reported where a jail sets them. */
+/** The options that we use; others are reported if a jail sets them. */
 export const jailKeys = [
   ...['backend', 'maxretry', 'findtime', 'bantime', 'ignoreip', 'ignoreself', 'ignorecommand', 'usedns'],
   ...['bantime.increment', 'bantime.factor', 'bantime.formula', 'bantime.multipliers', 'bantime.maxtime'],
@@ -17,7 +17,7 @@ export const jailKeys = [
 ] as const;
 export type JailKey = (typeof jailKeys)[number];
 
-/** Options that change nothing here, each with the reason. */
+/** Options that have no effect here, each with the reason. */
 export const needless: Record<string, string> = {
   maxmatches: 'lines are not kept',
   ignorecache: 'there is no ignorecommand',
@@ -30,7 +30,7 @@ export const needless: Record<string, string> = {
 export interface JailFile {
   name: string;
   enabled: boolean;
-  /** Where its section stands. */
+  /** The place of its section. */
   line: { file: string; line: number };
   /** The filter and its options, as the jail names them. */
   filter?: Call;
@@ -84,7 +84,7 @@ function readJail(tree: Tree, configuration: Configuration, name: string, isWant
   const enabled = read('enabled');
   jail.enabled = isWanted || isYes(enabled?.text ?? '');
   if (enabled) jail.line = enabled.file === '' ? jail.line : enabled;
-  // Only what runs is worth reading; an option that cannot be read hides nothing.
+  // Disabled jails are not worth reading; an unreadable option must not hide an enabled one.
   if (!jail.enabled && jail.problems.length === 0) return jail;
   const backend = read('backend');
   readFilter(tree, configuration, jail, read('filter'), backend?.text ?? 'auto');

@@ -1,6 +1,6 @@
 /**
- * The files that a log path stands for now, as the daemon would find them. Reads directories in
- * bounded number.
+ * The files that match a log path now, as the daemon would find them. Reads a bounded number of
+ * directory entries.
  */
 import { readdirSync, statSync } from 'node:fs';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';

@@ -1,11 +1,11 @@
 /**
- * What an import has to say: each note names what it is about and how much it matters. Text comes
- * from the tree, which may be anybody's: it is made printable where it is shown.
+ * The notes of an import: each says what it is about and how serious it is. Texts come from the
+ * tree, which anybody may have written: they are made printable when they are shown.
  */
 
 /**
  * `info`: carried over, with a difference worth knowing. `warning`: something is lost or differs,
- * and an operator should look. `lost`: a jail that was enabled is not protected now.
+ * and an operator should look. `lost`: an enabled jail is not protected now.
  */
 export type Weight = 'info' | 'warning' | 'lost';
 
@@ -13,9 +13,9 @@ export interface Note {
   weight: Weight;
   /** The jail concerned; '' for the tree as a whole. */
   jail: string;
-  /** `file:line`, or '' where there is none. */
+  /** `file:line`, or '' if there is none. */
   place: string;
-  /** What was found, as it was written, where that helps. */
+  /** The text as it was written, if that helps. */
   found?: string;
   text: string;
   /** What to do. */

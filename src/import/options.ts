@@ -1,6 +1,6 @@
 /**
- * The small languages inside fail2ban's values: `name[option=value, …]`, lists of such, `<tag>`s,
- * words, yes and no. Input: any text.
+ * The syntax inside fail2ban's values: `name[option=value, …]`, lists of those, `<tag>`s, words,
+ * yes and no. Input: any text.
  */
 import { interpolationsMax, tagRepeatsMax, valueCharactersMax } from './limits.ts';
 import { Unresolved } from './tree.ts';
@@ -10,7 +10,7 @@ export interface Call {
   options: Map<string, string>;
 }
 
-/** `name[a=1, b="2"][c='3']`; a string says why it is none. */
+/** `name[a=1, b="2"][c='3']`; a returned string says what is wrong. */
 export function parseCall(text: string): Call | string {
   const [, name, list] = /^([^[]+)(?:\[([\s\S]*)\])?\s*$/.exec(text.trim()) ?? [];
   if (name === undefined) return 'is no name with options in brackets';
@@ -25,7 +25,7 @@ export function parseCall(text: string): Call | string {
   return { name: name.trim(), options };
 }
 
-/** A list of calls, divided by blanks or line ends outside of brackets and quotes. */
+/** A list of calls, separated by blanks or line ends outside of brackets and quotes. */
 export function splitCalls(text: string): string[] {
   const calls: string[] = [];
   let depth = 0;
@@ -59,8 +59,8 @@ export function isYes(text: string): boolean {
 }
 
 /**
- * `value` with each `<tag>` replaced that `known` knows, again and again; others stay as they are.
- * `name` is whose value it is. Throws Unresolved where a tag leads to itself.
+ * `value` with each known `<tag>` replaced, repeatedly; others stay. `name` is the option. Throws
+ * Unresolved if a tag refers to itself.
  */
 export function replaceTags(name: string, value: string, known: (tag: string) => string | undefined): string {
   const repeats = new Map<string, number>();
@@ -83,7 +83,7 @@ export function replaceTags(name: string, value: string, known: (tag: string) =>
     text = text.slice(0, found.index) + replacement + text.slice(found.index + whole.length);
     if (text.length > valueCharactersMax)
       throw new Unresolved(`it becomes longer than ${valueCharactersMax} characters`);
-    // A tag may be made of tags: <lt_<logtype>/prefix>.
+    // A tag may contain tags: <lt_<logtype>/prefix>.
     at = Math.max(0, text.lastIndexOf('<', found.index - 1));
   }
 }

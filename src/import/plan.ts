@@ -1,6 +1,6 @@
 /**
- * A tree of fail2ban's as jails of ours: each setting with where it came from, each filter by name
- * or translated, and everything that is not carried over told. Decides; writes nothing. Claims
+ * Plans our jails from a fail2ban tree: each setting with its origin, each filter by name or
+ * translated, and a note for everything that is not carried over. Decides; writes nothing. Claims
  * LP-11, LP-28, WHY-15.
  */
 import { formatDuration } from '../config/duration.ts';
@@ -33,7 +33,7 @@ export interface JailPlan {
   original: string;
   name: string;
   place: string;
-  /** Whether ours guards what theirs guarded. */
+  /** Whether our jail guards what theirs guarded. */
   enabled: boolean;
   settings: Setting[];
   filter: string;
@@ -44,7 +44,7 @@ export interface Plan {
   filters: { filter: CustomFilter; place: string; about: string }[];
 }
 
-/** What of this host and of us the plan depends on. */
+/** What the plan needs to know about this host and about us. */
 export interface Surroundings {
   builtIn: readonly { name: string; modes: readonly string[] }[];
   portOf(service: string): number | undefined;
@@ -72,7 +72,7 @@ export function planOf(tree: Tree, notes: Notes, enabled: readonly string[], sur
   return plan;
 }
 
-/** What is said of a `datepattern`. */
+/** The notes about a `datepattern`. */
 const dateNotes: Readonly<Record<DateVerdict, { weight: Note['weight']; text: string }>> = {
   read: { weight: 'info', text: 'is not needed: times of this form are found by themselves' },
   arrival: { weight: 'info', text: 'says that lines have no time: they count when they are read' },
@@ -166,13 +166,13 @@ class Planner {
     return filter;
   }
 
-  /** A name beside that of the built-in filter. */
+  /** A name that differs from the built-in filter's. */
   #ownName(filter: string): string {
     const { name } = this.#jail;
     return usableName(name === filter ? `${filter}-own` : `${filter}-${name}`);
   }
 
-  /** Is the file of a built-in filter's name one that fail2ban never shipped? */
+  /** Whether a file with a built-in filter's name is one that fail2ban never shipped. */
   #isEdited(): boolean {
     const { filterFile, filter } = this.#jail;
     const path = filterFile?.files.find((file) => file.endsWith(`/filter.d/${filter?.name}.conf`));
@@ -200,7 +200,7 @@ class Planner {
     }
   }
 
-  /** What makes the tree's filter another than the built-in one; undefined: nothing. */
+  /** How the tree's filter differs from the built-in one; undefined: it does not. */
   #changed(): string | undefined {
     const { filterFile, own, options, filter } = this.#jail;
     for (const key of ['failregex', 'ignoreregex', 'prefregex', 'maxlines'] as const) {
@@ -214,8 +214,8 @@ class Planner {
   }
 
   /**
-   * The name of the translated filter. `isWhole`: undefined where some of it cannot be translated,
-   * so that the built-in one stands for it.
+   * The name of the translated filter. `isWhole`: undefined if a part cannot be translated, so that
+   * the built-in filter is used instead.
    */
   #custom(wanted: string, changed: string | undefined, isWhole: boolean): string | undefined {
     const name = wanted.slice(0, filterNameMax - 4);
@@ -261,11 +261,11 @@ class Planner {
     return free;
   }
 
-  /** Says what becomes of the times that the jail, or its filter, describes. */
+  /** Notes what happens to the times that the jail, or its filter, describes. */
   #datePattern(): void {
     const { filterFile, options } = this.#jail;
     const datepattern = options.get('datepattern') ?? filterFile?.datepattern;
-    // fail2ban's own list is no form that somebody chose.
+    // fail2ban's own list of formats is not a choice of the operator.
     if (datepattern === undefined || !/%|EPOCH|TAI|NONE/.test(datepattern.text)) return;
     const { weight, text } = dateNotes[judgeDatePattern(datepattern.text)];
     this.#note(weight, `datepattern ${text}`, {
@@ -327,8 +327,8 @@ class Planner {
   }
 
   /**
-   * Built-in filters know their units; a match that the jail or a filter of its own names stands
-   * for them.
+   * Built-in filters know their units; a match that the jail or a filter of its own sets replaces
+   * them.
    */
   #journal(filter: string, from: { file: string; line: number }): void {
     this.#isJournal = true;
@@ -527,7 +527,7 @@ class Planner {
   }
 }
 
-/** Names of a plan's filters by what they hold. */
+/** Names of a plan's filters by their content. */
 const filtersOf = new WeakMap<Plan, Map<string, string>>();
 
 function freeName(name: string, taken: readonly string[]): string {

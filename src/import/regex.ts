@@ -1,13 +1,13 @@
 /**
- * Python's regular expressions, with fail2ban's tags, as a syntax tree: what an expression means,
- * however it is spelt. Input: any text; the tree is bounded. Throws Refused with the construct that
- * has no place in our patterns. Nothing here is ever run on a line.
+ * Python's regular expressions, with fail2ban's tags, as a syntax tree: the meaning of an
+ * expression, however it is spelled. Input: any text; the tree is bounded. Throws Refused with the
+ * construct that our patterns cannot express. Nothing here is ever run on a line.
  */
 import { byteSet } from '../compiler/bytes.ts';
 import { expressionCharactersMax, expressionDepthMax } from './limits.ts';
 import { prefixMark } from './tree.ts';
 
-/** Bytes by number: those of a class. Characters beyond ASCII count as all their bytes. */
+/** Bytes by number: those of a class. Characters beyond ASCII count as all of their bytes. */
 export type Bytes = readonly boolean[];
 
 export type Node =
@@ -19,14 +19,14 @@ export type Node =
   /** `name`: of a fail2ban tag or a named group, in lower case. */
   | { kind: 'group'; name: string; of: Node }
   | { kind: 'ip' }
-  /** What common.conf says stands before a message. */
+  /** What common.conf puts before a message. */
   | { kind: 'prefix' }
   | { kind: 'start' }
   | { kind: 'end' }
   | { kind: 'boundary' }
   | { kind: 'not-ahead'; of: Node };
 
-/** Why an expression cannot be one of our patterns: the construct, and what to do instead. */
+/** Why an expression cannot become one of our patterns: the construct, and what to do instead. */
 export class Refused extends Error {
   readonly construct: string;
   readonly hint: string;
@@ -123,7 +123,7 @@ class Parser {
     return name !== undefined && this.#open.includes(name);
   }
 
-  /** What is left, as far as a tag or quantifier reaches. */
+  /** The rest of the text, as far as a tag or quantifier can reach. */
   #ahead(): string {
     return this.#text.slice(this.#at, this.#at + 64);
   }
@@ -161,7 +161,7 @@ class Parser {
     }
   }
 
-  /** `atom` with the quantifier that follows it. Lazy or not, the same lines match. */
+  /** `atom` with the quantifier after it. Lazy or not, the same lines match. */
   #repeated(atom: Node): Node {
     let node = atom;
     for (;;) {
@@ -285,7 +285,7 @@ class Parser {
     return { kind: 'text', text: this.#escaped(), fold: this.#fold };
   }
 
-  /** The character that an escape stands for, in a class or outside. */
+  /** The character of an escape, inside a class or outside. */
   #escaped(): string {
     const [whole, two, four] = /^\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|0[0-7]{0,2})/.exec(this.#ahead()) ?? [];
     if (whole !== undefined) {

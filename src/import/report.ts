@@ -1,11 +1,11 @@
 /**
- * What an import says to the operator: a table, what is lost or differs, and one last line.
+ * The report of an import for the operator: a table, what is lost or differs, and one last line.
  */
 import { printable } from '../text/printable.ts';
 import type { Imported } from './import.ts';
 import type { Note } from './notes.ts';
 
-/** All carried over; with warnings; a jail that was enabled is not protected now. */
+/** Everything carried over; with warnings; an enabled jail is not protected now. */
 export const exitCarried = 0;
 export const exitWarned = 3;
 export const exitUnprotected = 4;

@@ -1,15 +1,15 @@
 /**
- * The room that a configuration has for the programs of filters, shared by the filters of a tree:
- * the largest give patterns up first, and that is told.
+ * The engine's room for the programs of filters, shared by the filters of a tree: the largest ones
+ * give up patterns first, and that is reported.
  */
 import { compileFilters } from '../config/filter.ts';
 import { programBytesMax } from '../limits.ts';
 import { type CustomFilter, tableOf } from './custom-filter.ts';
 
-/** Rounds of giving up; each at least halves what is too much. */
+/** Rounds of giving up; each at least halves the excess. */
 const roundsMax = 24;
 
-/** Makes the filters fit; `tell` hears of each that gives something up. */
+/** Makes the filters fit; `tell` is called for each that gives something up. */
 export function fitFilters(filters: readonly CustomFilter[], tell: (filter: CustomFilter, text: string) => void): void {
   for (let round = 0; round < roundsMax; round++) {
     const sizes = filters.map(sizeOf);
@@ -27,7 +27,9 @@ function sizeOf(filter: CustomFilter): number {
   return compiled === undefined ? 0 : Buffer.byteLength(compiled.program.program, 'base64');
 }
 
-/** What each may have so that all fit: small ones leave their share to the others. */
+/**
+ * How much each may have so that all fit: small ones leave the rest of their share to the others.
+ */
 function levelOf(sizes: readonly number[]): number {
   let left = programBytesMax;
   const sorted = sizes.toSorted((one, other) => one - other);
@@ -39,7 +41,7 @@ function levelOf(sizes: readonly number[]): number {
   return programBytesMax;
 }
 
-/** Takes patterns out of all of its expressions; what was taken out, in words. */
+/** Removes patterns from all expressions of a filter; returns what was removed, in words. */
 function thin(filter: CustomFilter, times: number): string {
   const untimed = (pattern: string): string => pattern.replace('{skip}[{timestamp}]{skip}', '{skip}');
   const patterns = filter.rows.map(({ pattern }) => pattern);

@@ -1,7 +1,7 @@
 /**
- * The bans that run in fail2ban, out of a copy of its database, as commands for ours with what is
- * left of their time. The database is never opened where it lies: SQLite would write beside it.
- * Input: any file. Claims WHY-15, LP-34.
+ * The running bans of fail2ban, from a copy of its database, as commands for us with their
+ * remaining time. The database is never opened in its place: SQLite would write beside it. Input:
+ * any file. Claims WHY-15, LP-34.
  */
 import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,14 +15,14 @@ import { isThere } from './tree.ts';
 export interface RunningBan {
   jail: string;
   address: string;
-  /** Seconds that are left; -1 for ever. */
+  /** Remaining seconds; -1 for ever. */
   seconds: number;
 }
 
-/** What a ban lasts whose length an old release did not write down, seconds. */
+/** Length of a ban if an old release did not store it, seconds. */
 const unknownSeconds = 600;
 
-/** Throws where the file is no database of fail2ban's. `now`: epoch seconds. */
+/** Throws if the file is not a fail2ban database. `now`: epoch seconds. */
 export async function readRunningBans(path: string, now: number): Promise<RunningBan[]> {
   if (statSync(path).size > databaseBytesMax) throw new Error(`${path} is larger than ${databaseBytesMax} bytes`);
   const folder = mkdtempSync(join(tmpdir(), 'fail2zig-import-'));
@@ -54,7 +54,7 @@ async function rowsOf(path: string): Promise<Row[]> {
   }
 }
 
-/** Node says on standard error that its SQLite is new, which is no news for an operator. */
+/** Suppresses Node's warning that its SQLite is new. */
 async function quietly<T>(load: () => Promise<T>): Promise<T> {
   const { emitWarning } = process;
   process.emitWarning = () => undefined;
@@ -87,8 +87,8 @@ function bansOf(rows: readonly Row[], now: number): RunningBan[] {
 const addressesMax = 100;
 
 /**
- * Commands for a shell, one for so many addresses of a jail whose time left is the same to the
- * minute. `nameOf`: our name of a jail of theirs; undefined where it is not carried over.
+ * Shell commands, each for up to so many addresses of a jail whose remaining time is the same to
+ * the minute. `nameOf`: our name for a jail of theirs; undefined if it is not carried over.
  */
 export function banCommands(bans: readonly RunningBan[], nameOf: (jail: string) => string | undefined): string[] {
   const groups = new Map<string, string[]>();

@@ -1,6 +1,6 @@
 /**
  * Our engine and an installed fail2ban over the same lines, jail by jail: each line and each
- * decision on which they differ, with the reason where we know it. Claims LP-37, WHY-15.
+ * decision for which they differ, with the reason if we know it. Claims LP-37, WHY-15.
  */
 import { compileConfig } from '../config/compile.ts';
 import { knownFilters } from '../config/known-filters.ts';
@@ -33,13 +33,13 @@ export interface JailComparison {
   onlyOurBans: string[];
   onlyTheirBans: string[];
   sameBans: number;
-  /** Why fail2ban was not asked; the figures of theirs are 0. */
+  /** Why fail2ban was not asked; its figures are 0. */
   unasked?: string;
 }
 
 export type Ask = typeof askFail2ban;
 
-/** The jails of `imported` named, or all that are protected, over `lines`. */
+/** Compares the named jails of `imported`, or all protected ones, over `lines`. */
 export async function compareJails(
   imported: Imported,
   wanted: readonly string[],
@@ -178,7 +178,7 @@ async function decideLines(
   return firstBans(bans);
 }
 
-/** What follows the first ban of an address depends on whether a firewall let it go on. */
+/** What follows the first ban of an address depends on whether a firewall let it continue. */
 function firstBans(bans: readonly { ip: string; line: number }[]): string[] {
   const first = new Map<string, number>();
   for (const { ip, line } of bans) if (!first.has(normal(ip))) first.set(normal(ip), line);

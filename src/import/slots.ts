@@ -1,8 +1,7 @@
 /**
- * A way through an expression as pieces of our pattern language, and those as text. Where the
- * language has no exact word, a piece says how it differs: narrower is always allowed, wider only
- * where a run of a class becomes one of what stands between the same two texts, and then it is
- * told. Throws Refused.
+ * A way through an expression, as pieces of our pattern language, and their text. If the language
+ * has no exact equivalent, a piece says how it differs: narrower is always allowed; wider only if a
+ * run of a class becomes any text between the same two texts, and that is reported. Throws Refused.
  */
 import { foreignAt } from '../config/foreign-pattern.ts';
 import { closerOf } from '../config/pattern-text.ts';
@@ -37,7 +36,8 @@ export interface Draft {
 type Run = Extract<Item, { kind: 'run' }>;
 
 /**
- * The drafts of one way, which has neither start nor prefix; several where a class is written out.
+ * The drafts of one way, which contains neither start nor prefix; several if a class is written
+ * out.
  */
 export function draftsOf(items: readonly Item[]): Draft[] {
   return spellings(items).flatMap(draftsOfSpelt);
@@ -53,7 +53,7 @@ function draftsOfSpelt(items: readonly Item[]): Draft[] {
   return drafts.map((draft) => ({ ...draft, slots: tidy(draft.slots) }));
 }
 
-/** `draft` with what `item` becomes before it. */
+/** `draft` with `item` added before it. */
 function prepend(item: Item, draft: Draft, items: readonly Item[], index: number): Draft[] {
   const withSlots = (...slots: Slot[]): Draft => ({ ...draft, slots: [...slots, ...draft.slots] });
   switch (item.kind) {
@@ -79,7 +79,7 @@ function prepend(item: Item, draft: Draft, items: readonly Item[], index: number
 
 const caseSensitive = 'capitals count here: the usual spellings are written out';
 
-/** What (?i) is spelt like in a log: as written, small, with a capital first. */
+/** The usual spellings of (?i) in a log: as written, lower case, capitalised. */
 function spellings(items: readonly Item[]): Item[][] {
   if (!items.some((item) => item.kind === 'text' && item.fold)) return [[...items]];
   const spelt = (spell: (text: string, index: number) => string): Item[] => {
@@ -100,7 +100,7 @@ function spellings(items: readonly Item[]): Item[][] {
   );
 }
 
-/** A word boundary beside an address or between certain bytes is one, or never one. */
+/** A word boundary beside an address or between certain bytes is always there, or never. */
 function boundary(draft: Draft, items: readonly Item[], index: number): Draft[] {
   const before = items[index - 1];
   const next = draft.slots[0];
@@ -112,10 +112,10 @@ function boundary(draft: Draft, items: readonly Item[], index: number): Draft[] 
   return [{ ...draft, wider: [...draft.wider, anyBoundary] }];
 }
 
-/** What becomes of a word's end where nothing says which byte stands there. */
+/** The note for a word boundary beside bytes that are not fixed. */
 export const anyBoundary = '\\b beside a run, or at the end, is not looked at';
 
-/** How a search or field differs from a run that takes one byte at least. */
+/** How a search or field differs from a run of at least one byte. */
 export const mayBeEmpty = 'a run may be empty here that is not in the expression';
 
 interface RunSlots {
@@ -127,7 +127,7 @@ interface RunSlots {
 const slot = (kind: Exclude<Slot['kind'], 'text'>): Slot => ({ kind });
 const text = (characters: string): Slot => ({ kind: 'text', text: characters });
 
-/** What a run becomes before `next`; `close` ends the quotes or brackets that it stands in. */
+/** Converts a run before `next`; `close` ends the quotes or brackets around it. */
 function runSlots(run: Run, next: Slot | undefined, close: string | undefined): RunSlots[] {
   const { of, min, max, user } = run;
   if (max === 0) return [{ slots: [] }];
@@ -223,7 +223,7 @@ function broadSlots({ of, min }: Run, next: Slot | undefined, close: string | un
   throw new Refused(construct, 'what follows it may stand in it too', 'end it with a character that cannot');
 }
 
-/** How what `kind` takes differs from the class; undefined where it takes nothing more. */
+/** How a piece of `kind` differs from the class; undefined if it matches nothing more. */
 function difference(of: Bytes, kind: string, stop: string): string | undefined {
   const blank = kind === 'word' || kind === 'part';
   const more = of.some((within, byte) => {
@@ -233,12 +233,12 @@ function difference(of: Bytes, kind: string, stop: string): string | undefined {
   return more ? `{${kind}} takes bytes that the class has not` : undefined;
 }
 
-/** What closes the quotes or brackets that texts before have opened last. */
+/** What closes the last quotes or brackets that earlier texts have opened. */
 function opened(items: readonly Item[]): string | undefined {
   return closerOf(items.flatMap((item) => (item.kind === 'text' ? [item.text] : [])));
 }
 
-/** Texts joined, searches joined, and nothing at the end that takes anything. */
+/** Joins texts, joins searches, and removes pieces at the end that match anything. */
 function tidy(slots: readonly Slot[]): Slot[] {
   const result: Slot[] = [];
   for (const next of slots) {
@@ -270,7 +270,7 @@ export function patternOf(slots: readonly Slot[]): string {
 const captureOf = (kind: Slot['kind']): string => (kind === 'time' ? '{timestamp}' : `{${kind}}`);
 const braced = (of: string): string => of.replaceAll('{', '{{').replaceAll('}', '}}');
 
-/** Text that looks like something else, in `{'…'}` from its first to its last odd character. */
+/** Text that looks like something else, in `{'…'}` from its first to its last special character. */
 function quoted(of: string): string {
   const [, before = '', odd = '', after = ''] = /^([\w ,:;/@=-]*)(.*?)([\w ,:;/@=-]*)$/s.exec(of) ?? [];
   if (odd === '') return of;

@@ -1,5 +1,5 @@
 /**
- * Which filter files fail2ban itself shipped, so that one that an operator edited is noticed: the
+ * Which filter files fail2ban itself shipped, so that a file edited by an operator is noticed: the
  * first eight digits of git's name for each content, of the releases from 0.9 to 1.1.1 and of
  * Debian's packages.
  */
@@ -62,7 +62,7 @@ ff4ea802 ff58c58c ff69f1bc
 `.split(/\s+/),
 );
 
-/** Is it the text of a filter file as some release has it? */
+/** Whether this is the text of a filter file in some release. */
 export function isShipped(text: string): boolean {
   const bytes = Buffer.from(text);
   const name = createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');

@@ -19,22 +19,22 @@ import {
 import type { Notes } from './notes.ts';
 
 /**
- * Stands in a value for what fail2ban's common.conf says stands before a message: host, daemon,
- * pid. It is `log_tag` here. A character of no log line.
+ * Replaces, in a value, what fail2ban's common.conf puts before a message: host, daemon, pid. Here
+ * that is `log_tag`. A character that no log line contains.
  */
 export const prefixMark = '\uE000';
 
-/** A value that cannot be had, and why. */
+/** A value that is not available, and why. */
 export class Unresolved extends Error {}
 
-/** A value after interpolation, and where it was written. */
+/** A value after interpolation, and its place. */
 export interface Resolved {
   text: string;
   file: string;
   line: number;
 }
 
-/** Options that stand above those of the section. */
+/** Options that override those of the section. */
 export type Given = ReadonlyMap<string, string>;
 
 const noneGiven: Given = new Map();

@@ -1,7 +1,7 @@
 /**
  * Prefixes of one family as a set of fixed size: open addressing, each key once, with a mark that
- * says whether the kernel holds it. Not on the heap of JavaScript: a million IPv4 addresses take
- * 7 MiB. Whoever makes the list controls the keys, so the hash has a seed of its own.
+ * says whether the kernel holds it. Outside the JavaScript heap: a million IPv4 addresses take 7
+ * MiB. Whoever writes the list controls the keys, so the hash has its own seed.
  */
 import { listRoom } from '../limits.ts';
 
@@ -9,7 +9,7 @@ import { listRoom } from '../limits.ts';
 const wordsOf = { 4: 1, 6: 4 } as const;
 const slotsFor = (count: number): number => Math.ceil(count * listRoom) + 1;
 
-/** What room for `count` prefixes takes, bytes. */
+/** Bytes for `count` prefixes. */
 export const entryBytes = (family: 4 | 6, count: number): number => slotsFor(count) * (wordsOf[family] * 4 + 2);
 
 export class Entries {
@@ -17,14 +17,14 @@ export class Entries {
   count = 0;
   readonly #words: number;
   readonly #keys: Uint32Array;
-  /** 0 = nothing is there: no prefix of a list is as short. */
+  /** 0 = a free slot: no prefix of a list is that short. */
   readonly #prefixes: Uint8Array;
   readonly #marks: Uint8Array;
   readonly #seed: number;
-  /** The key that is asked for. */
+  /** The key to look up. */
   readonly #key: Uint32Array;
 
-  /** @param room prefixes that it takes */
+  /** @param room number of prefixes */
   constructor(family: 4 | 6, room: number, seed = (Math.random() * 2 ** 32) >>> 0) {
     const slots = slotsFor(room);
     this.family = family;
@@ -40,7 +40,7 @@ export class Entries {
     return this.#keys.byteLength + this.#prefixes.byteLength + this.#marks.byteLength;
   }
 
-  /** Asks for the key in `bytes` at `at`, network order; its bits behind `prefix` are cleared. */
+  /** Selects the key in `bytes` at `at`, network order; the bits after `prefix` are cleared. */
   askBytes(bytes: Uint8Array, at: number, prefix = this.#words * 32): void {
     for (let word = 0; word < this.#words; word++, at += 4) {
       const value = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
@@ -49,20 +49,20 @@ export class Entries {
     }
   }
 
-  /** The same of an IPv4 address as a number. */
+  /** The same for an IPv4 address as a number. */
   ask(key: number): void {
     this.#key[0] = key;
   }
 
-  /** Where what was asked for stands with this prefix length; -1 = nowhere. */
+  /** The slot of the selected key with this prefix length; -1 = not found. */
   find(prefix: number): number {
     const slot = this.#slotOf(prefix);
     return this.#prefixes[slot] === 0 ? -1 : slot;
   }
 
   /**
-   * Adds what was asked for, as prefixes of `length` bits; false where all of it stood there.
-   * Beyond the room there is for, it throws: a bug of ours.
+   * Adds the selected key, as prefixes of `length` bits; false if all of it was there already.
+   * Throws if there is no room: a bug of ours.
    */
   add(prefix: number, length: number): boolean {
     if (prefix === length) return this.#addOne(length);
@@ -94,8 +94,8 @@ export class Entries {
   }
 
   /**
-   * The keys without a mark of the next slots from `from` on, `count` at most; each gets its mark.
-   * Returns where to go on; -1 = nothing is left. @param slots how many are looked at
+   * The keys without a mark among the next slots from `from` on, at most `count`; each gets its
+   * mark. Returns where to continue; -1 = nothing is left. @param slots number of slots to visit
    */
   takeUnmarked(from: number, slots: number, count: number, take: (slot: number, prefix: number) => void): number {
     const end = Math.min(from + slots, this.#prefixes.length);
@@ -110,7 +110,7 @@ export class Entries {
     return slot < this.#prefixes.length ? slot : -1;
   }
 
-  /** Writes the key of a slot into `bytes` at `at`, network order. */
+  /** Writes the key of a slot to `bytes` at `at`, network order. */
   copyKey(slot: number, bytes: Uint8Array, at: number): void {
     for (let word = 0; word < this.#words; word++, at += 4) {
       const value = this.#keys[slot * this.#words + word]!;

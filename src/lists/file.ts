@@ -1,7 +1,7 @@
 /**
- * Opens the file of a list, or says why it is not taken: whoever may write it decides who is
- * banned, so nobody but its owner may, and every directory on its way is as closed. Claims:
- * X-lists.
+ * Opens the file of a list, or says why it is refused. Whoever may write it decides who is banned,
+ * so only its owner may, and no directory in its path may be writable by every user unless it is
+ * sticky. Claims: X-lists.
  */
 import { closeSync, constants, fstatSync, openSync, type Stats } from 'node:fs';
 import { componentsOf } from '../components.ts';
@@ -9,10 +9,10 @@ import { componentsOf } from '../components.ts';
 const writableByOthers = 0o022;
 const writableByAnyone = 0o002;
 const sticky = 0o1000;
-/** Who we are: the running core may not ask. */
+/** Our user id; the running core may not ask for it. */
 const own = process.geteuid?.() ?? 0;
 
-/** A file that is not taken; `hint` says what would help. */
+/** A refused file; `hint` says what would help. */
 export class ListError extends Error {
   readonly hint: string | undefined;
 
@@ -23,7 +23,7 @@ export class ListError extends Error {
   }
 }
 
-/** What tells a file from how it was before. */
+/** Tells whether a file has changed. */
 export type Stamp = string;
 
 export const stampOf = ({ dev, ino, size, mtimeMs, ctimeMs, mode, uid }: Stats): Stamp =>
@@ -65,7 +65,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of the path is not a directory',
 };
 
-/** Refuses what others may write. */
+/** Refuses a file that others may write. */
 function refuseOpen(path: string, stats: Stats): void {
   if (!stats.isFile()) throw new ListError('is not a regular file');
   if (stats.uid !== 0 && stats.uid !== own)

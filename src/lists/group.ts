@@ -1,7 +1,7 @@
 /**
- * The lists of one jail, or those of what is ignored, as one: their files read together into the
- * prefixes that the kernel is to hold. Nothing is taken unless all of it can be, and unless the
- * files stayed as they were while they were read.
+ * The lists of one jail, or all lists that are ignored, as one: their files are read together into
+ * the prefixes for the kernel. Either all of it is accepted or nothing, and only if the files did
+ * not change while they were read.
  */
 import { closeSync, fstatSync } from 'node:fs';
 import { listEntriesMax } from '../limits.ts';
@@ -26,14 +26,14 @@ export class FileProblem extends Error {
     this.hint = hint;
   }
 
-  /** In one sentence. */
+  /** As one sentence. */
   get text(): string {
     const place = this.line === 0 ? this.file : `${this.file}:${this.line}`;
     return `${place}: ${this.message}${this.hint === undefined ? '' : ` (${this.hint})`}`;
   }
 }
 
-/** A list and what its file holds. */
+/** A list and the content of its file. */
 export interface Surveyed {
   row: Pick<CoreList, 'file' | 'use' | 'jail'>;
   survey: Survey;
@@ -47,7 +47,7 @@ export interface Plan {
   elements: Record<4 | 6, number>;
 }
 
-/** Prefixes as the kernel is to hold them, and how many stood there already. */
+/** Prefixes for the kernel, and how many were duplicates. */
 export interface Filled {
   entries: Record<4 | 6, Entries>;
   twice: number;
@@ -72,7 +72,7 @@ export class Files {
     }
   }
 
-  /** What they were when they were opened. */
+  /** The state of the files when they were opened. */
   get stamps(): Stamp[] {
     return this.#open.map(({ stamp }) => stamp);
   }
@@ -81,15 +81,15 @@ export class Files {
     for (const { file } of this.#open.splice(0)) closeSync(file);
   }
 
-  /** Throws where one was written to since it was opened. */
+  /** Throws if a file was written to since it was opened. */
   checkUnchanged(): void {
     for (const [index, { file, stamp }] of this.#open.entries()) {
       if (stampOf(fstatSync(file)) !== stamp)
-        throw new FileProblem(this.rows[index]!.file, 0, 'is being written: it is read again when that is over');
+        throw new FileProblem(this.rows[index]!.file, 0, 'is being written: it will be read again afterwards');
     }
   }
 
-  /** Reads them all to their ends, piece by piece. */
+  /** Reads all files to their ends, piece by piece. */
   *read(visit: (use: ListUse, index: number) => Visitor): Generator<void> {
     for (const [index, { file }] of this.#open.entries()) {
       const reader = new ListReader(file, visit(this.rows[index]!.use, index));
@@ -97,14 +97,14 @@ export class Files {
     }
   }
 
-  /** What is in them; throws what `planOf` does. */
+  /** Their content; throws what `planOf` throws. */
   *survey(): Generator<void, Plan> {
     const lists = this.rows.map((row) => ({ row, survey: new Survey(row.use) }));
     yield* this.read((_, index) => lists[index]!.survey.visitor);
     return planOf(lists);
   }
 
-  /** The prefixes of such a plan, as the kernel is to hold them, and how many stood there twice. */
+  /** The prefixes of this plan, as the kernel will hold them, and how many were duplicates. */
   *fill({ lengths, elements }: Plan): Generator<void, Filled> {
     const entries = { 4: new Entries(4, elements[4]), 6: new Entries(6, elements[6]) };
     let twice = 0;
@@ -128,17 +128,17 @@ export class Files {
     try {
       yield* this.read((use) => ({ ...sifted(use, visitor, nothing), bad: nothing }));
     } finally {
-      // What was counted may be no longer what is there.
+      // The files may have changed since they were counted.
       this.checkUnchanged();
     }
     return { entries, twice };
   }
 }
 
-/** How many entries the lists of a use may have, all of them together. */
+/** How many entries all lists of a use may have together. */
 export const entriesMax = (use: ListUse): number => listEntriesMax[use];
 
-/** What lists become in the kernel; throws FileProblem where they cannot be taken. */
+/** What lists become in the kernel; throws FileProblem if they cannot be accepted. */
 export function planOf(lists: Surveyed[]): Plan {
   const counts = { 4: new Uint32Array(33), 6: new Uint32Array(129) };
   let entries = 0;
@@ -163,7 +163,7 @@ export function planOf(lists: Surveyed[]): Plan {
   return { lists, counts, lengths, elements };
 }
 
-/** The same with every prefix as it is written. */
+/** The same, with every prefix as it is written. */
 export function exactly(plan: Plan): Plan {
   const { counts } = plan;
   const all = (family: 4 | 6): number[] => lengthsFor(counts[family], Number.POSITIVE_INFINITY);
@@ -171,11 +171,11 @@ export function exactly(plan: Plan): Plan {
   return { ...plan, lengths: { 4: all(4), 6: all(6) }, elements: { 4: sum(4), 6: sum(6) } };
 }
 
-/** Room for such elements, bytes. */
+/** Bytes for these elements. */
 export const planBytes = (elements: Plan['elements']): number =>
   entryBytes(4, elements[4]) + entryBytes(6, elements[6]);
 
-/** Runs work in pieces, all at once. */
+/** Runs work to its end without pauses. */
 export function atOnce<Result>(work: Generator<void, Result>): Result {
   for (;;) {
     const { done, value } = work.next();

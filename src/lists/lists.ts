@@ -1,10 +1,9 @@
 /**
- * Lists of addresses in the running daemon: a bundle that is loaded only where one is configured.
- * The files and the kernel hold the entries; here is only what tells them apart, for as long as
- * that takes. A file that changed is read whole and checked before anything of it counts, then the
- * kernel gets the difference, in small transactions among those of bans. What is wrong with a file
- * is told, and what it held before goes on. Whoever makes the list controls its text. Claims:
- * X-lists.
+ * Lists of addresses in the running daemon: a bundle that is loaded only if one is configured. The
+ * entries themselves are in the files and in the kernel; this room only holds them while it
+ * compares both. A changed file is first read whole and checked; then the kernel gets the
+ * differences, in small transactions between those of bans. If a file is wrong, that is reported
+ * and its last content stays in force. Whoever writes a list controls its text. Claims: X-lists.
  */
 import { statSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -21,7 +20,7 @@ import { exactly, FileProblem, Files, type Filled, type Plan, planBytes } from '
 import type { Visitor } from './reader.ts';
 import { sifted } from './survey.ts';
 
-/** The way to the kernel, among the transactions of bans. */
+/** Access to the kernel, between the transactions of bans. */
 export interface ListsStart {
   backend: Pick<Backend, 'name' | 'holds' | 'listed' | 'pause'>;
   enforcer: {
@@ -29,51 +28,51 @@ export interface ListsStart {
     inTurn(task: () => Promise<void>): Promise<void>;
     /** Makes the sets and rules what the jails ask for now. */
     install(): Promise<void>;
-    /** Ends the bans of what is ignored by now. */
+    /** Ends the bans of addresses that are ignored by now. */
     allowAnew(): void;
   };
-  /** Those of every room. */
+  /** The jails that every room shares. */
   jails: readonly JailScaffold[];
   log: Logger;
 }
 
 /** A list as `status` and `list` show it. */
 export interface ListView extends Pick<CoreList, 'file' | 'use' | 'jail'> {
-  /** Lines that count. */
+  /** Lines with an entry. */
   entries: number;
 }
 
 /** Where a list names an address. */
 export interface ListPlace extends Pick<CoreList, 'file' | 'use' | 'jail'> {
-  /** Lines that cover it, first and last. */
+  /** The first and last line that covers it. */
   first: number;
   last: number;
-  /** As the first of them says it. */
+  /** The entry in the first of these lines. */
   entry: string;
 }
 
 interface Group {
-  /** '' = what is ignored. */
+  /** '' = ignored. */
   jail: string;
   rows: readonly CoreList[];
-  /** What the kernel has sets for. */
+  /** Prefix lengths for which the kernel has sets. */
   lengths: Lengths;
-  /** How the files were when they were last read, and when they were last looked at. */
+  /** The state of the files when they were last read, and when they were last checked. */
   stamps: string;
   seen: string;
   isDue: boolean;
   problem: string | undefined;
   backoff: Backoff;
-  /** Not before this, and where others write into the kernel (monotonic ms). */
+  /** Not before this time, and not before the one for changes by others (monotonic ms). */
   notBefore: number;
   restsUntil: number;
   views: ListView[];
 }
 
-/** What the kernel holds beyond a list. */
+/** Keys that the kernel holds and the list does not. */
 interface Stale {
   parts: { set: ListSet; keys: Uint8Array }[];
-  /** Whether that is all of it. */
+  /** Whether these are all such keys. */
   isWhole: boolean;
 }
 
@@ -85,23 +84,21 @@ const union = (one: readonly number[], other: readonly number[]): number[] =>
 const same = (one: Lengths, other: Lengths): boolean => JSON.stringify(one) === JSON.stringify(other);
 
 export class Lists {
-  /** What is held while a list is brought into the kernel, bytes. */
+  /** Bytes held while a list is brought into the kernel. */
   #passing = 0;
-  /**
-   * What is ignored, as it was read last: prefixes as they are written, their lengths, the files.
-   */
+  /** What is ignored, as last read: prefixes as they are written, their lengths, the files. */
   #ignored: (Filled & { lengths: Lengths; stamps: string }) | undefined;
-  /** As they were at the start. */
+  /** The lists at the start. */
   readonly #lists: readonly CoreList[];
   #groups: Group[] = [];
   #started: ListsStart | undefined;
-  /** Why they cannot be in force at all. */
+  /** Why lists cannot be used at all. */
   #problem: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> | undefined;
-  /** A jail that has no list any more still has its sets. */
+  /** A jail without lists still has its sets. */
   #mustShape = false;
-  /** Whose sets are being made. */
+  /** The jail whose sets are being created. */
   #shaping: string | undefined;
   #isStopped = false;
 
@@ -110,22 +107,22 @@ export class Lists {
     this.#groups = groupsOf(lists);
   }
 
-  /** What they may take of our memory while one is read, bytes: twice what that takes now. */
+  /** Our memory while a list is read, at most, bytes: twice what it takes now. */
   get bytesMax(): number {
     const bytes = ({ rows }: Group): number => planBytes(roomOf(rows));
     const groups = groupsOf(this.#lists);
-    // What is ignored is held all the time, and a second time while it is read anew.
+    // Ignored prefixes stay in memory, and are there twice while they are read again.
     const ignored = groups.filter(({ jail }) => jail === '').map((group) => 2 * bytes(group));
     return Math.max(0, ...groups.map(bytes)) + (ignored[0] ?? 0) + limits.listStaleBytes;
   }
 
-  /** What they take now, bytes. */
+  /** What lists take now, bytes. */
   get bytes(): number {
     const { entries } = this.#ignored ?? {};
     return this.#passing + (entries === undefined ? 0 : entries[4].bytes + entries[6].bytes);
   }
 
-  /** Whether a list has the whole address or prefix ignored. */
+  /** Whether a list says to ignore the whole address or prefix. */
   covers({ family, bytes, prefix }: Address): boolean {
     if (this.#ignored === undefined) return false;
     const { entries, lengths } = this.#ignored;
@@ -136,13 +133,13 @@ export class Lists {
     });
   }
 
-  /** Reads what is ignored, before anybody is banned. */
+  /** Reads the ignored prefixes before anybody is banned. */
   async prepare(): Promise<void> {
     for (const group of this.#groups.filter(({ jail }) => jail === '')) {
       try {
         await this.#read(group);
       } catch (error) {
-        // What is wrong with a file is told when it is read next.
+        // A problem with a file is reported when it is read next.
         if (!(error instanceof FileProblem)) throw error;
       }
     }
@@ -157,24 +154,24 @@ export class Lists {
     return this.#groups.flatMap(({ views }) => views);
   }
 
-  /** Why these cannot take the place of those that there are. */
+  /** Why these lists cannot replace the present ones. */
   unfit(next: readonly CoreList[]): string[] {
     const isTooLarge = groupsOf(next).some((group) => planBytes(elementsOf(group.rows)) > this.#roomBytes(group));
     return isTooLarge ? ['lists are larger than the memory that was kept for them at the start'] : [];
   }
 
-  /** What was kept at the start for the lists of a jail, or for what is ignored, bytes. */
+  /** Bytes reserved at the start for the lists of a jail, or for ignored ones. */
   #roomBytes({ jail }: Pick<Group, 'jail'>): number {
     const alike = groupsOf(this.#lists).filter((group) => (group.jail === '') === (jail === ''));
     return Math.max(0, ...alike.map(({ rows }) => planBytes(roomOf(rows))));
   }
 
-  /** Takes the place of those that there are; the jails have changed. */
+  /** Replaces the present lists; the jails have changed. */
   change(next: readonly CoreList[]): void {
     const before = this.#groups;
     this.#groups = groupsOf(next).map((group) => {
       const known = before.find(({ jail }) => jail === group.jail);
-      // The kernel has the sets of before.
+      // The kernel still has the old sets.
       return { ...group, lengths: known?.lengths ?? { 4: [], 6: [] }, views: known?.views ?? [] };
     });
     const isGone = before.some(({ jail }) => !this.#groups.some((group) => group.jail === jail));
@@ -183,7 +180,7 @@ export class Lists {
     this.#work();
   }
 
-  /** Tells jails which sets they have. */
+  /** Sets in each jail which list sets it has. */
   dress(jails: readonly JailScaffold[]): void {
     const lengthsOf = (name: string): Lengths | undefined => this.#groups.find(({ jail }) => jail === name)?.lengths;
     const allowed = lengthsOf('');
@@ -196,12 +193,12 @@ export class Lists {
     }
   }
 
-  /** Brings them into the kernel, and looks after them from then on. */
+  /** Brings the lists into the kernel, and updates them from then on. */
   start(start: ListsStart): void {
     const { holds, listed, name } = start.backend;
     this.#started = start;
     if (listed === undefined) {
-      // What is ignored is so all the same.
+      // Ignored prefixes are in force anyway.
       this.#groups = this.#groups.filter(({ jail }) => jail === '');
       if (holds && this.#lists.some(({ use }) => use === 'ban'))
         this.#problem = `lists are not in force: ${name} cannot hold them; set firewall.backend to "nftables"`;
@@ -220,19 +217,20 @@ export class Lists {
     await this.#working;
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when nothing is in progress. */
   async settled(): Promise<void> {
     await this.#working;
   }
 
-  /** The kernel may no longer hold what it should. */
+  /** The kernel may no longer hold what it should: compare again. */
   compare(): void {
     for (const group of this.#groups) group.isDue = true;
     this.#work();
   }
 
   /**
-   * Others changed what the kernel holds, maybe of ours: looked at when the last look is long ago.
+   * Others changed the kernel's sets, perhaps ours: compares unless the last comparison was a short
+   * time ago.
    */
   disturbed(): void {
     for (const group of this.#groups) {
@@ -242,11 +240,11 @@ export class Lists {
     }
   }
 
-  /** Looks at the files; called now and then. */
+  /** Checks the files; called at intervals. */
   look(): void {
     for (const group of this.#groups) {
       const now = stampsOf(group.rows);
-      // A file that changes from look to look is being written.
+      // A file that changes between two checks is still being written.
       if (now === group.seen && now !== group.stamps) group.isDue = true;
       group.seen = now;
     }
@@ -287,14 +285,14 @@ export class Lists {
   #failed(group: Group, error: Error): void {
     const what = error instanceof FileProblem ? error.text : `the list does not reach the kernel: ${error.message}`;
     const problem = printable(`${what}; what it held before goes on`, limits.logFieldMax);
-    if (problem !== group.problem) this.#started!.log.error('list not taken', { problem });
+    if (problem !== group.problem) this.#started!.log.error('list refused', { problem });
     group.problem = problem;
-    // A file is read again when it changes, the kernel asked again after a while.
+    // A file is read again when it changes; the kernel is tried again after a while.
     group.isDue = !(error instanceof FileProblem);
     group.notBefore = group.isDue ? performance.now() + group.backoff.next() : 0;
   }
 
-  /** Reads the files, whole, and what is ignored of them for us. */
+  /** Reads the files, whole; ignored prefixes also for our own use. */
   async #read(group: Group): Promise<{ plan: Plan; filled: Filled }> {
     const stamps = stampsOf(group.rows);
     // What cannot be opened is tried at each look: its directory may be the reason.
@@ -327,7 +325,7 @@ export class Lists {
     if (this.#started!.backend.listed === undefined) return;
     const wide = { 4: union(group.lengths[4], plan.lengths[4]), 6: union(group.lengths[6], plan.lengths[6]) };
     await this.#shape(group, wide);
-    // Sets of lengths that are gone go whole.
+    // Sets of lengths that are no longer needed are removed whole.
     const changes = await this.#level(group, plan.lengths, filled.entries);
     await this.#shape(group, plan.lengths);
     if (changes.added + changes.removed === 0 && before === sizeOf(group)) return;
@@ -341,7 +339,7 @@ export class Lists {
     });
   }
 
-  /** Has sets of such lengths in the kernel. */
+  /** Creates sets of these lengths in the kernel. */
   async #shape(group: Group, lengths: Lengths): Promise<void> {
     if (same(group.lengths, lengths)) return;
     const before = group.lengths;
@@ -359,7 +357,7 @@ export class Lists {
     }
   }
 
-  /** Adds what the kernel lacks, then removes what it holds beyond the list. */
+  /** Adds what the kernel lacks, then removes what the list does not name. */
   async #level(
     group: Group,
     lengths: Lengths,
@@ -379,7 +377,7 @@ export class Lists {
     return total;
   }
 
-  /** Marks the entries that the kernel holds, and keeps the keys of what else it holds. */
+  /** Marks the entries that the kernel holds, and collects its keys that the list does not name. */
   async #compare(sets: readonly ListSet[], entries: Record<4 | 6, Entries>): Promise<Stale> {
     const stale: Stale = { parts: [], isWhole: true };
     const kept = new Uint8Array(limits.listStaleBytes);
@@ -447,7 +445,7 @@ export class Lists {
     await enforcer.inTurn(() => backend.listed!.apply(changes));
   }
 
-  /** Runs work in pieces, others having their turn in between. */
+  /** Runs work in pieces, so that others get their turn in between. */
   async #inTurns<Result>(work: Generator<void, Result>): Promise<Result> {
     for (;;) {
       const { done, value } = work.next();
@@ -457,7 +455,7 @@ export class Lists {
     }
   }
 
-  /** The bans of lists as their files name them, in parts. */
+  /** The bans of lists, as their files name them, in parts. */
   async *bans(jail: string | undefined): AsyncGenerator<{ jail: string; address: string; file: string }[]> {
     for (const { jail: name, rows } of this.#groups) {
       if (name === '' || (jail !== undefined && jail !== name)) continue;
@@ -478,7 +476,7 @@ export class Lists {
     }
   }
 
-  /** Where the files name the address, or a prefix round it; reads them through. */
+  /** Where the files name the address, or a prefix around it; reads the files through. */
   async find(address: Address): Promise<ListPlace[]> {
     const found: ListPlace[] = [];
     for (const { rows } of this.#groups) {
@@ -493,7 +491,7 @@ export class Lists {
   }
 }
 
-/** The files; nothing where something is wrong with them, which is a problem by itself. */
+/** Opens the files; undefined if something is wrong with them, which is reported elsewhere. */
 function openOrNot(rows: readonly CoreList[]): Files | undefined {
   try {
     return new Files(rows);
@@ -503,12 +501,12 @@ function openOrNot(rows: readonly CoreList[]): Files | undefined {
   }
 }
 
-/** Lines that count. */
+/** Lines with an entry. */
 const sizeOf = ({ views }: Pick<Group, 'views'>): number => views.reduce((sum, { entries }) => sum + entries, 0);
 
 const nothing = (): void => {};
 
-/** Tells what lines name, as text. */
+/** Calls `tell` with the text of each entry. */
 function namesIn(use: CoreList['use'], tell: (address: string) => void): Visitor {
   const visitor = sifted(
     use,
@@ -528,13 +526,13 @@ function mapped(key: number): Uint8Array {
   return bytes;
 }
 
-/** What the files held when they were handed over. */
+/** The number of elements when the lists were handed over. */
 function elementsOf(rows: readonly CoreList[]): Record<4 | 6, number> {
   const sum = (family: 4 | 6): number => rows.reduce((total, { elements }) => total + elements[family], 0);
   return { 4: sum(4), 6: sum(6) };
 }
 
-/** Room for what may come: twice that, and some. */
+/** Room for growth: twice the present number, and some. */
 function roomOf(rows: readonly CoreList[]): Record<4 | 6, number> {
   const now = elementsOf(rows);
   const room = (family: 4 | 6): number =>
@@ -558,7 +556,7 @@ function groupsOf(lists: readonly CoreList[]): Group[] {
   }));
 }
 
-/** How the files are now. */
+/** The state of the files now. */
 function stampsOf(rows: readonly CoreList[]): string {
   return rows
     .map(({ file }) => {
@@ -572,7 +570,7 @@ function stampsOf(rows: readonly CoreList[]): string {
     .join('\n');
 }
 
-/** Notes each line that covers the address. */
+/** Records each line that covers the address. */
 function placesIn(address: Address, use: CoreList['use'], row: CoreList, found: ListPlace[]) {
   let place: ListPlace | undefined;
   const seen = (network: Address, line: number): void => {

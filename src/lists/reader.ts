@@ -1,14 +1,14 @@
 /**
- * The text of a list: an address or prefix a line, `#` or `;` and what follows is a comment.
- * Whoever makes the list controls it; a mistake is told with its line and what to write instead,
- * and reading goes on. Constant memory: a piece of the file at a time. Claims: X-lists.
+ * The text of a list: one address or prefix a line; `#` or `;` starts a comment. Whoever writes the
+ * list controls it. A mistake is reported with its line and what to write instead, and reading
+ * continues. Constant memory: one piece of the file at a time. Claims: X-lists.
  */
 import { readSync } from 'node:fs';
 import { addressTextMax, listLineBytesMax, listPieceBytes, listPrefixMin } from '../limits.ts';
 import { formatAddress, parseCidr } from '../text/address.ts';
 import { printable } from '../text/printable.ts';
 
-/** Is told what each line says; lines count from 1. */
+/** Receives the content of each line; lines count from 1. */
 export interface Visitor {
   /** `key`: the address as a number of 32 bits. */
   four(key: number, prefix: number, line: number): void;
@@ -27,16 +27,16 @@ const byteOrderMark = 0xef_bb_bf;
 export class ListReader {
   readonly #file: number;
   readonly #visitor: Visitor;
-  /** One more than is read: each line ends with a line feed, the last one too. */
+  /** One byte more than is read: the last line gets a line feed too. */
   readonly #bytes = Buffer.allocUnsafe(listPieceBytes + 1);
   /** Bytes of a line whose end was not read yet. */
   #kept = 0;
   #position = 0;
   #line = 0;
-  /** The rest of a line that is too long is passed over. */
+  /** Skipping the rest of a line that is too long. */
   #passes = false;
 
-  /** @param file an open file, which is read from its start and stays open */
+  /** @param file an open file; it is read from its start and stays open */
   constructor(file: number, visitor: Visitor) {
     this.#file = file;
     this.#visitor = visitor;
@@ -90,7 +90,7 @@ export class ListReader {
     if (end > from) this.#readAny(from, end);
   }
 
-  /** Dotted IPv4, most lines of most lists; false where it is anything else. */
+  /** Dotted IPv4, which most lines are; false for anything else. */
   #readFour(from: number, to: number): boolean {
     const bytes = this.#bytes;
     let key = 0;
@@ -115,7 +115,7 @@ export class ListReader {
     return true;
   }
 
-  /** Whether nothing but blanks and a comment follows. */
+  /** Whether only blanks and a comment follow. */
   #isOver(from: number, to: number): boolean {
     const bytes = this.#bytes;
     let at = from;

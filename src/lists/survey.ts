@@ -1,6 +1,6 @@
 /**
- * What a list holds, before anything of it is used: counts by prefix length, what is left out, what
- * is probably not meant, and every mistake. Input: the lines of a list, of whoever makes it.
+ * Examines a list before it is used: counts by prefix length, what is left out, what is probably a
+ * mistake, and every error. Input: the lines of a list, from whoever writes it.
  */
 import { listMistakesMax } from '../limits.ts';
 import type { ListUse } from '../types.ts';
@@ -13,7 +13,7 @@ export interface Mistake {
   hint: string | undefined;
 }
 
-/** How many lines, and the first of them; 0 = none. */
+/** The number of lines, and the first of them; 0 = none. */
 interface Lines {
   count: number;
   line: number;
@@ -22,12 +22,13 @@ interface Lines {
 const top = 2 ** 24;
 
 /**
- * Sources that no packet has: this network, loopback, multicast, reserved; no ban of them helps.
+ * Sources that no packet has: this network, loopback, multicast, reserved. Banning them is
+ * pointless.
  */
 const isNeverFour = (key: number): boolean => key < top || key >= 224 * top || Math.floor(key / top) === 127;
 const isNeverSix = (bytes: Uint8Array): boolean => bytes[0] === 0xff || (bytes[0] === 0 && bytes[1] === 0);
 
-/** Networks that are used inside of others: RFC 1918, 3927, 6598, 4193, 4291. */
+/** Private networks: RFC 1918, 3927, 6598, 4193, 4291. */
 const privateFour: readonly (readonly [key: number, bits: number])[] = [
   [10 * top, 8],
   [172 * top + 16 * 65_536, 12],
@@ -37,13 +38,13 @@ const privateFour: readonly (readonly [key: number, bits: number])[] = [
 ];
 const privateHeads = new Set(privateFour.map(([network]) => Math.floor(network / top)));
 const isPrivateFour = (key: number): boolean =>
-  // Most of a million addresses are settled by their first byte.
+  // For most of a million addresses the first byte decides.
   privateHeads.has(Math.floor(key / top)) &&
   privateFour.some(([network, bits]) => key >= network && key < network + 2 ** (32 - bits));
 const isPrivateSix = ([first = 0, second = 0]: Uint8Array): boolean =>
   (first & 0xfe) === 0xfc || (first === 0xfe && (second & 0xc0) === 0x80);
 
-/** Hands on what a list is for: of one to be banned, nothing that can be no source. */
+/** Passes on the useful entries of a list: for a ban list, none that cannot be a source. */
 export function sifted(
   use: ListUse,
   visitor: Omit<Visitor, 'bad'>,
@@ -58,13 +59,13 @@ export function sifted(
 
 export class Survey {
   readonly counts: Record<4 | 6, Counts> = { 4: new Uint32Array(33), 6: new Uint32Array(129) };
-  /** Lines that count. */
+  /** Lines with an entry. */
   entries = 0;
   readonly leftOut: Lines = { count: 0, line: 0 };
-  /** Lines of a list to be banned that name private networks. */
+  /** Lines of a ban list that name private networks. */
   readonly private: Lines = { count: 0, line: 0 };
   readonly mistakes: Mistake[] = [];
-  /** Those that are not told. */
+  /** Mistakes that are not reported. */
   mistakesOmitted = 0;
   readonly visitor: Visitor;
 

@@ -33,11 +33,11 @@ export interface Mapping {
 const headPattern = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ (\d+)\s*(.*)$/;
 
 /**
- * The mappings whose pages may be dropped, out of the text of /proc/self/smaps: private mappings of
- * a file without write permission and without a page of our own in them. A page that was ever
- * written (relocated constants, `.data`) would be lost by MADV_DONTNEED, and makes its whole
- * mapping stay out. What is read-only stays so: libraries are never unloaded, and only the loader
- * changes protections, before this is asked.
+ * The mappings whose pages may be dropped, read from the text of /proc/self/smaps: private, not
+ * writable mappings of a file in which no page was ever written. MADV_DONTNEED would lose a written
+ * page (relocated constants, `.data`), so one such page excludes its whole mapping. A read-only
+ * mapping stays read-only: libraries are never unloaded, and only the loader changes protections,
+ * before this runs.
  */
 export function releasableMappings(smaps: string): Mapping[] {
   const found: Mapping[] = [];
@@ -58,7 +58,10 @@ export function releasableMappings(smaps: string): Mapping[] {
   return found;
 }
 
-/** What the kernel counts, bytes: all, without a file behind it (or shared), with one. */
+/**
+ * What the kernel counts, bytes: all of it, the part without a file behind it (or shared), and the
+ * part with one.
+ */
 export interface Resident {
   all: number;
   anonymous: number;
@@ -85,7 +88,7 @@ export interface Sizes {
 /** The heap as V8 counts it, bytes. */
 export interface Heap {
   committed: number;
-  /** V8 ends the process rather than exceed it. */
+  /** If the heap needs more, V8 ends the process. */
   limit: number;
 }
 
@@ -94,7 +97,7 @@ function heapNow(): Heap {
   return { committed, limit };
 }
 
-/** The ceiling is too small for this machine's runtime. */
+/** The ceiling is too small for the runtime on this machine. */
 export class CeilingError extends Error {
   readonly neededBytes: number;
 
@@ -107,9 +110,9 @@ export class CeilingError extends Error {
 }
 
 /**
- * Sizes the table: what the ceiling leaves when every other part takes all it may. To be called
- * when the rest has started. Throws CeilingError when that is less than `tableBytesMin`, or when
- * the start itself went over the ceiling.
+ * Sizes the table: the part of the ceiling that is left when every other part takes its maximum. To
+ * be called when everything else has started. Throws CeilingError when that is less than
+ * `tableBytesMin`, or when the start itself exceeded the ceiling.
  */
 export function sizeTable(
   ceilingBytes: number,
@@ -147,16 +150,19 @@ export function breakdown(sizes: Sizes, resident: Resident, { committed, limit }
 export interface GovernorOptions {
   ceilingBytes: number;
   mappings: Mapping[];
-  /** What is resident, as of its last `read`. */
+  /** What was resident at the last `read`. */
   resident: { all: number; file: number; read(): void };
   dropPages: (address: number, bytes: number) => number;
   /** Collects all garbage of the heap. */
   collect: () => void;
-  /** Milliseconds of a clock that never goes back. */
+  /** Milliseconds of a monotonic clock. */
   now?: () => number;
 }
 
-/** What `governorLooksMax` looks release, one each; the rest of a mapping is a piece of its own. */
+/**
+ * Cuts the mappings into pieces so that `governorLooksMax` checks release all, one piece each; the
+ * rest of a mapping is a piece of its own.
+ */
 function piecesOf(mappings: readonly Mapping[]): Mapping[] {
   const all = mappings.reduce((sum, { bytes }) => sum + bytes, 0);
   const size = Math.ceil(all / limits.governorLooksMax / limits.pieceBytes) * limits.pieceBytes;
@@ -170,19 +176,20 @@ function piecesOf(mappings: readonly Mapping[]): Mapping[] {
 
 /**
  * Releases file pages, so that they stay under their bound and the process under its ceiling. A
- * look every `governorMs` costs one small read. Each look also releases the next piece of them, all
- * within `governorLooksMax` looks or little more: so the resident size shows what was used lately,
- * and no ban waits for all that to come back at once. When a release gains next to nothing, the
- * pages are in use, and the governor pauses. Every `collectMs` it collects the heap's garbage.
+ * check every `governorMs` costs one small read. Each check also releases the next piece of the
+ * pages, all of them within `governorLooksMax` checks or a few more. So the resident size shows
+ * what was used lately, and no ban waits until all of it is loaded again. When a release gains
+ * almost nothing, the pages are in use, and the governor pauses. Every `collectMs` it runs a
+ * garbage collection.
  */
 export class Governor {
-  /** Of all pages at once. */
+  /** Releases of all pages at once. */
   releases = 0;
   readonly #pieces: readonly Mapping[];
-  /** The piece that the next look releases. */
+  /** The piece that the next check releases. */
   #next = 0;
   #nextLook = 0;
-  /** The longest release, ms: nothing else runs meanwhile. */
+  /** The longest release, ms: it blocks everything else. */
   longestMilliseconds = 0;
   readonly #options: GovernorOptions;
   readonly #now: () => number;
@@ -196,7 +203,7 @@ export class Governor {
     this.#pieces = piecesOf(options.mappings);
   }
 
-  /** Releases every page that may go; returns the bytes gained. */
+  /** Releases every page that may be dropped; returns the bytes gained. */
   release(): number {
     const { mappings, resident, dropPages } = this.#options;
     resident.read();
@@ -210,8 +217,8 @@ export class Governor {
   }
 
   /**
-   * Releases the next piece, and all when file pages reach their bound or less than the margin is
-   * left under the ceiling. It looks every `governorMs` at most.
+   * Releases the next piece; or all pages, when they reach their bound or less than the margin is
+   * left under the ceiling. Does nothing if the last check was less than `governorMs` ago.
    */
   look(): void {
     const now = this.#now();
@@ -234,16 +241,16 @@ export class Governor {
   }
 }
 
-/** The memory of the process this runs in, from its start on. */
+/** The memory of this process, from its start on. */
 export class ProcessMemory {
   readonly governor: Governor;
   readonly #ceilingBytes: number;
   #sizes: Sizes = { engine: 0, table: 0, runtime: 0 };
-  /** What lists of addresses take now, and may take; outside the heap. */
+  /** What lists of addresses take now and at most, outside the heap. */
   lists = { bytes: 0, bytesMax: 0 };
   #timer: NodeJS.Timeout | undefined;
 
-  /** Lists what may be released and releases it: the runtime's own start is over. */
+  /** Finds what may be released and releases it: the runtime's own start is over. */
   constructor(ceilingBytes: number) {
     this.#ceilingBytes = ceilingBytes;
     const smaps = readFileSync('/proc/self/smaps', 'latin1');
@@ -255,15 +262,15 @@ export class ProcessMemory {
       mappings,
       resident: new ResidentReader(pageBytes),
       dropPages: native.dropPages,
-      // Absent where the core was not started by the launch stage.
+      // Absent if the launch stage did not start the core.
       collect: () => void globalThis.gc?.(),
     });
     this.governor.release();
   }
 
   /**
-   * Bytes of the table beside `engineBytes` of other engine memory; throws CeilingError. File pages
-   * are released before the table is touched; garbage makes no difference to its size.
+   * Bytes for the table, beside `engineBytes` of other engine memory; throws CeilingError. File
+   * pages are released before anything writes to the table. Garbage does not change its size.
    */
   sizeTable(engineBytes: number): number {
     this.governor.release();
@@ -282,7 +289,7 @@ export class ProcessMemory {
     return breakdown(this.#sizes, residentParts(), heapNow(), this.lists.bytes);
   }
 
-  /** Watches from now on. */
+  /** Starts the checks. */
   govern(): void {
     this.#timer = setInterval(() => this.governor.look(), limits.governorMs);
   }

@@ -1,10 +1,10 @@
 /**
- * What bans take of the kernel's memory. It counts against no ceiling of ours, but against the
- * control group that the daemon runs in.
+ * How much kernel memory bans take. It does not count against our ceiling, but against the control
+ * group of the daemon.
  */
 import { kernelBanBytes } from '../limits.ts';
 
-/** About the bytes of the bans that the kernel holds, `heldSix` of them IPv6. */
+/** About how many bytes the bans in the kernel take; `heldSix` of them are IPv6. */
 export function kernelBytes(counts: readonly { held: number; heldSix: number }[]): number {
   const { 4: four, 6: six } = kernelBanBytes;
   return counts.reduce((sum, { held, heldSix }) => sum + (held - heldSix) * four + heldSix * six, 0);

@@ -1,10 +1,10 @@
 /**
- * What the process occupies, as the kernel counts it: the figures `ps -o rss=` and the memory
- * claims speak of.
+ * How much memory the process occupies, as the kernel counts it: the figures that `ps -o rss=`
+ * shows and the memory claims use.
  */
 import { openSync, readFileSync, readSync } from 'node:fs';
 
-/** All of it, what is without a file behind it or shared, and what is with one, bytes. */
+/** Resident bytes: all, those without a file behind them or shared, and those with a file. */
 export function residentParts(): { all: number; anonymous: number; file: number } {
   const shared = statusField('RssShmem');
   const [all, anonymous, file] = [statusField('VmRSS'), statusField('RssAnon') + shared, statusField('RssFile')];
@@ -28,9 +28,9 @@ export function residentPeakBytes(): number {
   return statusField('VmHWM');
 }
 
-/** The same figures read often, from a file of one line (/proc/self/statm, in pages). */
+/** The same figures for frequent reads, from a file of one line (/proc/self/statm, in pages). */
 export class ResidentReader {
-  /** Bytes resident, and those of them with a file behind, at the last `read`. */
+  /** Resident bytes, and those of them with a file behind, at the last `read`. */
   all = 0;
   file = 0;
   readonly #descriptor = openSync('/proc/self/statm', 'r');

@@ -1,8 +1,8 @@
 /**
- * Links of this host on which a jail bans many single addresses: one host may be changing its
- * address there, which no ban of one of them stops. The link as a whole is never banned by itself,
- * since other hosts of it would lose us; so an operator is told. Neighbours control how many there
- * are.
+ * Finds links of this host on which a jail bans many single addresses. One host there may be
+ * changing its address, and a ban of one address does not stop it. The daemon never bans the whole
+ * link by itself, since that would cut off its other hosts; so it tells an operator. Neighbours
+ * control how many such addresses there are.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Ignored } from '../enforcer/ignored.ts';
@@ -20,9 +20,9 @@ interface Options {
 
 export class CrowdedLinks {
   readonly #options: Options;
-  /** What was found last, as sentences. */
+  /** The findings of the last look, as sentences. */
   #problems: string[] = [];
-  /** Links that were told of, by jail. */
+  /** Links that were reported, by jail. */
   #told = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
 

@@ -1,7 +1,7 @@
 /**
- * Packets that the kernel dropped for each jail since the start. The kernel's counters start anew
- * whenever rules are made anew: by us, or by others, who control what the counters say. What was
- * counted between the last look and such a change is lost.
+ * Packets that the kernel dropped for each jail since the start. The kernel's counters restart at
+ * zero whenever rules are recreated: by us, or by other programs, which can set the counters to
+ * anything. Packets between the last look and such a change are not counted.
  */
 import { dropsLookMs } from '../limits.ts';
 import type { Logger } from '../log.ts';
@@ -10,7 +10,7 @@ import type { Backend } from '../types.ts';
 export class DropTally {
   readonly #backend: Pick<Backend, 'drops'>;
   readonly #log: Logger;
-  /** What the kernel said last. */
+  /** The kernel's counters at the last look. */
   readonly #seen = new Map<string, number>();
   readonly #packets = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
@@ -20,7 +20,7 @@ export class DropTally {
     this.#log = log;
   }
 
-  /** Looks at once, and from then on at intervals. */
+  /** Looks now, and from then on at intervals. */
   start(): void {
     void this.#next();
   }
@@ -30,12 +30,12 @@ export class DropTally {
     this.#timer = undefined;
   }
 
-  /** Packets of a jail, as of the last look. */
+  /** Packets of a jail, at the last look. */
   of(jail: string): number {
     return this.#packets.get(jail) ?? 0;
   }
 
-  /** Asks the kernel. Rejects with its error. */
+  /** Reads the kernel's counters. Rejects with its error. */
   async look(): Promise<void> {
     for (const [jail, count] of (await this.#backend.drops?.()) ?? []) {
       const before = this.#seen.get(jail) ?? 0;

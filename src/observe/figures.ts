@@ -1,6 +1,6 @@
 /**
- * Every figure of the daemon, once: what `fail2zig-client stats` calls it, what the Prometheus page
- * calls it, what it means and where it is read. Adding a figure is adding a row.
+ * Every figure of the daemon, defined once: its name in `fail2zig-client stats`, its name on the
+ * Prometheus page, its meaning and its source. A new figure is a new row.
  */
 import type { ControlServer } from '../control/server.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
@@ -32,40 +32,40 @@ export interface Observed {
   drops: DropTally;
   backend: Backend;
   files: FileSource;
-  /** Absent where no jail reads it. */
+  /** Absent if no jail reads it. */
   journal?: JournalSource | undefined;
   control: ControlServer | undefined;
-  /** What an operator must know about, and the jails without a log. */
+  /** What an operator must know, and the jails without a log. */
   operator: { problems(): string[]; idleJails(): unknown[] };
   log: Pick<Logger, 'linesSuppressed' | 'linesLost'>;
-  /** All that is followed, and which jail reads it. */
+  /** Every followed log, and which jail reads it. */
   followed: () => readonly FileStatus[];
   routes: Pick<SourceRoutes, 'statusOf'>;
   recorder: Pick<Recorder, 'counters'>;
-  /** Files of addresses; absent where there are none. */
+  /** List files; absent if there are none. */
   lists?: { views(): readonly ListView[] } | undefined;
-  /** Absent where nothing is saved. */
+  /** Absent if no state is saved. */
   keeper: StateKeeper | undefined;
 }
 
-/** A series of the page, and its name in `stats`: of the sum of its rows, or of each row. */
+/** A series of the page, and its name in `stats`: for the sum of its rows, or for each row. */
 export interface Figure extends Series {
   stats?: string | ((labels: readonly string[]) => string);
 }
 
-/** A figure; its type follows from its name. `stats` '' = shown on the page only. */
+/** A figure; its name determines its type. `stats` '' = shown on the page only. */
 function figure(name: string, labels: string[], stats: Figure['stats'], help: string, read: Series['read']): Figure {
   const type = name.endsWith('_total') ? 'counter' : 'gauge';
   return { name: `fail2zig_${name}`, help, type, labels, read, ...(stats !== '' && { stats }) };
 }
 
-/** A figure of one value. */
+/** A figure with a single value. */
 const one = (name: string, stats: string, help: string, read: () => number): Figure =>
   figure(name, [], stats, help, read);
 
 const rowsOf = (counts: Map<string, number>): Row[] => [...counts].map(([name, count]): Row => [[name], count]);
 
-/** What of the daemon is shown, and the kinds of figures that its engine and jails have. */
+/** What the figures are read from, and the kinds of figures that engine and jails have. */
 class Sources {
   readonly observed: Observed;
 
@@ -83,7 +83,7 @@ class Sources {
   readonly count = (name: string, stats: string, help: string, counter: number): Figure =>
     one(name, stats, help, () => this.observed.engine.counter(counter));
 
-  /** A value of each jail. */
+  /** A value for each jail. */
   readonly jails = (name: string, stats: string, help: string, read: (jail: number, name: string) => number): Figure =>
     figure(name, ['jail'], stats, help, () =>
       this.observed.config.jails.flatMap((jail, index): Row[] =>
@@ -150,7 +150,7 @@ function lineFigures({ count, perFilter }: Sources): Figure[] {
   ];
 }
 
-/** What a given-up entry still was. */
+/** The state of the evicted entry. */
 const evictionReasons: [reason: string, counter: number][] = [
   ['open', counters.EVICTIONS_OPEN],
   ['banned', counters.EVICTIONS_BANNED],
@@ -312,7 +312,7 @@ function journalFigures({ observed: { journal } }: Sources): Figure[] {
   ];
 }
 
-/** All of them, in the order in which they are shown. */
+/** All figures, in the order in which they are shown. */
 export function figuresOf(observed: Observed): Figure[] {
   const sources = new Sources(observed);
   const parts = [
@@ -332,7 +332,7 @@ export function figuresOf(observed: Observed): Figure[] {
   ];
 }
 
-/** What `stats` shows. */
+/** The figures that `stats` shows. */
 export async function statsOf(figures: readonly Figure[]): Promise<Record<string, number>> {
   const found: Record<string, number> = {};
   for (const { stats, read } of figures) {

@@ -1,8 +1,8 @@
 /**
- * Whether the times in the logs are read, and go with the clock: a log that is written in another
- * time zone bans nobody, since its lines lie in the future or are too old. Each file is told of
- * once, and stands among the problems while its lines are off. Times are whoever's who writes the
- * logs; a false one costs a warning.
+ * Whether the times in the logs are understood and agree with the clock. A log in another time zone
+ * bans nobody, since its lines seem to lie in the future or to be too old. Each file is reported
+ * once, and is listed among the problems while its lines are off. Whoever writes a log controls its
+ * times; false ones cost a warning.
  */
 import type { Engine } from '../engine/host.ts';
 import { logClockMs, offLinesMin } from '../limits.ts';
@@ -15,7 +15,7 @@ export class LogClocks {
   readonly #engine: Engine;
   readonly #files: FileSource;
   readonly #log: Logger;
-  /** Paths that were told of. */
+  /** Paths that were reported. */
   readonly #off = new Set<string>();
   readonly #unread = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
@@ -34,7 +34,7 @@ export class LogClocks {
     clearInterval(this.#timer);
   }
 
-  /** Says what was not said before. */
+  /** Reports each problem that was not reported before. */
   look(): void {
     for (const { path, source, state } of this.#files.status()) {
       if (state !== 'reading') continue;
@@ -42,15 +42,15 @@ export class LogClocks {
       if (offLines < offLinesMin) this.#off.delete(path);
       else if (!this.#off.has(path)) {
         this.#off.add(path);
-        this.#log.warn('the times of a log are off', { path, problem: describeOff(offSeconds) });
+        this.#log.warn('the times in a log are wrong', { path, problem: describeOff(offSeconds) });
       }
       if (unreadTimes === 0 || this.#unread.has(path)) continue;
       this.#unread.add(path);
-      this.#log.warn('lines begin with a time that is not read: they count when they arrive', { path });
+      this.#log.warn('lines begin with a time in an unknown format: they count at their arrival', { path });
     }
   }
 
-  /** The logs whose last lines are off. */
+  /** The logs whose last lines have wrong times. */
   problems(): string[] {
     return this.#files.status().flatMap(({ path, source, state }) => {
       if (state !== 'reading') return [];
@@ -60,7 +60,7 @@ export class LogClocks {
   }
 }
 
-/** How far times are off, and what may help. */
+/** By how much times are off, and what may help. */
 export function describeOff(seconds: number, localSeconds = -new Date().getTimezoneOffset() * 60): string {
   const off = Math.round(seconds / quarterSeconds) * quarterSeconds;
   const distance = hoursOf(Math.abs(off)).replace(/^0|:00$/g, '');

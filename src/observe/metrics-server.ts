@@ -1,10 +1,10 @@
 /**
  * Serves the Prometheus page over HTTP: `/metrics`, a line of text at `/`, 404 elsewhere; GET and
  * HEAD only. Input: any bytes of anybody who reaches the bound address (127.0.0.1 unless an
- * operator opens it). Invariant: it reads and never changes; every connection ends or is served
- * within `metricsTimeoutMs`, however slowly it reads or writes; all scrapes within `metricsPageMs`
- * share one page, so many scrapers hold one copy and cost one reading of the table. When full:
- * `metricsConnectionsMax` connections, then Node closes newcomers. Claims: I-01, D-04a, D-04b,
+ * operator opens it). Invariant: it only reads; every connection ends or is served within
+ * `metricsTimeoutMs`, however slowly the peer reads or writes; all scrapes within `metricsPageMs`
+ * share one page, so many scrapers need one copy and one reading of the table. When full:
+ * `metricsConnectionsMax` connections, then Node closes new ones. Claims: I-01, D-04a, D-04b,
  * LP-29, LP-30.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -16,9 +16,9 @@ import { exposition, metricsContentType, type Series } from './metrics.ts';
 export interface MetricsOptions {
   series: readonly Series[];
   log: Logger;
-  /** Milliseconds that never go back. */
+  /** Milliseconds of a monotonic clock. */
   now?: () => number;
-  /** Called when the page listens after all. */
+  /** Called if the page starts to listen only after a retry. */
   late?: () => void;
   /** How long one request or one answer may take, ms. */
   timeoutMs?: number;
@@ -28,7 +28,7 @@ interface Answer {
   status: number;
   type: string;
   body: Buffer;
-  /** True where nothing that follows on the connection is worth reading. */
+  /** True if the connection closes after this answer. */
   last?: boolean;
 }
 
@@ -53,7 +53,7 @@ export class MetricsServer {
   readonly #sockets = new Set<Socket>();
   #page = Buffer.alloc(0);
   #pageAt = Number.NEGATIVE_INFINITY;
-  /** The page that is being made, for everybody who asks meanwhile. */
+  /** The page being made, shared by all requests that come meanwhile. */
   #making: Promise<Buffer> | undefined;
   #scrapesTotal = 0;
   #problem: string | undefined;
@@ -75,8 +75,8 @@ export class MetricsServer {
   }
 
   /**
-   * Resolves with the port (the one chosen, where `port` is 0). Rejects with the system's error,
-   * and may be called again then.
+   * Resolves with the port (the assigned one if `port` is 0). Rejects with the system's error; may
+   * then be called again.
    */
   listen(bind: string, port: number): Promise<number> {
     const server = this.#server;
@@ -90,9 +90,7 @@ export class MetricsServer {
     });
   }
 
-  /**
-   * Listens, and where that fails tries again now and then: protection goes on without the page.
-   */
+  /** Listens; if that fails, tries again at intervals. Protection continues without the page. */
   async start(bind: string, port: number): Promise<void> {
     try {
       await this.listen(bind, port);
@@ -106,7 +104,7 @@ export class MetricsServer {
     }
   }
 
-  /** Why there is no page now; undefined when there is one. */
+  /** Why there is no page now; undefined if there is one. */
   get problem(): string | undefined {
     return this.#problem;
   }
@@ -136,7 +134,7 @@ export class MetricsServer {
     server.maxConnections = limits.metricsConnectionsMax;
     server.maxRequestsPerSocket = limits.metricsRequestsPerConnectionMax;
     server.timeout = timeoutMs;
-    // No 100-continue, no upgrade, no tunnel: each would keep a connection outside of these rules.
+    // No 100-continue, no upgrade, no tunnel: these connections would escape the limits here.
     server.on('checkContinue', answer);
     server.on('checkExpectation', answer);
     server.on('upgrade', (_request, socket) => socket.destroy());
@@ -163,7 +161,7 @@ export class MetricsServer {
     return this.#making;
   }
 
-  /** What the request gets; reading the table is the only thing that can fail. */
+  /** The answer to a request; only reading the table can fail. */
   async #choose(request: IncomingMessage): Promise<Answer> {
     if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(405, 'only GET and HEAD');
     if (hasBody(request)) return refuse(413, 'a request with a body is not answered');
@@ -180,8 +178,8 @@ export class MetricsServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // A reader slower than this loses its connection. The socket's own timer is no help: every byte
-    // that is taken sets it back.
+    // A reader that is slower than this loses its connection. The socket's own timer does not help:
+    // it restarts with every byte that the peer reads.
     const timer = setTimeout(() => request.socket.destroy(), this.#timeoutMs);
     response.once('close', () => clearTimeout(timer));
     const { status, type, body, last } = await this.#choose(request);

@@ -1,7 +1,7 @@
 /**
  * The Prometheus page: a table of series, and the text of one scrape (exposition format 0.0.4).
  * Input: label values may be anybody's text (jail names, paths) and are escaped; names are ours,
- * and a test checks them. Invariant: a page is a pure function of the table's getters, holds no log
+ * and a test checks them. Invariant: a page depends only on the table's getters, contains no log
  * content and changes nothing (I-01, LP-29). When full: a series is cut at `metricsRowsMax` label
  * sets, so a page is bounded by the table's length.
  */
@@ -12,17 +12,18 @@ export type Row = readonly [labels: readonly string[], value: number];
 
 export interface Series {
   /**
-   * `fail2zig_…`, unit last (`_seconds`, `_bytes`), then `_total` on a counter and on nothing else.
+   * `fail2zig_…`, with its unit last (`_seconds`, `_bytes`), and `_total` at the end of counters
+   * only.
    */
   name: string;
   help: string;
-  /** A histogram's rows are its buckets (`le`, cumulative), then `sum` and `count` in its place. */
+  /** The rows of a histogram are its buckets (`le`, cumulative), then `sum` and `count`. */
   type: 'counter' | 'gauge' | 'histogram';
-  /** Empty for a series of one value. */
+  /** Empty for a series with a single value. */
   labels: readonly string[];
   /**
-   * Called once per page; must not block, must not change anything. A bare number where there are
-   * no labels; what takes a look at the whole table comes later.
+   * Called once per page; must not block and must not change anything. Returns a bare number for a
+   * series without labels; a promise if it has to read the whole table.
    */
   read(): number | Iterable<Row> | Promise<Iterable<Row>>;
 }
@@ -38,7 +39,7 @@ function escapeLabel(text: string): string {
   return escapeHelp(text.toWellFormed()).replaceAll('"', '\\"');
 }
 
-/** Go's ParseFloat reads what JavaScript prints, but for the infinities. */
+/** Go's ParseFloat reads what JavaScript prints, except for the infinities. */
 function formatValue(value: number): string {
   if (value === Number.POSITIVE_INFINITY) return '+Inf';
   if (value === Number.NEGATIVE_INFINITY) return '-Inf';

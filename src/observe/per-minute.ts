@@ -1,17 +1,21 @@
-/** A counter's growth, a minute at a time. */
+/**
+ * How much a counter grows per minute.
+ */
 
 const minuteMs = 60_000;
 
-/** How much a counter grew in the minute that ended last; until one has ended, since the start. */
+/**
+ * How much a counter grew in the last whole minute; before the first one is over, since the start.
+ */
 export class PerMinute {
   readonly #read: () => number;
-  /** The counter when the minute that runs began. */
+  /** The counter's value when the current minute began. */
   #value = 0;
   #grown: number | undefined;
 
   constructor(read: () => number) {
     this.#read = read;
-    // By the clock, not when somebody asks: else a minute would be as long as nobody does.
+    // A timer, not the callers, ends the minute: otherwise it would last until somebody asks.
     setInterval(() => this.#turn(), minuteMs).unref();
   }
 

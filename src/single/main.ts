@@ -1,12 +1,12 @@
 /**
- * The start of the single executable (`npm run package`): finds out as what it was called and runs
- * that bundle, which lies inside: `fail2zig-client` and `fail2zig-fleet` by their names, the core
- * by its first argument (what the launch stage hands over), else the launch stage. Before that it
- * puts the addon where dlopen(3) can read it: in a file without a name (O_TMPFILE), in a directory
- * of ours.
+ * The start of the single executable (`npm run package`): looks at the name it was called by and
+ * runs the matching bundle, which is inside it: `fail2zig-client` and `fail2zig-fleet` by their
+ * names, the core by its first argument (passed by the launch stage), else the launch stage. Before
+ * that it copies the addon to where dlopen(3) can read it: an unnamed file (O_TMPFILE) in a
+ * directory of ours.
  *
- * Node reads no NODE_OPTIONS here ("execArgvExtension": "cli"), and no option of its own but
- * `--node-options`, which the launch stage gives the core.
+ * Node reads no NODE_OPTIONS here ("execArgvExtension": "cli"), and none of its own options except
+ * `--node-options`, which the launch stage passes to the core.
  */
 import { constants, openSync, statSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -18,20 +18,20 @@ import { addonVariable } from '../parts.ts';
 const [, name, first] = process.argv;
 const builtIn = createRequire(process.execPath);
 
-/** Where an executable file without a name may be made: nobody else can open it there. */
+/** Directories for an unnamed executable file: nobody else can open it there. */
 function directories(): (string | undefined)[] {
   const { STATE_DIRECTORY, RUNTIME_DIRECTORY, XDG_RUNTIME_DIR, HOME } = process.env;
   const given = [STATE_DIRECTORY, RUNTIME_DIRECTORY].map((list) => list?.split(':')[0]);
   return [...given, '/var/lib/fail2zig', '/run/fail2zig', dirname(process.execPath), XDG_RUNTIME_DIR, HOME];
 }
 
-/** O_TMPFILE of asm-generic/fcntl.h, which is no constant of Node's. */
+/** O_TMPFILE of asm-generic/fcntl.h; Node has no constant for it. */
 const unnamed = 0o20000000 | constants.O_DIRECTORY;
 
 /**
- * Makes the addon loadable by a descriptor that lasts, in the first directory that is ours alone
- * and may hold code (not mounted noexec). Where none is, the bundle says what was tried when it
- * needs it.
+ * Makes the addon loadable through a descriptor that stays open, in the first directory that only
+ * we can write to and that allows execution (not mounted noexec). If there is none, the bundle
+ * reports what was tried when it needs the addon.
  */
 function placeAddon(): void {
   const bytes = new Uint8Array(getRawAsset('fail2zig.node'));
@@ -59,7 +59,7 @@ function placeAddon(): void {
   mkdir -m 0755 /var/lib/fail2zig makes one`;
 }
 
-/** Runs a bundle of this executable; what it requires is Node's own or another one. */
+/** Runs a bundle from this executable; it may require Node's modules and other bundles. */
 function run(bundle: string): unknown {
   const exported = { exports: {} };
   const require = (id: string): unknown => (id.startsWith('./') ? run(basename(id)) : builtIn(id));

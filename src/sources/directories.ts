@@ -1,10 +1,10 @@
 /**
- * One inotify watch per directory, for names that come and go, however many files are followed in
- * it. What is written to a file is heard by a watch on the file itself (file.ts): others write to
- * other files of the same directory.
+ * One inotify watch per directory, for names that appear and disappear, however many files are
+ * followed in it. Writes to a file are reported by a watch on the file itself (file.ts), since
+ * other programs write to other files of the same directory.
  *
- * Names in events come from whoever may create files there: they are looked up, never interpreted.
- * Some file systems give no events: whoever uses this polls too.
+ * Names in events come from anybody who may create files there: they are looked up, never
+ * interpreted. Some file systems give no events, so the caller polls too.
  */
 
 import { movesMax, renameLooksMax } from '../limits.ts';
@@ -12,23 +12,23 @@ import { matchesComponent } from './glob.ts';
 import * as inotify from './inotify.ts';
 import { idOf, linkTo, withPlace } from './place.ts';
 
-/** A name came or went. */
+/** A name appeared or disappeared. */
 const renames = inotify.IN_CREATE | inotify.IN_MOVED_FROM | inotify.IN_MOVED_TO | inotify.IN_DELETE;
-/** The directory is no longer where it was, or no longer at all. */
+/** The directory was moved or removed. */
 const gone = inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF | inotify.IN_IGNORED;
 const watched = renames | inotify.IN_ATTRIB | inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF | inotify.IN_ONLYDIR;
 
 export interface DirectoryListener<Entry> {
   /**
-   * The name of an entry came or went, and may stand for another file now, or who may read it
+   * The entry's name appeared or disappeared and may refer to another file now, or its permissions
    * changed.
    */
   touched(entry: Entry): void;
-  /** What stood at an entry's name has this path now; whether something is there. */
+  /** The file that had an entry's name has this path now. Returns whether something is there. */
   moved(entry: Entry, path: string): boolean;
-  /** A name came or went that a pattern waits for, or the directory itself changed. */
+  /** A name that a pattern waits for appeared or disappeared, or the directory itself changed. */
   changed(): void;
-  /** The watch could not be set, or broke. Reported once per directory until it works again. */
+  /** The watch could not be set, or failed. Reported once per directory until it works again. */
   failed(directory: string, error: Error): void;
 }
 
@@ -38,25 +38,28 @@ interface Directory<Entry> {
   watch: inotify.Watch | null;
   /** Followed entries by name. */
   entries: Map<string, Entry | Entry[]>;
-  /** Pattern components looked for in here. */
+  /** Pattern components to look for in this directory. */
   components: Set<string>;
   reported: boolean;
   wanted: boolean;
 }
 
 /**
- * What stood at an entry's name, and where it went. Names may be younger than the events that were
- * heard: what is found is what moved only if no event comes that renames it on.
+ * A file that had an entry's name, and where it went. A name may be newer than the events read so
+ * far, so what is found under it is the moved file only if no later event renames it again.
  */
 interface Moved<Entry> {
   readonly entry: Entry;
   directory: string;
-  /** Empty between the two halves of a rename, and for good once it left what is watched. */
+  /**
+   * Empty between the two halves of a rename, and for good once the file left the watched
+   * directories.
+   */
   name: string;
   cookie: number;
-  /** Something was found there. */
+  /** A file was found under the name. */
   seen: boolean;
-  /** Polls in vain since it was renamed last. */
+  /** Polls without success since its last rename. */
   misses: number;
 }
 
@@ -64,28 +67,32 @@ export class Directories<Entry> {
   readonly #byPath = new Map<string, Directory<Entry>>();
   readonly #listener: DirectoryListener<Entry>;
   readonly #events: inotify.Events | null;
-  /** Files that were renamed and are still looked for, oldest first. */
+  /** Renamed files that we still look for, oldest first. */
   #moves: Moved<Entry>[] = [];
 
-  /** Without events nothing is heard; `check` still tells of directories that moved. */
+  /**
+   * With `events` null nothing is reported by itself; `check` still finds directories that moved.
+   */
   constructor(events: inotify.Events | null, listener: DirectoryListener<Entry>) {
     this.#events = events;
     this.#listener = listener;
   }
 
-  /** Watches set so far. */
+  /** Number of watches set so far. */
   armed = 0;
 
   get count(): number {
     return this.#byPath.size;
   }
 
-  /** Whether this census asked for a directory already. */
+  /** Whether this census has already asked for a directory. */
   isWanted(path: string): boolean {
     return this.#byPath.get(path)?.wanted === true;
   }
 
-  /** Starts a new census: what is not asked for again before `sweep` is no longer watched. */
+  /**
+   * Starts a new census: directories that are not asked for before `sweep` are no longer watched.
+   */
   begin(): void {
     for (const directory of this.#byPath.values()) {
       directory.wanted = false;
@@ -95,8 +102,8 @@ export class Directories<Entry> {
   }
 
   /**
-   * Watches a directory for names that fit `component`. Set before the directory is read, so that
-   * nothing slips through.
+   * Watches a directory for names that match `component`. Called before the directory is read, so
+   * that no name is missed.
    */
   lookFor(path: string, component: string): void {
     this.#want(path).components.add(component);
@@ -110,7 +117,7 @@ export class Directories<Entry> {
     else if (!same.includes(entry)) entries.set(name, [...same, entry]);
   }
 
-  /** Closes what the census did not ask for. */
+  /** Closes the watches that the census did not ask for. */
   sweep(): void {
     for (const directory of this.#byPath.values()) {
       if (directory.wanted) continue;
@@ -120,7 +127,7 @@ export class Directories<Entry> {
   }
 
   /**
-   * Finds watches whose path now leads to another directory and sets them anew; returns whether
+   * Finds watches whose path now leads to another directory and replaces them; returns whether
    * there was one.
    */
   check(): boolean {
@@ -130,9 +137,9 @@ export class Directories<Entry> {
   }
 
   /**
-   * All events that waited were heard: what was renamed is looked for where it is now. That it was
-   * the one is known when all events were heard again: a file that took its name from it since was
-   * preceded by an event that it left.
+   * To be called when all waiting events were read: looks for renamed files at their new names.
+   * That a file there is the right one is certain only when all events were read once more: if
+   * another file has taken the name since, an event about that came first.
    */
   settle(isPoll: boolean): void {
     if (this.#moves.length === 0) return;
@@ -167,7 +174,7 @@ export class Directories<Entry> {
     return directory;
   }
 
-  /** Makes the watch stand on the directory the path leads to; returns whether it was moved. */
+  /** Moves the watch to the directory that the path leads to now; returns whether it was moved. */
   #arm(directory: Directory<Entry>): boolean {
     try {
       return withPlace(directory.path, (place, info) => {
@@ -202,11 +209,11 @@ export class Directories<Entry> {
     this.#listener.failed(directory.path, error);
   }
 
-  /** A name came or went, that of an entry or one that such a file got a moment ago. */
+  /** A name appeared or disappeared: that of an entry, or one that such a file got a moment ago. */
   #rename({ path, entries }: Directory<Entry>, mask: number, name: string, cookie: number): void {
     const leaves = (mask & inotify.IN_MOVED_FROM) !== 0;
     const next = { directory: path, name: leaves ? '' : name, cookie, seen: false, misses: 0 };
-    // What comes to a name, and what is removed, ends what stood there.
+    // A file that arrives at a name, or a removal, ends what we know about a moved file there.
     this.#moves = this.#moves.filter((move) => {
       const isThere = move.name === name && move.directory === path;
       if (isThere ? leaves : !leaves && move.name === '' && move.cookie === cookie) Object.assign(move, next);

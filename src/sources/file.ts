@@ -1,17 +1,16 @@
 /**
- * Follows log files: the daemon's eyes. Names and content of the files belong to whoever may write
- * logs.
+ * Follows log files. Whoever may write logs controls the names and the content of the files.
  *
- * Every byte written to a followed file is fed once, in order: through rename (the old file is read
- * to its end, and watched for late writers for `lingerMs`), removal, a late first appearance of the
- * file or of its directory, truncation, and a copy of it in its place. What cannot be saved: lines
- * that a copytruncate removes before they were read, and lines a truncated file held if the same
- * bytes stand before our position again (tail.ts).
+ * Every byte written to a followed file is fed once, in order: through a rename (the old file is
+ * read to its end, and watched for late writers for `lingerMs`), removal, a late first appearance
+ * of the file or of its directory, truncation, and a copy in its place. Two losses cannot be
+ * avoided: lines that a copytruncate removes before they were read, and lines of a truncated file
+ * if the same bytes stand before our position again (tail.ts).
  *
- * Woken by inotify, with a watch on each file for what is written and one on each directory for
- * names that come and go (directories.ts), and by a slow poll for events that got lost. Where
- * wake-ups come so fast that they would cost more than the lines, they are spaced (moderation.ts).
- * Which files are followed: followed.ts. In which order they are read: reader.ts.
+ * It wakes up by inotify, with a watch on each file for writes and one on each directory for names
+ * (directories.ts), and by a slow poll for lost events. If wake-ups come so fast that they would
+ * cost more than the lines, they are delayed (moderation.ts). Which files are followed:
+ * followed.ts. In which order they are read: reader.ts.
  */
 import type { LineSink } from '../engine/host.ts';
 import { drainMs, followedFilesMax, pollMs, quietLookMs } from '../limits.ts';
@@ -22,33 +21,36 @@ import { Reader } from './reader.ts';
 import { type SavedHistory, Silence } from './silence.ts';
 import type { Fingerprint, Tail } from './tail.ts';
 
-/** What happened to a file; rare, and worth a log line each. */
+/** What happened to a file; rare enough for a log line each. */
 export interface FileEvent {
   kind: /** Opened; reading begins at `offset`. */
     | 'appeared'
-    /** Another file stands at the path now; the old one is read to its end first. */
+    /** Another file is at the path now; the old one is read to its end first. */
     | 'rotated'
-    /** Cut; read again from `offset`. */
+    /** Truncated; reading continues at `offset`. */
     | 'truncated'
-    /** No file at the path any more. */
+    /** There is no file at the path any more. */
     | 'vanished'
-    /** Could not be read or watched; retried with back-off. Once per reason. */
+    /** Could not be read or watched; retried with back-off. Reported once per reason. */
     | 'error'
-    /** More than `behindBytes` are unread. Once until it has caught up. */
+    /** More than `behindBytes` are unread. Reported once until it has caught up. */
     | 'behind'
     | 'caught-up'
-    /** Nothing was written for long, against its history (silence.ts). Once until it is heard. */
+    /**
+     * Nothing was written for long, compared with its history (silence.ts). Reported once until
+     * something is written.
+     */
     | 'quiet'
     | 'heard';
   path: string;
   /** -1 for a directory, or a file that never got a number. */
   source: number;
   offset: number;
-  /** For people; empty where the kind says all. */
+  /** For people; empty if the kind says everything. */
   detail: string;
 }
 
-/** How far a file was read: what a restart needs. */
+/** How far a file was read; needed at a restart. */
 export interface ReadPosition {
   path: string;
   device: bigint;
@@ -60,50 +62,53 @@ export interface ReadPosition {
 export interface FileSourceOptions {
   /** Absolute paths, or globs as in glob.ts. */
   patterns: readonly string[];
-  /** The jail that a pattern, by its index, belongs to; all are of one where absent. */
+  /** The jail of a pattern, by the pattern's index; if absent, all patterns belong to one jail. */
   jailOf?(pattern: number): number;
-  /** Whether the jail of a pattern, by its index, may read from file systems that can hang. */
+  /** Whether the jail of a pattern may read from file systems that can hang. */
   network?(pattern: number): boolean;
   /**
-   * Gives a file its source number. `patterns` are the indices of those that its names fit;
-   * `previous` is its number so far, or -1. A negative answer refuses the file.
+   * Gives a file its source number. `patterns` are the indices of those that its names match;
+   * `previous` is its current number, or -1. A negative result refuses the file.
    */
   assign(path: string, patterns: readonly number[], previous: number): number;
   /** The number is free again: its file is gone for good. */
   release(source: number): void;
-  /** Files followed at once; `followedFilesMax` where absent. */
+  /** Files followed at once; `followedFilesMax` if absent. */
   filesMax?: number;
   sink: LineSink;
   /** Epoch seconds. */
   now(): number;
-  /** Milliseconds that never go back. */
+  /** Milliseconds of a monotonic clock. */
   monotonic(): number;
   /** Takes the decisions out of the ring; called after every `feed`. */
   drain(): void;
-  /** Lines read in all; absent where silence is not noticed. */
+  /** Total of lines read; absent if silence is not detected. */
   lines?(): number;
-  /** Decisions that wait for the kernel; absent where reading need not wait for them. */
+  /** Decisions that wait for the kernel; absent if reading need not wait for them. */
   waiting?(): number;
   event(event: FileEvent): void;
   /** Read positions of an earlier run. */
   resume?: readonly ReadPosition[];
   /** When logs were written in earlier runs. */
   histories?: readonly SavedHistory[];
-  /** What tells of changes; inotify where absent. */
+  /** The source of file events; inotify if absent. */
   events?(options: EventsOptions): Events;
 }
 
-/** What `status` shows of a file. */
+/** What `status` shows about a file. */
 export interface FileStatus {
   path: string;
   source: number;
   state: 'reading' | 'missing' | 'failed';
   offset: number;
-  /** More than `behindBytes`, or a journal's worth of time, are unread. */
+  /**
+   * More than `behindBytes` are unread, or for a journal, entries are older than
+   * `journalBehindSeconds`.
+   */
   behind: boolean;
-  /** Since its last line; absent where no history is kept. */
+  /** Seconds since its last line; absent if no history is kept. */
   quietSeconds?: number | undefined;
-  /** Why it failed; empty otherwise. */
+  /** Why it failed; otherwise empty. */
   detail: string;
 }
 
@@ -149,7 +154,9 @@ export class FileSource {
     this.#files = new FollowedFiles(shared, this.#reader, this.#events);
   }
 
-  /** Opens what is there (at its end, or where an earlier run stopped) and begins to follow. */
+  /**
+   * Opens the existing files (at their end, or where an earlier run stopped) and starts to follow.
+   */
   start(): void {
     const { patterns, resume = [] } = this.#options;
     this.#files.start(patterns, resume);
@@ -162,12 +169,12 @@ export class FileSource {
     this.#files.setPatterns(patterns, assigned);
   }
 
-  /** Looks for files that came or went. */
+  /** Looks for files that appeared or disappeared. */
   rescan(): void {
     this.#files.rescan();
   }
 
-  /** Closes everything. What was not read stays unread. */
+  /** Closes everything. Unread bytes stay unread. */
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
@@ -178,8 +185,8 @@ export class FileSource {
   }
 
   /**
-   * Reads what is written by now, at once, for `drainMs` at most: for an orderly end, and for
-   * tests. The rest follows as usual, or from its position in the next run.
+   * Reads at once what is written by now, for `drainMs` at most: for an orderly stop, and for
+   * tests. The rest follows as usual, or in the next run.
    */
   drain(): void {
     this.#files.rescan();
@@ -188,8 +195,8 @@ export class FileSource {
   }
 
   /**
-   * Where each file was read to. Includes old files that are still watched: a path may come more
-   * than once.
+   * Where each file was read to. Includes old files that are still watched, so a path may occur
+   * more than once.
    */
   positions(): ReadPosition[] {
     const positions: ReadPosition[] = [];
@@ -201,14 +208,14 @@ export class FileSource {
   }
 
   /**
-   * Feeds nothing from now on: what is written waits in its file. For a moment in which nothing may
+   * Feeds nothing until `unpause`; new lines wait in their files. For a moment in which nothing may
    * change.
    */
   pause(): void {
     this.#reader.pause();
   }
 
-  /** Goes on where `pause` stopped. */
+  /** Continues after `pause`. */
   unpause(): void {
     this.#reader.unpause();
   }
@@ -230,7 +237,7 @@ export class FileSource {
     });
   }
 
-  /** What an operator must know about, one sentence each. */
+  /** What an operator must know, one sentence each. */
   problems(): string[] {
     const failed = [...this.#files.all].filter(({ failure }) => failure !== '');
     return [
@@ -245,22 +252,25 @@ export class FileSource {
     return this.#silence.histories();
   }
 
-  /** Goes on with files whose decisions waited. Call it when the kernel has taken some. Cheap. */
+  /**
+   * Continues with files that waited because of their decisions. Call it when the kernel has
+   * accepted some. Cheap.
+   */
   wake(): void {
     this.#reader.wake();
   }
 
-  /** Directories watched. */
+  /** Number of watched directories. */
   get watched(): number {
     return this.#files.watched;
   }
 
-  /** Paths that fit a pattern and found no room. */
+  /** Paths that match a pattern but found no room. */
   get refused(): number {
     return this.#files.refused;
   }
 
-  /** Looks at files whether or not an event told of them. The timer calls it; tests may. */
+  /** Checks files even without an event. The timer calls it; tests may. */
   poll(): void {
     this.#hear(true);
     this.#files.poll();
@@ -278,7 +288,7 @@ export class FileSource {
     );
   }
 
-  /** Opens the queue of events; null where there is none to be had: then files are polled. */
+  /** Opens the event queue; null if none is available: then files are polled. */
   #listen({ report }: Shared): Events | null {
     try {
       const listeners = { woken: () => this.#woken(), overflowed: () => this.#overflowed() };
@@ -289,7 +299,7 @@ export class FileSource {
     }
   }
 
-  /** Events wait. Returns how long no others are wanted, ms. */
+  /** Events wait. Returns for how many milliseconds no others are wanted. */
   #woken(): number {
     this.counters.wakes++;
     const any = this.#hear(false);
@@ -303,7 +313,7 @@ export class FileSource {
     return any;
   }
 
-  /** Events were lost: every file is looked at. */
+  /** Events were lost: every file is checked. */
   #overflowed(): void {
     this.#files.planRescan();
     this.#files.checkAll();

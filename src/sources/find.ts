@@ -1,7 +1,7 @@
 /**
- * Finds the paths that fit log path patterns, telling on the way which directories have to be
- * watched for which names. Directories are the operator's or anybody's: they are read in small
- * portions, and only so far (`directoryEntriesMax`).
+ * Finds the paths that match log path patterns, and reports which directories have to be watched
+ * for which names. A directory may belong to the operator or to anybody: it is read in small
+ * portions, and only up to `directoryEntriesMax` names.
  */
 
 import { basename, dirname } from 'node:path';
@@ -12,23 +12,23 @@ import { look, mounts, nextName, openDirectory } from './place.ts';
 
 export interface Search {
   /**
-   * A name that fits `component` may appear in `directory`; called before the directory is read.
+   * A name that matches `component` may appear in `directory`; called before the directory is read.
    */
   lookFor(directory: string, component: string): void;
-  /** Whether a file that was found before is read: then nobody need look whether it is there. */
+  /** Whether a known file is being read; then we need not check that it exists. */
   isRead(path: string): boolean;
   /** A directory could not be read. */
   failed(directory: string, error: Error): void;
 }
 
 /**
- * Every path that fits, with the indices of its patterns. A path without wildcards counts even if
+ * Every matching path, with the indices of its patterns. A path without wildcards counts even if
  * nothing is there yet.
  */
 export function findPaths(patterns: readonly string[][], search: Search): Map<string, readonly number[]> {
   const fits = new Map<string, readonly number[]>();
   for (const [pattern, components] of patterns.entries()) {
-    // One that is given up.
+    // A pattern that is no longer used.
     if (components.length === 0) continue;
     const alone = [pattern];
     walk('', components, 0, search, (path) => {
@@ -54,8 +54,8 @@ function walk(
     const path = `${directory}/${component}`;
     if (last) {
       found(path);
-      // A removed directory stays alive, and silent, while we hold one of its files open: its
-      // parent tells.
+      // If we hold one of its files open, a removed directory continues to exist and reports
+      // nothing: its parent does.
       if (directory !== '' && infoOf(path, search) === undefined)
         search.lookFor(dirname(directory), basename(directory));
     } else if (isDirectory(path, search)) {
@@ -73,7 +73,7 @@ function walk(
   }
 }
 
-/** Names in a directory that fit a component, sorted. */
+/** Names in a directory that match a component, sorted. */
 export function namesIn(directory: string, component: string, search: Search): string[] {
   const names: string[] = [];
   try {
@@ -93,8 +93,8 @@ export function namesIn(directory: string, component: string, search: Search): s
 }
 
 /**
- * The directory on the way to the logs of a pattern that may not be read; undefined where none is
- * known to be barred. What is not there yet counts by what it would be made in.
+ * The directory on the way to a pattern's logs that may not be read; undefined if none is known.
+ * What does not exist yet is judged by the directory in which it would be created.
  */
 export function barred(pattern: string): string | undefined {
   const components = splitPattern(pattern).slice(0, -1);
@@ -119,8 +119,8 @@ export function isDirectory(path: string, search?: Search): boolean {
 }
 
 /**
- * stat(2) where any failure means "not there": the path of a symbolic link may loop, or be
- * forbidden. What is not even looked at is told.
+ * stat(2), where any failure means "not there": a symbolic link may loop, or its target be
+ * forbidden. A path that we do not even touch is reported.
  */
 function infoOf(path: string, search?: Search): ReturnType<typeof look> {
   try {

@@ -1,11 +1,11 @@
 /**
- * Which files are followed: patterns become paths, paths become open files. Names and content of
- * the files belong to whoever may write logs.
+ * Which files are followed: patterns become paths, paths become open files. Whoever may write logs
+ * controls the names and content of the files.
  *
- * One file is read once, whatever names lead to it, since a line counts once: its record is the
- * first name's, and the others' patterns count for it. A file that is known moves with its position
- * from one name to the next. Full: beyond `filesMax` files, paths without wildcards come
- * first, then each pattern has an equal share; what is refused is counted and said once.
+ * A file is read once, whatever names lead to it, since each line counts once: the record of the
+ * first name reads it, and the patterns of the other names apply as well. A known file keeps its
+ * position when its name changes. Full: beyond `filesMax` files, paths without wildcards come
+ * first, then each pattern gets an equal share; refused files are counted and reported once.
  */
 import { basename, dirname } from 'node:path';
 import { Backoff } from '../backoff.ts';
@@ -20,26 +20,26 @@ import type { Reader } from './reader.ts';
 import { shareOut } from './shares.ts';
 import { Tail } from './tail.ts';
 
-/** A path and what is read there. */
+/** A path and the file that is read there. */
 export interface Followed {
   readonly path: string;
   source: number;
-  /** Indices of the patterns it fits. */
+  /** Indices of the patterns it matches. */
   patterns: readonly number[];
-  /** The file that stands at the path now. */
+  /** The file at the path now. */
   tail: Tail | null;
-  /** The one whose bytes the engine got last. */
+  /** The file whose bytes the engine got last. */
   fed: Tail | null;
   /** Old files of this path, oldest first. */
   retired: readonly Retired[];
-  /** The record that reads the file, where another name led to it first. */
+  /** The record that reads the file, if another name led to it first. */
   same: Followed | null;
   /** Records of other names of the file. */
   aliases: readonly Followed[];
-  /** The path behind symbolic links, where the writing is seen. */
+  /** The path with symbolic links resolved, where writes are visible. */
   realPath: string;
   queued: boolean;
-  /** Decisions that what was read last brought. */
+  /** Number of decisions from the last read. */
   decided: number;
   behind: boolean;
   failure: string;
@@ -48,18 +48,18 @@ export interface Followed {
   retry: Backoff | null;
 }
 
-/** A file whose path leads elsewhere now. */
+/** A file whose path now leads to another file. */
 export interface Retired {
   readonly tail: Tail;
-  /** Watched until then for writers that still have it open, ms. */
+  /** Until then it is watched for writers that still have it open, ms. */
   readonly until: number;
-  /** Read up to here at most. */
+  /** It is read up to this offset at most. */
   readonly bytesMax: number;
 }
 
 const none: readonly never[] = [];
 
-/** What `FileSource` lends to its parts. */
+/** What `FileSource` shares with its parts. */
 export interface Shared {
   readonly options: FileSourceOptions;
   readonly counters: FileCounters;
@@ -73,13 +73,16 @@ export class FollowedFiles {
   readonly #events: Events | null;
   readonly #directories: Directories<Followed>;
   readonly #files = new Map<string, Followed>();
-  /** Who reads which file. */
+  /** Which record reads which file. */
   readonly #readers = new Map<string, Followed>();
-  /** Who read which file, and how far: it may come again under another name. Oldest first. */
+  /**
+   * Which record read which closed file, and how far: the file may come again under another name.
+   * Oldest first.
+   */
   readonly #closed = new Map<string, { readonly file: Followed; readonly tail: Tail }>();
   #patterns: string[][] = [];
   #resume: readonly ReadPosition[] = none;
-  /** Paths that are followed for the first time now: what stands there is read from its end on. */
+  /** Paths that are followed for the first time now: an existing file is read from its end on. */
   readonly #first = new Set<Followed>();
   #isFirst = true;
   #running = true;
@@ -88,11 +91,11 @@ export class FollowedFiles {
   #rescanDue = 0;
   #unwatchedReported = false;
   #refusedReported = false;
-  /** Where the next poll begins. */
+  /** Where the next poll continues. */
   #pollFrom = 0;
   /** Paths that found no room when patterns were last resolved. */
   refused = 0;
-  /** Directories whose failure was told; few, since the operator named them. */
+  /** Directories whose failure was reported; few, since the operator named them. */
   readonly #unreadable = new Set<string>();
   readonly #search: Search = {
     lookFor: (directory, component) => this.#directories.lookFor(directory, component),
@@ -121,12 +124,12 @@ export class FollowedFiles {
     return this.#files.values();
   }
 
-  /** Directories watched. */
+  /** Number of watched directories. */
   get watched(): number {
     return this.#directories.count;
   }
 
-  /** Opens what is there, each file at its end or where an earlier run stopped. */
+  /** Opens the existing files, each at its end or where an earlier run stopped. */
   start(patterns: readonly string[], resume: readonly ReadPosition[]): void {
     this.#resume = resume;
     this.setPatterns(patterns);
@@ -134,9 +137,9 @@ export class FollowedFiles {
   }
 
   /**
-   * Follows these patterns from now on ('' is none); files that fit both old and new ones are read
-   * on undisturbed, others from their end on, as at a start. `assigned` is called when every file
-   * that is followed has been assigned anew, before anything is opened or closed.
+   * Follows these patterns from now on ('' is none). Files that match both old and new patterns are
+   * read on without a gap, others from their end on, as at a start. `assigned` is called when every
+   * followed file has its new source number, before anything is opened or closed.
    */
   setPatterns(patterns: readonly string[], assigned?: () => void): void {
     this.#patterns = patterns.map((pattern) => (pattern === '' ? [] : splitPattern(pattern)));
@@ -151,7 +154,7 @@ export class FollowedFiles {
     this.#first.clear();
   }
 
-  /** Closes everything. What was not read stays unread. */
+  /** Closes everything. Unread bytes stay unread. */
   stop(): void {
     this.#running = false;
     if (this.#rescanTimer !== null) clearTimeout(this.#rescanTimer);
@@ -162,14 +165,14 @@ export class FollowedFiles {
     this.#readers.clear();
   }
 
-  /** All events that waited were heard. */
+  /** All waiting events were read. */
   settle(isPoll: boolean): void {
     this.#directories.settle(isPoll);
   }
 
   /**
-   * Looks at the files that no event tells of, and at `pollFilesMax` others in turn: which file
-   * stands at the path, and whether it grew.
+   * Checks the files that have no watch, and `pollFilesMax` others in turn: which file is at the
+   * path, and whether it grew.
    */
   poll(): void {
     const now = this.#shared.options.monotonic();
@@ -188,14 +191,14 @@ export class FollowedFiles {
     }
   }
 
-  /** Compares every path with the file that is read there. */
+  /** Compares every path with the file that we read there. */
   checkAll(): void {
     for (const file of this.#files.values()) this.#check(file);
   }
 
   /**
-   * Soon, but never so often that looking at names takes more than a tenth of the time: they may be
-   * anybody's.
+   * Plans a rescan soon, but not so often that looking at names takes more than a tenth of the
+   * time: anybody may create names.
    */
   planRescan(): void {
     if (this.#rescanTimer !== null || !this.#running) return;
@@ -210,8 +213,8 @@ export class FollowedFiles {
   }
 
   /**
-   * Evaluates all patterns anew: opens new files, updates watches, closes files that no pattern
-   * wants.
+   * Resolves all patterns again: opens new files, updates watches, closes files that no pattern
+   * matches.
    */
   rescan(): void {
     const { monotonic } = this.#shared.options;
@@ -235,7 +238,7 @@ export class FollowedFiles {
     }
     this.#directories.sweep();
     this.#directories.check();
-    // Only now: every watch stands, so nothing that happens after this look goes unseen.
+    // Only now: every watch is set, so no change after this check is missed.
     const isNewDirectory = armed !== this.#directories.armed;
     for (const file of found) {
       if ((isNewDirectory || !isRead(file)) && (file.failure === '' || monotonic() >= file.retryAt)) this.#check(file);
@@ -245,7 +248,7 @@ export class FollowedFiles {
     this.#rescanDue = ended + Math.max(rescanMs, rescanRests.unasked * (ended - begun));
   }
 
-  /** Something went wrong with a file; it is tried again after a pause that doubles. */
+  /** A file failed; it is tried again after a pause that doubles. */
   fail(file: Followed, error: Error): void {
     const { counters, options, report } = this.#shared;
     counters.errors++;
@@ -267,7 +270,7 @@ export class FollowedFiles {
     tail.close();
   }
 
-  /** Those that there is room for; the first other one is named. */
+  /** The paths that there is room for; the first one without room is reported. */
   #choose(fits: Map<string, readonly number[]>): Map<string, readonly number[]> {
     const { filesMax } = this.#shared;
     this.refused = Math.max(0, fits.size - filesMax);
@@ -288,7 +291,7 @@ export class FollowedFiles {
   }
 
   /**
-   * The record of a path that fits a pattern, new or known; null when no source number is free for
+   * The record of a path that matches a pattern, new or known; null if no source number is free for
    * it.
    */
   #admit(path: string, patterns: readonly number[]): Followed | null {
@@ -327,7 +330,7 @@ export class FollowedFiles {
     return file;
   }
 
-  /** The patterns of all names of its file. */
+  /** The patterns of all names of the file. */
   #patternsOf(file: Followed): readonly number[] {
     if (file.aliases.length === 0) return file.patterns;
     return [...new Set([file, ...file.aliases].flatMap(({ patterns }) => patterns))].sort((one, other) => one - other);
@@ -339,7 +342,7 @@ export class FollowedFiles {
     else file.source = source;
   }
 
-  /** A file found by a glob that is gone stays as long as its last lines may still come. */
+  /** A file that a glob found and that is gone stays as long as its last lines may still come. */
   #stillFits(file: Followed): boolean {
     if (file.tail === null && file.retired.length === 0) return false;
     const names = file.path.split('/').slice(1);
@@ -353,7 +356,7 @@ export class FollowedFiles {
     });
   }
 
-  /** Nothing stands or is expected at a path that only a glob found. */
+  /** Whether nothing is left to read, or to expect, at a path that only a glob found. */
   #isOver(file: Followed): boolean {
     const empty = file.tail === null && file.same === null && file.retired.length === 0 && file.failure === '';
     return empty && !this.#isLiteral(file.patterns);
@@ -375,7 +378,7 @@ export class FollowedFiles {
     this.#files.delete(file.path);
     this.#refusedReported = false;
     this.#shared.options.release(file.source);
-    // Another name may have led to the file: its record opens it now.
+    // Another name may lead to the file too: that record opens it now.
     for (const alias of file.aliases) this.#check(alias);
   }
 
@@ -384,18 +387,16 @@ export class FollowedFiles {
     for (const { tail } of file.retired) this.close(file, tail);
   }
 
-  // -- One path: which file stands there now
+  // -- One path: which file is there now
 
-  /** The name of a file came or went, or who may read it changed. */
+  /** The file's name appeared or disappeared, or its permissions changed. */
   #touched(file: Followed): void {
     file.retryAt = 0;
     this.#check(file);
     this.#reader.enqueue(file);
   }
 
-  /**
-   * What stood at the path for so short a time that it was not opened there is read where it went.
-   */
+  /** A file that was at the path too briefly to be opened there is read under its new name. */
   #moved(file: Followed, path: string): boolean {
     try {
       const info = look(path);
@@ -409,7 +410,7 @@ export class FollowedFiles {
     }
   }
 
-  /** Moves to where a file was left when it was closed, if it is the same one still. */
+  /** If the file was closed before and is still the same, continues at the old position. */
   #readOn(file: Followed, tail: Tail): void {
     const known = this.#closed.get(tail.id);
     if (known === undefined || (known.file !== file && !this.#sharesJail(file, known.file))) return;
@@ -423,7 +424,7 @@ export class FollowedFiles {
     this.#reader.enqueue(file);
   }
 
-  /** Compares the path with the file we read; opens, changes over or lets go. Never throws. */
+  /** Compares the path with the file that we read; opens, switches or closes. Never throws. */
   #check(file: Followed): void {
     try {
       const info = look(file.path);
@@ -456,7 +457,7 @@ export class FollowedFiles {
   #open(file: Followed, id: string, replaced: Tail | null): void {
     const reader = this.#readers.get(id);
     const realPath = realPathOf(file.path);
-    // One text, not two: there may be thousands.
+    // Shares one string: there may be thousands.
     file.realPath = realPath === file.path ? file.path : realPath;
     this.#watchNames(file);
     if (reader !== undefined && reader !== file && reader.tail?.id === id && this.#leadsTo(reader.path, id)) {
@@ -478,8 +479,8 @@ export class FollowedFiles {
   }
 
   /**
-   * Opens what stands at the path; null where that is read already: it was renamed to there since
-   * somebody looked, which an event tells of.
+   * Opens the file at the path; null if we read it already: it was renamed to there a moment ago,
+   * which an event will report.
    */
   #openNew(file: Followed, path: string): Tail | null {
     const tail = Tail.open(path);
@@ -497,7 +498,7 @@ export class FollowedFiles {
     return info !== undefined && idOf(info) === id;
   }
 
-  /** A file that was known under another name, or before, is read on, not again. */
+  /** If the file was known under another name, or earlier, it is continued, not read again. */
   #takeOver(file: Followed, reader: Followed, id: string): Tail | null {
     const isIt = (tail: Tail | null): tail is Tail => tail !== null && tail.id === id;
     if (reader !== file && !this.#sharesJail(file, reader)) return null;
@@ -524,7 +525,7 @@ export class FollowedFiles {
     this.#assign(same);
   }
 
-  /** The path no longer leads to the file it reads; its other names may. */
+  /** The path no longer leads to the file that this record reads; its other names may. */
   #retire(file: Followed): void {
     this.#reader.retire(file);
     const { aliases } = file;
@@ -537,14 +538,14 @@ export class FollowedFiles {
     }
   }
 
-  /** Hears what is written to the file, whatever its name becomes. */
+  /** Watches writes to the file, whatever its name will be. */
   #watch(file: Followed, tail: Tail): void {
     tail.watch?.close();
     tail.watch = null;
     try {
       tail.watch = this.#events?.add(tail.link, IN_MODIFY, () => this.#reader.written(file, tail)) ?? null;
     } catch (error) {
-      // Once: where one watch is refused, others are too.
+      // Reported once: if one watch is refused, others are too.
       if (!this.#unwatchedReported) {
         const detail = `not watched, polled instead: ${(error as Error).message}`;
         this.#shared.report('error', file.path, -1, 0, detail);
@@ -555,7 +556,7 @@ export class FollowedFiles {
 
   // -- At our start
 
-  /** Moves to where an earlier run stopped, else to the end. */
+  /** Moves to where an earlier run stopped, or else to the end. */
   #seekInitially(file: Followed, tail: Tail): void {
     const saved = this.#savedFor(file, tail.id);
     if (saved.length === 0) tail.seekEnd(this.#shared.options.sink.buffer);
@@ -565,14 +566,14 @@ export class FollowedFiles {
     }
   }
 
-  /** Positions of this path, and that of the file under another name. */
+  /** Saved positions of this path, and that of the file under another name. */
   #savedFor(file: Followed, id: string): ReadPosition[] {
     return this.#resume.filter((position) => position.path === file.path || idOfPosition(position) === id);
   }
 
   /**
-   * A file that was rotated away while nobody looked still holds unread lines, if its directory
-   * still has it.
+   * A file that was rotated while the daemon did not run may still hold unread lines, if it is
+   * still in its directory.
    */
   #findOld(file: Followed, position: ReadPosition): void {
     const directory = dirname(file.realPath === '' ? file.path : file.realPath);
@@ -589,7 +590,7 @@ export class FollowedFiles {
   }
 }
 
-/** Whether a file stands at the path that is read, by this record or that of another name. */
+/** Whether the file at the path is read, by this record or that of another name. */
 function isRead(file: Followed | undefined): boolean {
   return file !== undefined && (file.tail !== null || file.same !== null);
 }

@@ -2,10 +2,10 @@
  * Path patterns of `logpath`: `*` (any run of characters) and `?` (one character) in any component,
  * nothing else.
  *
- * The pattern is the operator's; the names it meets may be anybody's who can create a file in a log
- * directory, so the matcher is linear in memory, O(name × pattern) at worst and uses no RegExp. As
- * in a shell, neither wildcard crosses a `/` and neither matches a leading dot. `[`, `{`, `\` and
- * `**` have no meaning: they stand for themselves, and `**` is the same as `*`.
+ * The pattern comes from the operator; the names may come from anybody who can create a file in a
+ * log directory. So the matcher uses no RegExp and takes O(name × pattern) time at worst. As in a
+ * shell, no wildcard matches a `/` or a leading dot. `[`, `{`, `\` and `**` have no special
+ * meaning; `**` is the same as `*`.
  */
 
 const star = 0x2a;
@@ -17,9 +17,9 @@ export function hasWildcard(component: string): boolean {
 }
 
 /**
- * Splits an absolute pattern into its components; empty ones and `.` vanish, so `/var//log/./x` is
- * `/var/log/x`. Throws on a relative pattern, on `..` after which the watched directory would be
- * ambiguous, and on a NUL.
+ * Splits an absolute pattern into its components; empty ones and `.` are dropped, so
+ * `/var//log/./x` is `/var/log/x`. Throws for a relative pattern, for `..`, which would make the
+ * watched directory ambiguous, and for a NUL.
  */
 export function splitPattern(pattern: string): string[] {
   if (!pattern.startsWith('/')) throw new Error(`not an absolute path: ${pattern}`);
@@ -30,10 +30,7 @@ export function splitPattern(pattern: string): string[] {
   return components;
 }
 
-/**
- * Whether a directory entry's name fits a component; a component without wildcards fits only
- * itself.
- */
+/** Whether a name matches a component; a component without wildcards matches only itself. */
 export function matchesComponent(name: string, component: string): boolean {
   if (!hasWildcard(component)) return name === component;
   if (name.startsWith('.') && !component.startsWith('.')) return false;

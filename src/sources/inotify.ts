@@ -1,11 +1,10 @@
 /**
- * One inotify(7) queue for all that is watched. Takes the kernel's events apart and hands each to
- * its watch; what they mean is the listener's business.
+ * One inotify(7) queue for everything that is watched. Parses the kernel's events and passes each
+ * to its watch; the listener interprets it.
  *
- * Names in events come from whoever may create files there. Events of one inode merge in the kernel
- * while nobody reads, so a file that is written to all the time costs one event a read. When the
- * queue overflows, events are lost: `overflowed` is called then, and whoever uses this looks at
- * everything.
+ * Names in events come from whoever may create files there. The kernel merges events of one inode
+ * while nobody reads, so a file that is written all the time costs one event per read. When the
+ * queue overflows, events are lost: `overflowed` is called, and the caller checks everything.
  */
 import { closeSync } from 'node:fs';
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
@@ -31,19 +30,19 @@ const IN_Q_OVERFLOW = 0x4000;
  * struct inotify_event: watch, mask, cookie and the name's length, then the name, padded with NUL.
  */
 const headBytes = 16;
-/** With a name of NAME_MAX bytes and its NUL. */
+/** The longest event: a name of NAME_MAX bytes and its NUL. */
 const eventBytesMax = headBytes + 256;
 const nul = 0;
 
-/** A failed call, with the code and text Node's own have. */
+/** A failed call as an error, with code and text as in Node's own errors. */
 export function systemError(result: number, call: string): NodeJS.ErrnoException {
   const code = getSystemErrorName(result);
   return Object.assign(new Error(`${code}: ${getSystemErrorMessage(result)}, ${call}`), { code, errno: result });
 }
 
 /**
- * `name` is empty for events of the watched thing itself; `cookie` joins both ends of a rename, 0
- * elsewhere.
+ * `name` is empty for events of the watched file or directory itself; `cookie` is the same for both
+ * halves of a rename, otherwise 0.
  */
 export type Heard = (mask: number, name: string, cookie: number) => void;
 
@@ -51,12 +50,12 @@ export interface Watch {
   close(): void;
 }
 
-/** What `Inotify` keeps of a watch; there may be thousands. */
+/** A watch. The fields are few, since there may be thousands. */
 class Listener implements Watch {
   readonly id: number;
   readonly heard: Heard;
   readonly #owner: Inotify;
-  /** Another one of the same inode. */
+  /** The next watch of the same inode. */
   next: Listener | undefined;
 
   constructor(owner: Inotify, id: number, heard: Heard, next: Listener | undefined) {
@@ -72,19 +71,19 @@ class Listener implements Watch {
 }
 
 export interface EventsOptions {
-  /** Events wait: `read` takes them. The answer is how long nobody need be woken again, ms. */
+  /** Events wait: `read` takes them. Returns for how many milliseconds no wake-up is needed. */
   woken(): number;
   /** Events were lost. */
   overflowed(): void;
 }
 
-/** What tells of changes to files. */
+/** A source of file events. */
 export interface Events {
-  /** Throws the system's error. Whoever watches one file twice must give the same mask. */
+  /** Throws the system's error. Two watches of one file must have the same mask. */
   add(path: string, mask: number, heard: Heard): Watch;
-  /** Hands over events that wait; false: there were none. */
+  /** Passes waiting events on; false: there were none. */
   read(): boolean;
-  /** The last `read` took all that waited. */
+  /** The last `read` took all waiting events. */
   readonly drained: boolean;
   close(): void;
 }
@@ -96,7 +95,7 @@ export class Inotify implements Events {
   readonly #bytes = Buffer.alloc(inotifyReadBytes);
   readonly #ints = new Int32Array(this.#bytes.buffer, this.#bytes.byteOffset, inotifyReadBytes >> 2);
   drained = true;
-  /** By watch descriptor; the latest of each inode. */
+  /** By watch descriptor; the newest watch of each inode. */
   readonly #listeners = new Map<number, Listener>();
 
   /**
@@ -124,7 +123,7 @@ export class Inotify implements Events {
     return listener;
   }
 
-  /** Hands over the events that wait, as many as one read takes; false: there were none. */
+  /** Passes on as many waiting events as one read takes; false: there were none. */
   read(): boolean {
     const length = native.inotifyRead(this.#descriptor, this.#bytes);
     this.drained = length + eventBytesMax <= this.#bytes.length;
@@ -138,7 +137,7 @@ export class Inotify implements Events {
     return length > 0;
   }
 
-  /** Ends a watch, and the kernel's with the last one of an inode. */
+  /** Removes a watch, and the kernel's watch with the last one of an inode. */
   forget(listener: Listener): void {
     const { id, next } = listener;
     const first = this.#listeners.get(id);

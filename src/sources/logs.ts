@@ -1,4 +1,6 @@
-/** All that is followed: log files, and the journal where a jail asks for it. */
+/**
+ * Everything that is followed: log files, and the journal if a jail asks for it.
+ */
 import type { FileSource, FileStatus, ReadPosition } from './file.ts';
 import type { JournalCursor, JournalSource } from './journal/journal.ts';
 import type { SavedHistory } from './silence.ts';

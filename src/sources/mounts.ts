@@ -1,23 +1,23 @@
 /**
- * Which paths lie on a file system that another machine or program answers for. When that is
- * silent, even stat(2) waits without end, and with it all reading of logs and every ban: such paths
- * are not touched unless the operator said so.
+ * Which paths lie on a file system that depends on another machine or program. If that does not
+ * answer, even stat(2) blocks for ever, and with it all reading of logs and every ban. So such
+ * paths are not touched unless the operator allowed it.
  *
- * Told by the table of mounts alone. A path is walked link by link, and given up before the mount
- * point is touched. Where there is no such mount, nothing is walked.
+ * It only uses the table of mounts. A path is followed link by link, and refused before its mount
+ * point is touched. If there is no such mount, nothing is followed.
  */
 import { lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { symbolicLinksMax } from '../limits.ts';
 import { decodeName, encodeName } from '../text/names.ts';
 
-/** Types of file systems that may hang; all of FUSE, of which sshfs is one. */
+/** Types of file systems that may hang, including all of FUSE (for example sshfs). */
 const farTypes = new Set(
   '9p afs autofs beegfs ceph cifs coda fuse fuseblk gfs2 glusterfs lustre ncpfs nfs nfs4 ocfs2 smb3 smbfs virtiofs'.split(
     ' ',
   ),
 );
 
-/** A path that would have to be asked for over a network, or from a program. */
+/** Reading the path would need the network or another program. */
 export class FarFile extends Error {
   readonly code = 'EREMOTE';
   constructor(path: string, mountPoint: string, type: string) {
@@ -31,12 +31,12 @@ export class Mounts {
   #allowed: readonly string[] = [];
   #text = '';
 
-  /** Paths and patterns whose mounts may be touched; they must name the mount point itself. */
+  /** Paths and patterns whose mounts may be touched; they must lie on the mount itself. */
   allow(paths: readonly string[]): void {
     this.#allowed = paths;
   }
 
-  /** Reads the table of mounts; what cannot be read changes nothing. */
+  /** Reads the table of mounts; if that fails, the last one stays. */
   refresh(read = () => decodeName(readFileSync('/proc/self/mountinfo'))): void {
     let text: string;
     try {
@@ -65,7 +65,7 @@ export class Mounts {
         at = next;
         continue;
       }
-      // What stands behind too many links is told by whoever opens it.
+      // With too many links, opening the path reports the error.
       if (++links > symbolicLinksMax) return;
       left.push(...target.split('/').reverse());
       if (target.startsWith('/')) at = '';
@@ -81,7 +81,7 @@ function parent(path: string): string {
   return path === '' ? '' : path.slice(0, path.lastIndexOf('/'));
 }
 
-/** Where a symbolic link leads; undefined for everything else. */
+/** The target of a symbolic link; undefined for everything else. */
 function linkAt(path: string): string | undefined {
   try {
     if (lstatSync(encodeName(path), { throwIfNoEntry: false })?.isSymbolicLink() !== true) return undefined;
@@ -92,8 +92,8 @@ function linkAt(path: string): string | undefined {
 }
 
 /**
- * Lines of /proc/self/mountinfo (proc(5)): five fields, of which the last is the mount point, more
- * of them, a hyphen, and the type. The later mount covers the earlier one.
+ * Parses lines of /proc/self/mountinfo (proc(5)): five fields, the last of which is the mount
+ * point, then others, a hyphen, and the type. A later mount covers an earlier one.
  */
 function farMounts(text: string): Map<string, string> {
   const far = new Map<string, string>();
@@ -105,7 +105,7 @@ function farMounts(text: string): Map<string, string> {
     const mountPoint = start + rest.map(decode).join('');
     const [type = ''] = back.split(' ');
     far.delete(mountPoint);
-    // Where the root itself is one, this program lives on it.
+    // If the root itself is such a mount, this program depends on it anyway.
     if (mountPoint !== '/' && farTypes.has(type.split('.')[0]!)) far.set(mountPoint, type);
   }
   return far;

@@ -1,10 +1,9 @@
 /**
  * Opens what a log path leads to, and only logs: regular files of real file systems. Whoever may
- * write a log directory chooses what stands at the path.
+ * write to a log directory chooses what is at the path.
  *
- * The path is opened with O_PATH first, which has no effect on what stands there. The very same
- * object is then looked at and opened for reading through /proc/self/fd, so nothing can be put in
- * its place in between.
+ * The path is first opened with O_PATH, which has no effect on the file. The same object is then
+ * examined and opened for reading through /proc/self/fd, so nobody can replace it in between.
  */
 import {
   type BigIntStats,
@@ -22,11 +21,11 @@ import {
 import { decodeName, encodeName } from '../text/names.ts';
 import { Mounts } from './mounts.ts';
 
-/** Linux's O_PATH, which Node does not name. */
+/** Linux's O_PATH, for which Node has no constant. */
 const O_PATH = 0x20_0000;
 
 /**
- * File systems whose files are windows into the kernel: reading one may wait, or take what it
+ * File systems whose files are interfaces of the kernel: reading one may block, or remove what it
  * holds.
  */
 const kernelFileSystems: ReadonlyMap<number, string> = new Map([
@@ -45,10 +44,10 @@ const kernelFileSystems: ReadonlyMap<number, string> = new Map([
   [0x1980_0202, 'mqueue'],
 ]);
 
-/** What every look at a path asks first. */
+/** Every access to a path checks these first. */
 export const mounts = new Mounts();
 
-/** A path that is not followed because of what it is. */
+/** A path that is not followed because of its type. */
 export class NotALog extends Error {
   readonly code = 'ENOTREG';
   constructor(path: string, kind: string) {
@@ -56,7 +55,7 @@ export class NotALog extends Error {
   }
 }
 
-/** What to call a file that is not a regular one. */
+/** The name of a file type, for files that are not regular. */
 function kindOf(info: BigIntStats): string {
   if (info.isDirectory()) return 'directory';
   if (info.isFIFO()) return 'FIFO';
@@ -64,25 +63,25 @@ function kindOf(info: BigIntStats): string {
   return info.isBlockDevice() ? 'block device' : 'character device';
 }
 
-/** Which file it is, whatever its names. */
+/** Identifies a file, whatever its names. */
 export function idOf({ dev, ino }: BigIntStats): string {
   return `${dev}:${ino}`;
 }
 
-/** stat(2); undefined where nothing is. Throws the system's error. */
+/** stat(2); undefined if nothing is there. Throws the system's error. */
 export function look(path: string): BigIntStats | undefined {
   mounts.check(path);
   return statSync(encodeName(path), { bigint: true, throwIfNoEntry: false });
 }
 
-/** The path behind symbolic links. */
+/** The path with symbolic links resolved. */
 export function realPathOf(path: string): string {
   return decodeName(realpathSync.native(encodeName(path), { encoding: 'buffer' }));
 }
 
 /**
- * A directory whose names are read as bytes, which Node's types do not know. Throws the system's
- * error.
+ * Opens a directory whose names are read as bytes, an encoding that Node's types lack. Throws the
+ * system's error.
  */
 export function openDirectory(path: string): Dir {
   mounts.check(path);
@@ -95,7 +94,7 @@ export function nextName(directory: Dir): string | null {
   return entry === null ? null : decodeName(entry.name as unknown as Buffer);
 }
 
-/** Descriptors this process may have: Node raises its limit to the hard one. */
+/** How many descriptors this process may have: Node raises its limit to the hard one. */
 export function descriptorsMax(): number {
   const head = 'Max open files';
   const line =
@@ -106,13 +105,14 @@ export function descriptorsMax(): number {
   return Number.isNaN(soft) ? Number.POSITIVE_INFINITY : soft;
 }
 
-/** Leads to what a descriptor stands for, whatever its name became. */
+/** A path to the file of a descriptor, whatever its name is now. */
 export function linkTo(descriptor: number): string {
   return `/proc/self/fd/${descriptor}`;
 }
 
 /**
- * Hands over a descriptor that is good for looking only, then closes it. Throws the system's error.
+ * Passes on a descriptor that can only be used to examine the file, then closes it. Throws the
+ * system's error.
  */
 export function withPlace<Result>(path: string, use: (descriptor: number, info: BigIntStats) => Result): Result {
   mounts.check(path);
@@ -134,7 +134,7 @@ export function openLog(path: string): { descriptor: number; id: string } {
   });
 }
 
-/** Opens without leaving an access time behind at each read, which only the owner and root may. */
+/** Opens without updating the access time at each read, which only the owner and root may do. */
 function openQuietly(path: string): number {
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
   try {

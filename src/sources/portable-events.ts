@@ -1,6 +1,6 @@
 /**
- * The events of inotify.ts by way of `fs.watch`, for systems that have no inotify: kqueue on BSD.
- * Tested on Linux only, where `fs.watch` is inotify with more work per event.
+ * The events of inotify.ts from `fs.watch`, for systems without inotify (kqueue on BSD). Tested on
+ * Linux only, where `fs.watch` is inotify with more work per event.
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { basename } from 'node:path';
@@ -38,14 +38,14 @@ export class PortableEvents implements Events {
     });
     watcher.on('change', (event: string, name: string | null) => {
       heard(event === 'rename' ? IN_CREATE : IN_ATTRIB, name ?? '', 0);
-      // A directory that moved or went is told under its own last name.
+      // `fs.watch` reports a directory that moved or disappeared under its own last name.
       if (event === 'rename' && name === basename(path)) heard(IN_DELETE_SELF, '', 0);
       this.#woken();
     });
     return { close };
   }
 
-  /** Nothing waits: each event was handed over when it came. */
+  /** Nothing waits: each event was passed on at once. */
   read(): boolean {
     return false;
   }

@@ -1,6 +1,6 @@
 /**
- * Pushes one finished file, or a pipe, through the engine at full speed: what `match` and `replay`
- * stand on. The content is anybody's. Memory stays the engine's buffer, however long the input or
+ * Sends one finished file, or a pipe, through the engine at full speed, for `match` and `replay`.
+ * Anybody may have written the content. Memory is the engine's buffer, however long the input or
  * its lines.
  */
 
@@ -9,30 +9,30 @@ import type { LineSink } from '../engine/host.ts';
 import { native } from '../native.ts';
 import { printable } from '../text/printable.ts';
 
-/** A compressed log may hold this much, bytes: `match` and `replay` unpack it in memory. */
+/** Largest content of a compressed log, bytes: `match` and `replay` unpack it in memory. */
 const unpackedBytesMax = 1024 ** 3;
 
 export interface ReadWholeOptions {
-  /** Source number handed to `feed`. */
+  /** Source number for `feed`. */
   source: number;
-  /** Epoch seconds handed to `feed`. */
+  /** Epoch seconds for `feed`. */
   now: number;
   /** Takes the decisions out of the ring; called after every `feed`. */
   drain(): void;
 }
 
 /**
- * Feeds everything from a path ("-" is standard input) and returns the bytes read. The last line is
- * fed even without a newline. Throws the system's error with its `path`, or an Error when the ring
- * stays full although `drain` was called.
+ * Feeds everything from a path ("-" is standard input) and returns the number of bytes. The last
+ * line is fed even without a newline. Throws the system's error with its `path`, or an Error if the
+ * ring stays full although `drain` was called.
  */
 export function readWhole(path: string, sink: LineSink, options: ReadWholeOptions): number {
   return withInput(path, (descriptor) => readDescriptor(descriptor, sink, options));
 }
 
 /**
- * Opens a path ("-" is standard input) for `read`. Throws the system's error with its `path`: of a
- * failed read Node names none.
+ * Opens a path ("-" is standard input) for `read`. Throws the system's error and adds the path,
+ * which Node leaves out for a failed read.
  */
 export function withInput<Result>(path: string, read: (descriptor: number) => Result): Result {
   let descriptor = path === '-' ? 0 : openSync(path, 'r');
@@ -47,10 +47,10 @@ export function withInput<Result>(path: string, read: (descriptor: number) => Re
   }
 }
 
-/** Few files need it, and each start would load it. */
+/** Loaded on demand: few files need it. */
 const zlib = (): typeof import('node:zlib') => process.getBuiltinModule('node:zlib');
 
-/** What a compressed file begins with, and how it is read. */
+/** The first bytes of compressed files, and how to unpack them. */
 const packed: readonly { name: string; magic: string; unpack?: (bytes: Uint8Array) => Uint8Array }[] = [
   { name: 'gzip', magic: '1f8b', unpack: (bytes) => zlib().gunzipSync(bytes, { maxOutputLength: unpackedBytesMax }) },
   {
@@ -62,7 +62,7 @@ const packed: readonly { name: string; magic: string; unpack?: (bytes: Uint8Arra
   { name: 'bzip2', magic: '425a68' },
 ];
 
-/** A descriptor of the text: of a compressed file, a memory file with it. Says so. */
+/** A descriptor of the text: for a compressed file, a memory file with the content. Logs that. */
 function unpacked(descriptor: number, path: string): number {
   const head = Buffer.alloc(6);
   const length = fstatSync(descriptor).isFile() ? readSync(descriptor, head, 0, head.length, 0) : 0;

@@ -1,12 +1,12 @@
 /**
  * In which order followed files are read. Files take turns of one buffer each, and the event loop
- * gets its turn after `turnBytesMax`. Of one path, old files come first, so that lines stay in
- * order. No heap buffers, promises or strings of ours per read: bytes go by preadv into the
+ * gets its turn after `turnBytesMax`. Old files of a path come first, so that its lines stay in
+ * order. A read uses no heap buffers, promises or strings of ours: bytes go by preadv into the
  * engine's memory.
  *
- * A file that is written without end keeps nobody waiting: a retired one ends at its time or its
- * byte budget, and the drain at the stop at its deadline. While many decisions wait for the kernel,
- * files that bring many more are not read; others are, those of a quiet log's few bans among them.
+ * A file that somebody keeps writing to blocks nothing: an old file ends at its time or its byte
+ * limit, and the drain at a stop at its deadline. While many decisions wait for the kernel, files
+ * that bring many more are not read; other files are, so a quiet log's few bans get through.
  */
 import * as limits from '../limits.ts';
 import type { Followed, Retired, Shared } from './followed.ts';
@@ -20,7 +20,7 @@ export class Reader {
   readonly #close: (file: Followed, tail: Tail) => void;
   readonly #failed: (file: Followed, error: Error) => void;
   readonly #queue: Followed[] = [];
-  /** Files that wait until the kernel has taken decisions. */
+  /** Files that wait until the kernel has accepted decisions. */
   #held: Followed[] = [];
   #running = true;
   #paused = false;
@@ -28,8 +28,8 @@ export class Reader {
   readonly #turn = (): void => this.takeTurn();
 
   /**
-   * @param close closes a file for good
-   * @param failed told that a file could not be read; it is closed by then
+   * @param close closes a file for good @param failed called when a file could not be read; it is
+   * closed by then
    */
   constructor(
     shared: Shared,
@@ -64,13 +64,13 @@ export class Reader {
     this.#plan();
   }
 
-  /** Something was written to it; the turn follows when all events were heard. */
+  /** Something was written to the file; it is read when all events were handled. */
   written(file: Followed, tail: Tail): void {
     tail.atEnd = false;
     this.#queueUp(file);
   }
 
-  /** The kernel has taken decisions: files that brought them are read on. */
+  /** The kernel has accepted decisions: reads on in the files that brought them. */
   wake(): void {
     const held = this.#held;
     if (held.length === 0 || !held.some((file) => !this.#isHeldUp(file))) return;
@@ -82,7 +82,7 @@ export class Reader {
   }
 
   /**
-   * The path no longer leads to its file: that is read to its end, and a while longer for late
+   * The path no longer leads to its file: the file is read to its end, and a while longer for late
    * writers.
    */
   retire(file: Followed): void {
@@ -100,7 +100,7 @@ export class Reader {
     file.retired = [...file.retired, { tail, until, bytesMax: tail.bytesRead + limits.retiredBytesMax }];
   }
 
-  /** The file goes on under another record. */
+  /** Another record takes over the file. */
   leave(file: Followed, tail: Tail): void {
     const { sink, now } = this.#shared.options;
     if (file.fed === tail) file.fed = null;
@@ -108,7 +108,7 @@ export class Reader {
     this.enqueue(file);
   }
 
-  /** From time to time: reads what no event told of, ends what is over, tells of a backlog. */
+  /** At intervals: reads what no event reported, closes what is over, reports a backlog. */
   visit(file: Followed, now: number): void {
     if (!this.#paused) {
       for (const old of file.retired) if (isOver(old, now)) this.#giveUp(file, old.tail);
@@ -154,7 +154,7 @@ export class Reader {
     if (queue.length > 0) this.#plan();
   }
 
-  /** So many decisions wait that this file, which brings more of them, does too. */
+  /** Whether so many decisions wait that this file, which brings more, has to wait too. */
   #isHeldUp({ decided }: Followed): boolean {
     return (this.#shared.options.waiting?.() ?? 0) > waitingMax(decided);
   }
@@ -172,7 +172,7 @@ export class Reader {
   }
 
   /**
-   * One read of the oldest file of a path that is not at its end: whether there is more. Never
+   * One read from the oldest unfinished file of a path; returns whether there is more. Never
    * throws.
    */
   #readOnce(file: Followed): boolean {
@@ -217,7 +217,7 @@ export class Reader {
     report('truncated', file.path, file.source, tail.position, '');
   }
 
-  /** Closes an old file, feeding the line it never finished. */
+  /** Closes an old file and feeds its unfinished last line. */
   #giveUp(file: Followed, tail: Tail): void {
     const { options, report } = this.#shared;
     const until = tail.bytesRead + limits.giveUpBytesMax;
@@ -251,7 +251,7 @@ function currentTail(file: Followed): Tail | null {
   return file.tail;
 }
 
-/** Its late writers had their time, or its reader its share. */
+/** Late writers had their time, or it was read to its limit. */
 function isOver({ tail, until, bytesMax }: Retired, now: number): boolean {
   return (tail.atEnd && now >= until) || tail.bytesRead >= bytesMax;
 }

@@ -1,7 +1,7 @@
 /**
- * Which jails a followed file's lines go to, and its number in the engine. Files with the same
- * jails share a route. Jails may come, go and change (`renew`): a pattern that stays keeps its
- * number, and one that is given up is '' until a later change takes its place. Bounds:
+ * Which jails get a followed file's lines, and its number in the engine. Files with the same jails
+ * share a route. Jails may be added, removed and changed (`renew`): a remaining pattern keeps its
+ * number, and a removed one becomes '' until a later change reuses its place. Bounds:
  * `followedFilesMax` numbers, `routesMax` routes; a file that would need more is refused, which the
  * file source reports.
  */
@@ -12,12 +12,12 @@ import type { FileStatus } from './file.ts';
 import type { JournalTarget } from './journal/journal.ts';
 
 export class SourceRoutes {
-  /** Every path or glob of every jail; its position is the pattern's number. */
+  /** Every path or glob of every jail; its index is the pattern's number. */
   readonly patterns: string[] = [];
-  /** The jail of each pattern, by index; -1 where the pattern is given up. */
+  /** The jail of each pattern, by index; -1 for a removed pattern. */
   readonly #owners: number[] = [];
   readonly #jails: readonly JailConfig[];
-  /** The sources of the journal, by what they ask for. */
+  /** The journal's sources, by their match. */
   #journals = new Map<string, number>();
   readonly #engine: Engine;
   readonly #routes = new Map<string, number>();
@@ -32,8 +32,8 @@ export class SourceRoutes {
   }
 
   /**
-   * The jails, or their filters, have changed: routes are made anew. Every followed file is to be
-   * assigned again, and the journal asked for, before anything is fed.
+   * The jails, or their filters, have changed: makes new routes. After it every followed file must
+   * be assigned again, and `journal` called, before anything is fed.
    */
   renew(): void {
     this.#numberPatterns();
@@ -61,7 +61,7 @@ export class SourceRoutes {
     }
   }
 
-  /** The jail, by index, that a pattern belongs to. */
+  /** The jail of a pattern, by index. */
   jailOf(pattern: number): number {
     return this.#owners[pattern]!;
   }
@@ -72,8 +72,8 @@ export class SourceRoutes {
   }
 
   /**
-   * Numbers a file that fits the given patterns; `previous` is its number so far, or -1. Returns -1
-   * when there is no room.
+   * Gives a number to a file that matches the given patterns; `previous` is its current number, or
+   * -1. Returns -1 if there is no room.
    */
   assign(patterns: readonly number[], previous: number): number {
     const owners = patterns.map((pattern) => this.jailOf(pattern)).filter((jail) => jail >= 0);
@@ -83,7 +83,7 @@ export class SourceRoutes {
     );
   }
 
-  /** What the jails read of the journal, numbered: one source for those that ask for the same. */
+  /** What the jails read from the journal: one source for all jails with the same match. */
   journal(): JournalTarget[] {
     const all = [...this.#jails.entries()].filter(([, { journal }]) => journal !== undefined);
     const groups = Map.groupBy(all, ([, { journal }]) => JSON.stringify(journal!.groups));
@@ -119,7 +119,7 @@ export class SourceRoutes {
     this.#free.push(source);
   }
 
-  /** The files of `followed` that the jail (by index) reads now. */
+  /** The followed files that the jail (by index) reads now. */
   logsOf(jail: number, followed: readonly FileStatus[]): string[] {
     return this.statusOf(jail, followed).map(({ path }) => path);
   }

@@ -1,11 +1,11 @@
 /**
- * Which files are followed where more fit than there is room for: whoever may create files that one
- * pattern finds must not take the room of another's.
+ * Which files are followed if more match than there is room for: whoever can create files for one
+ * pattern must not take the room of another pattern.
  *
  * @param fits the paths, with the indices of their patterns
  * @param isLiteral whether one of these patterns has no wildcard: such paths come first
- * @param isKnown whether a path is followed: what is read already is read on
- * @returns `most` of them: then one of each pattern in turn
+ * @param isKnown whether a path is followed already: such files are kept
+ * @returns `most` of them: first these, then one of each pattern in turn
  */
 export function shareOut(
   fits: Map<string, readonly number[]>,

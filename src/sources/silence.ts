@@ -1,28 +1,29 @@
 /**
- * Notices a log that went quiet against its own history: its writer died, or writes elsewhere now.
+ * Notices a log that is silent compared with its own history: its writer has died, or writes to
+ * another place.
  *
- * For each hour of the week (UTC) stands how many lines came, at most `quietLinesMax`, averaged
- * over four weeks. The same hour of the other days bounds what is expected, so a storm that came
- * once is not missed the week after. A log is quiet when more than `quietLines` and six hours at
- * least were to be expected since its last line, never in its first week. Only time in which we ran
- * counts. When full: further logs have no history.
+ * For each hour of the week (UTC) it keeps how many lines came, at most `quietLinesMax`, averaged
+ * over four weeks. The expectation is limited by the same hour of the other days, so a single storm
+ * is not missed the week after. A log is quiet when more than `quietLines` lines were expected
+ * since its last one, and at least six hours have passed; never in its first week. Only time in
+ * which the daemon ran counts. When full: further logs have no history.
  */
 import { historiesMax, quietLines, quietLinesMax, quietSecondsMin, weekHours } from '../limits.ts';
 
 const hourSeconds = 3_600;
 const dayHours = 24;
 const weekSeconds = weekHours * hourSeconds;
-/** Weeks that the averages remember. */
+/** Weeks over which the averages reach. */
 const weeks = 4;
-/** Longest time between two looks that counts, seconds: after more, the machine slept. */
+/** Longest time between two checks that counts, seconds: after more, the machine slept. */
 const lookSecondsMax = 120;
 
-/** What of a log's history survives a restart. */
+/** The part of a log's history that survives a restart. */
 export interface SavedHistory {
   path: string;
-  /** Epoch seconds since when it is known. */
+  /** Epoch seconds since which it is known. */
   since: number;
-  /** Since its last line: seconds, and lines that were to be expected. */
+  /** Since its last line: seconds, and lines that were expected. */
   quietSeconds: number;
   missed: number;
   /** Lines by hour of the week. */
@@ -30,16 +31,19 @@ export interface SavedHistory {
 }
 
 interface History extends SavedHistory {
-  /** Lines of this hour. */
+  /** Lines of the current hour. */
   lines: number;
-  /** What the hour before this one missed: it counts when this one is over, since jobs are late. */
+  /**
+   * Lines that the last hour lacked: they count when the current hour is over, since jobs may be
+   * late.
+   */
   due: number;
   quiet: boolean;
 }
 
 const hourOf = (now: number): number => Math.floor(now / hourSeconds) % weekHours;
 
-/** Lines that are to be expected in an hour of the week. */
+/** Lines expected in an hour of the week. */
 function expected(counts: Float32Array, hour: number): number {
   let day = 0;
   for (let other = hour % dayHours; other < weekHours; other += dayHours) day += counts[other]!;
@@ -49,7 +53,7 @@ function expected(counts: Float32Array, hour: number): number {
 export class Silence {
   readonly #histories = new Map<string, History>();
   readonly #saved: Map<string, SavedHistory>;
-  /** Told when a log becomes quiet, and when it is heard again. */
+  /** Called when a log becomes quiet, and when it is written again. */
   readonly #changed: (path: string, quiet: boolean, detail: string) => void;
   #lookedAt = Number.NaN;
 
@@ -70,7 +74,7 @@ export class Silence {
     history.quiet = false;
   }
 
-  /** Looks at all followed logs, about once a minute. `now` in epoch seconds. */
+  /** Checks all followed logs, about once a minute. `now` in epoch seconds. */
   look(now: number, paths: readonly string[]): void {
     const seconds = Math.min(Math.max(0, now - this.#lookedAt), lookSecondsMax) || 0;
     const hour = hourOf(now);
@@ -101,7 +105,7 @@ export class Silence {
     return [...this.#histories.values()];
   }
 
-  /** New logs get a history, or the one that was saved; those that are gone lose it. */
+  /** Gives new logs a history, or their saved one; drops the history of logs that are gone. */
   #follow(now: number, paths: readonly string[]): void {
     const followed = new Set(paths);
     for (const path of this.#histories.keys()) if (!followed.has(path)) this.#histories.delete(path);

@@ -1,17 +1,17 @@
 /**
- * One open log file and how far it has been read. Its content belongs to whoever writes the log:
+ * One open log file and how far it has been read. Whoever writes the log controls its content:
  * every byte is legal.
  *
  * Invariant: bytes before `position` have been fed exactly once; bytes in [position, seen) are the
- * beginning of a line whose newline has not come. They are not kept: when it comes they are read
- * again, so a tail needs no buffer of its own, and a long unfinished line costs each of its bytes
- * two reads, not one per wake-up.
+ * beginning of a line without its newline yet. They are not kept but read again when the newline
+ * comes. So a tail needs no buffer of its own, and each byte of a long unfinished line is read
+ * twice, not once per wake-up.
  *
- * Truncation shows in a fingerprint: a hash of the last bytes that stood before `position` (and
- * before `seen`). They are read with what follows them, in one call, so a file that was cut and has
- * grown past our position again is noticed too (as long as what now stands there differs from what
- * stood there). The same hash finds our position again in a copy of the file, and in one that lost
- * less than half of its beginning and kept the bytes that it is made of.
+ * Truncation is detected by a fingerprint: a hash of the last bytes before `position` (and before
+ * `seen`). They are read together with the following bytes, in one call. So a file that was
+ * truncated and has grown past our position again is noticed too (unless the same bytes stand there
+ * again). The same hash finds our position in a copy of the file, and in a file that lost less than
+ * half of its beginning but kept the hashed bytes.
  */
 
 import { closeSync, fstatSync, readSync } from 'node:fs';
@@ -25,7 +25,7 @@ const newline = 10;
 const ENXIO = -6;
 
 /**
- * What stands before a position: a hash of up to `fingerprintBytesMax` bytes. `length` 0 fits
+ * The bytes before a position: a hash of up to `fingerprintBytesMax` bytes. `length` 0 matches
  * everything.
  */
 export interface Fingerprint {
@@ -33,25 +33,27 @@ export interface Fingerprint {
   length: number;
 }
 
-/** How far a file was read. */
+/** A position and its fingerprint. */
 interface Mark extends Fingerprint {
   position: number;
 }
 
-/** How a call of `read` ended. */
+/** The result of `read`. */
 export type ReadOutcome =
-  /** Nothing more to read now; wake it when the file changes. */
+  /** Nothing more to read now; call again when the file changes. */
   | 'end'
   /** There is (or may be) more. */
   | 'more'
-  /** The file was cut: reading goes on at `position`, which is where it still fits. */
+  /**
+   * The file was truncated: reading continues at `position`, where the fingerprint still matches.
+   */
   | 'cut';
 
 const none: readonly never[] = [];
 
-/** One scratch area for all tails: fingerprints are compared, never kept as bytes. */
+/** One scratch area for all tails: fingerprints are compared, the bytes are not kept. */
 const scratch = new Uint8Array(fingerprintBytesMax);
-/** It again, at each length that is read into it. */
+/** The same area, cut to each length that is read into it. */
 const scratchOf = Array.from({ length: fingerprintBytesMax + 1 }, (_, length) => scratch.subarray(0, length));
 
 /** FNV-1a over bytes[start, end), behind what `hash` is of. */
@@ -76,16 +78,16 @@ export class Tail {
   atEnd = false;
   /** Bytes read from this file since it was opened, re-reads included. */
   bytesRead = 0;
-  /** Tells of what is written to it; closed with it. */
+  /** Reports writes to the file; closed with it. */
   watch: Watch | null = null;
   readonly #descriptor: number;
-  /** Bytes before it have been looked at for a newline; never less than `position`. */
+  /** Bytes before it were searched for a newline; never less than `position`. */
   #seen = 0;
-  /** Fed up to the middle of a line that was cut: the engine is skipping its rest. */
+  /** The engine got the first part of a line that was cut, and is skipping its rest. */
   #midLine = false;
   /**
-   * Up to the next newline stands the rest of a line of which the engine knows nothing: it is not
-   * fed.
+   * The bytes up to the next newline are the rest of a line that the engine does not know: they are
+   * not fed.
    */
   #discards = false;
   #hash = 0;
@@ -93,8 +95,8 @@ export class Tail {
   #seenHash = 0;
   #seenLength = 0;
   /**
-   * What stood here before, or how far it was read, until the first bytes are there: they may be
-   * the same text again.
+   * Which file was here before, or how far this one was read; used when the first bytes come, which
+   * may be the same text again.
    */
   #before: readonly (Tail | Mark)[] = none;
 
@@ -109,19 +111,19 @@ export class Tail {
     return new Tail(descriptor, id);
   }
 
-  /** Leads to this very file, wherever it was moved. */
+  /** A path to this very file, wherever it was moved. */
   get link(): string {
     return linkTo(this.#descriptor);
   }
 
-  /** Bytes in the file now. */
+  /** Size of the file now, bytes. */
   size(): number {
     return fstatSync(this.#descriptor).size;
   }
 
   /**
-   * This file stands where the others stood: if it holds the text of one again, reading goes on
-   * behind what was read of that by then. Only before anything is read.
+   * This file replaces `others`: if it holds the text of one of them again, reading continues after
+   * what was read there. To be called before anything is read.
    */
   replaces(others: readonly Tail[]): void {
     if (this.bytesRead === 0) this.#before = others;
@@ -129,7 +131,7 @@ export class Tail {
 
   /**
    * Moves to the start of the unfinished last line, or to the end if the file ends in a newline (or
-   * in one endless line).
+   * in one very long line).
    */
   seekEnd(buffer: Uint8Array): void {
     const size = this.size();
@@ -146,8 +148,8 @@ export class Tail {
   }
 
   /**
-   * Moves to a saved position if the bytes before it are still the ones that were read; otherwise
-   * stays at the start.
+   * Moves to a saved position if the bytes before it still match `mark`; otherwise stays at the
+   * start.
    */
   seekTo(offset: number, mark: Fingerprint): boolean {
     if (offset > this.size() || !this.#fits(offset, mark.hash, mark.length)) return false;
@@ -159,7 +161,7 @@ export class Tail {
     return true;
   }
 
-  /** The fingerprint of the bytes before `position`, for a saved position. */
+  /** The fingerprint of the bytes before `position`, to be saved with it. */
   fingerprint(): Fingerprint {
     return { hash: this.#hash, length: this.#length };
   }
@@ -189,9 +191,9 @@ export class Tail {
   }
 
   /**
-   * To be called before the engine gets bytes of the same source from elsewhere (another file,
-   * another position): if it is skipping the rest of a line that was cut, it stops; that rest is
-   * discarded here when `comesBack`.
+   * To be called before the engine gets bytes of the same source from another file or position. If
+   * the engine is skipping the rest of a cut line, it stops that; with `comesBack`, this tail
+   * discards the rest itself.
    */
   leave(sink: LineSink, source: number, now: number, comesBack: boolean): void {
     if (!this.#midLine) return;
@@ -207,7 +209,7 @@ export class Tail {
     this.#before = none;
   }
 
-  /** Hands the engine buffer[0…count), which stands at `position`. */
+  /** Feeds buffer[0…count), which stands at `position` of the file. */
   #feed(sink: LineSink, source: number, now: number, count: number, final: boolean): ReadOutcome {
     const { buffer } = sink;
     const start = this.position;
@@ -233,8 +235,7 @@ export class Tail {
   }
 
   /**
-   * Reads what follows `position`; -1 where the bytes before it are no longer those of the
-   * fingerprint.
+   * Reads the bytes after `position`; -1 if the bytes before it no longer match the fingerprint.
    */
   #readOn(buffer: Uint8Array, position: number, hash: number, length: number): number {
     const count = native.readAround(this.#descriptor, scratchOf[length]!, buffer, position);
@@ -243,11 +244,11 @@ export class Tail {
     return count < length || (length > 0 && hashBytes(scratch, 0, length) !== hash) ? -1 : count - length;
   }
 
-  /** Goes back to where a fingerprint still fits. */
+  /** Goes back to the last position whose fingerprint still matches. */
   #cut(): ReadOutcome {
     this.#seen = this.position;
-    // A writer without O_APPEND goes on at its old offset after the cut and leaves a hole: what it
-    // writes is all new.
+    // A writer without O_APPEND continues at its old offset after the truncation and leaves a hole:
+    // everything it writes is new.
     if (this.#fits(this.position, this.#hash, this.#length) || this.#becameHole()) return 'cut';
     this.#before = [{ position: this.position, ...this.fingerprint() }];
     this.position = 0;
@@ -258,8 +259,8 @@ export class Tail {
   }
 
   /**
-   * The first bytes after a replacement: if they are text that was read before, whole or without
-   * less than half of its beginning, moves behind it. False while there are none.
+   * The first bytes after a replacement: if they are text that was read before, complete or without
+   * less than half of its beginning, moves behind it. False while there are no bytes.
    */
   #findAgain(buffer: Uint8Array): boolean {
     const size = this.size();
@@ -272,12 +273,15 @@ export class Tail {
     return true;
   }
 
-  /** Moves behind the text that was read up to `position`, if it stands here, beyond ours. */
+  /**
+   * Moves behind the text that was read up to `position`, if it is in this file, after our
+   * position.
+   */
   #seek(position: number, hash: number, length: number, size: number, buffer: Uint8Array): void {
     const last = Math.min(position, size);
     const first = Math.max(length, this.position, Math.ceil(position / 2), last - rewrittenBytesMax);
-    // Reading stops at a line's end, so that is where it is looked for; from behind, since the text
-    // that came last is the one.
+    // Reading stops at the end of a line, so only those are tried; backwards, since the last match
+    // is the right one.
     for (let end = last; end >= first; ) {
       const from = Math.max(first - length, end - buffer.length);
       const count = readSync(this.#descriptor, buffer, 0, end - from, from);
@@ -291,7 +295,7 @@ export class Tail {
     }
   }
 
-  /** Passes over the rest of a line. */
+  /** Skips the rest of a line. */
   #discard(buffer: Uint8Array, count: number): ReadOutcome {
     const newlineAt = buffer.indexOf(newline);
     this.#discards = newlineAt < 0 || newlineAt >= count;
@@ -331,7 +335,10 @@ export class Tail {
     return count === length && hashBytes(scratch, 0, length) === hash;
   }
 
-  /** Whether the bytes before `position` are all NUL now. Called right after they failed to fit. */
+  /**
+   * Whether the bytes before `position` are all NUL now. Called right after the fingerprint failed
+   * to match.
+   */
   #becameHole(): boolean {
     const count = readSync(this.#descriptor, scratch, 0, this.#length, this.position - this.#length);
     if (count < this.#length) return false;
@@ -341,8 +348,8 @@ export class Tail {
   }
 
   /**
-   * Passes over NULs where a line begins, and over a buffer full of them anywhere: no log line
-   * holds those, holes of a sparse file do. False: there is none.
+   * Skips NULs at the start of a line, and a buffer full of them anywhere: no log line holds those,
+   * but holes of a sparse file do. False if there are none.
    */
   #skipHole(sink: LineSink, source: number, now: number, count: number): boolean {
     const { buffer } = sink;
@@ -356,19 +363,19 @@ export class Tail {
     return true;
   }
 
-  /** Moves to the next byte that was written, or to the end. */
+  /** Moves to the next written byte, or to the end. */
   #passHole(): void {
     const next = native.nextData(this.#descriptor, this.position);
     const position = next === ENXIO ? this.size() : next;
-    // A negative answer comes from file systems that know of no holes: there, NULs are read.
+    // A negative result comes from file systems without support for holes: there, NULs are read.
     if (position <= this.position) return;
-    // Before it stand as many NULs again as the fingerprint was made of.
+    // The fingerprint covers as many NULs before it.
     this.position = position;
     this.#seen = position;
   }
 }
 
-/** Where the line ends that ends before `at`; -1 where none does. */
+/** The end of the last line before `at`; -1 if there is none. */
 function lineEndBefore(buffer: Uint8Array, at: number): number {
   const found = at < 2 ? -1 : buffer.lastIndexOf(newline, at - 2);
   return found < 0 ? -1 : found + 1;

@@ -54,7 +54,7 @@ const clockHeadBytes = 8;
 /** Longest boot id, bytes: a UUID has 36. */
 const bootIdBytesMax = 64;
 
-/** Says what is wrong with a state file. */
+/** The state file is damaged; says how. */
 export class DamagedState extends Error {}
 
 export function damaged(why: string): never {
@@ -100,7 +100,7 @@ export function decodeClock(bytes: Buffer): BootTime {
  */
 export const historyHeadBytes = 24 + 4 * weekHours;
 
-/** A log's history with its path, one to a section. */
+/** A log's history with its path, one per section. */
 export function encodeHistory({ path, since, quietSeconds, missed, counts }: SavedHistory): Buffer {
   const head = Buffer.alloc(historyHeadBytes);
   for (const [index, value] of [since, quietSeconds, missed].entries()) head.writeDoubleLE(value, 8 * index);
@@ -141,7 +141,7 @@ export function decodeCursor(bytes: Buffer): JournalCursor {
   return { kind, seqnum, id: bytes.toString('hex', 16) };
 }
 
-/** Epoch second at which it ends f64 (infinite: never); its text follows. One to a section. */
+/** End in epoch seconds f64 (infinite: never); the text follows. One network per section. */
 export function encodeIgnored({ network, until }: IgnoredByHand): Buffer {
   const head = Buffer.alloc(8);
   head.writeDoubleLE(until, 0);

@@ -36,12 +36,12 @@ import { type Snapshot, type StateDisk, type StateWriteError, saveState } from '
 
 export interface KeeperOptions {
   path: string;
-  /** Between two writes where nothing is urgent. */
+  /** Between two saves where nothing is urgent. */
   intervalSeconds: number;
-  /** Names, in the engine's order; asked for whenever they are needed. */
+  /** Names in the engine's order, read each time they are needed. */
   readonly jails: readonly string[];
   engine: Pick<Engine, 'saveTable' | 'restoreTable' | 'counter'>;
-  /** What is ignored by hand. */
+  /** Networks that operators ignore. */
   ignored?: { readonly byHand: readonly IgnoredByHand[]; ignore(network: Address, until: number): void };
   log: Logger;
   /** Epoch milliseconds. */
@@ -52,7 +52,7 @@ export interface KeeperOptions {
   disk?: StateDisk;
 }
 
-/** Who reads logs. */
+/** The parts of the daemon that read logs. */
 export type Readers = Pick<FileSource, 'pause' | 'unpause' | 'positions' | 'histories'> & {
   cursors?(): JournalCursor[];
 };
@@ -67,14 +67,14 @@ export class StateKeeper {
     failures: new Map<string, number>(),
     /** Size of the last file, bytes. */
     bytes: 0,
-    /** When it was written, epoch seconds; 0 = not yet. */
+    /** Time of the last save, epoch seconds; 0 = none yet. */
     savedAt: 0,
-    /** Longest time for which logs were not read, ms. */
+    /** Longest time for which reading of logs was paused, ms. */
     pauseLongestMs: 0,
   };
-  /** When logs were written in the last run, once it is loaded. */
+  /** Histories of the logs in the last run, once loaded. */
   readonly histories: SavedHistory[] = [];
-  /** How far the journal was read by then. */
+  /** Read positions of the journal in the last run. */
   readonly cursors: JournalCursor[] = [];
   readonly #options: KeeperOptions;
   readonly #now: () => number;
@@ -84,11 +84,11 @@ export class StateKeeper {
   /** When the timer is due, monotonic ms. */
   #dueAt = Number.POSITIVE_INFINITY;
   #saving: Promise<void> | undefined;
-  /** The last file lacks something that happened since. */
+  /** Something has happened since the last save. */
   #changed = false;
   #bytesRead = 0;
   #notBefore = 0;
-  /** How soon a change is on disk: a save costs a look at every entry of the table. */
+  /** How soon a change is saved. A save costs a visit to every entry of the table. */
   readonly #soon = new Backoff(() => performance.now(), limits.stateSoonMs, limits.stateSoonMsMax);
   /** The pause after the last failed save, ms; 0 = the last save succeeded. */
   #retryMs = 0;
@@ -108,15 +108,15 @@ export class StateKeeper {
     );
   }
 
-  /** Why the state is not saved now; undefined when it is. */
+  /** Why the state is not saved now; undefined if it is. */
   get problem(): string | undefined {
     return this.#problem;
   }
 
   /**
    * Puts bans and windows of the last run into the engine's table and returns its read positions. A
-   * file that cannot be used is set aside and said; then all is empty. Never throws for what is on
-   * disk.
+   * file that cannot be used is set aside and reported; then everything is empty. Never throws for
+   * the content of the file.
    */
   load(): ReadPosition[] {
     const { path, engine, ignored, jails, log } = this.#options;
@@ -151,8 +151,8 @@ export class StateKeeper {
   }
 
   /**
-   * Writes from now on, and at once: without a file, a crash would leave nobody who knows where
-   * reading began.
+   * Saves now and from then on: after a crash without a file, nobody would know where reading
+   * began.
    */
   start(readers: Readers): void {
     this.#readers = readers;
@@ -160,7 +160,7 @@ export class StateKeeper {
     this.#plan(0);
   }
 
-  /** A ban or an unban happened: soon on disk. Cheap. */
+  /** A ban or an unban happened: save it soon. Cheap. */
   changed(): void {
     if (this.#changed) return;
     this.#changed = true;
@@ -173,7 +173,7 @@ export class StateKeeper {
     const readers = this.#readers;
     if (readers === undefined) return;
     this.#readers = undefined;
-    // Nothing is read any more, so nothing waits for the disk.
+    // Nothing reads logs any more, so the disk may take its time.
     this.#pauseMs = limits.stateStopMs;
     let deadline: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
@@ -187,7 +187,7 @@ export class StateKeeper {
     clearTimeout(deadline);
   }
 
-  /** The save that is being made; the table must not change meanwhile. */
+  /** The running save; the table must not change meanwhile. */
   get saving(): Promise<void> | undefined {
     return this.#saving;
   }
@@ -197,12 +197,12 @@ export class StateKeeper {
   }
 
   #planSoon(): void {
-    // While saves fail, the retry's own pace holds.
+    // While saves fail, only the retry timer saves.
     if (this.#retryMs > 0) return;
     this.#plan(Math.max(this.#soon.next(), this.#notBefore - performance.now()));
   }
 
-  /** A save in `ms`, unless one is due before. */
+  /** Plans a save in `ms`, unless one is due earlier. */
   #plan(ms: number): void {
     const dueAt = performance.now() + ms;
     if (dueAt >= this.#dueAt) return;

@@ -1,12 +1,12 @@
 /**
- * Reads the state file at start, or explains why there is none to go by; never throws for what a
- * disk may hold.
+ * Reads the state file at start, or explains why it cannot be used; never throws for the content of
+ * the file.
  *
- * The whole file is checked first (structure, every field, checksum) and only then handed over, in
- * a second pass, so a damaged file has no effect at all (a visitor that refuses the table forgets
- * the positions that came before it). Memory is one section, whatever the file's length. A file
- * that is damaged, cut, of a newer version, or not ours alone is renamed to `<path>.damaged-<time>`
- * for people to look at. Claim: T-02b, FM-2.
+ * The whole file is checked first (structure, every field, checksum) and handed over only then, in
+ * a second pass, so a damaged file has no effect at all (a visitor that refuses the table also
+ * drops the positions before it). Memory is one section, whatever the file's length. A file that is
+ * damaged, truncated, of a newer version, or writable by others is renamed to
+ * `<path>.damaged-<time>` for people to look at. Claim: T-02b, FM-2.
  */
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs';
@@ -35,19 +35,19 @@ export interface LoadedTable {
   entryBytes: number;
   /** Names of the jails in the order the entries count them. */
   jails: readonly string[];
-  /** What else the engine said about its entries. */
+  /** The engine's own note about its entries. */
   note: Buffer;
-  /** When the file was written: epoch seconds, and since boot where that is known. */
+  /** When the file was written: epoch seconds, and seconds since boot if known. */
   time: number;
   clock: BootTime | undefined;
 }
 
-/** Who takes the content of a valid file. */
+/** Receives the content of a valid file. */
 export interface StateVisitor {
   position(position: ReadPosition): void;
-  /** Answers whether it can read the entries: a file with others is set aside. */
+  /** Returns whether it can read the entries; if not, the file is set aside. */
   table(table: LoadedTable): boolean;
-  /** Entries in order, whole ones; the bytes are only lent. */
+  /** Whole entries, in order; `bytes` is valid only during the call. */
   entries(bytes: Buffer): void;
   history?(history: SavedHistory): void;
   cursor?(cursor: JournalCursor): void;
@@ -55,7 +55,7 @@ export interface StateVisitor {
 }
 
 export interface LoadedState {
-  /** Epoch seconds at which it was written. */
+  /** When the file was written, epoch seconds. */
   time: number;
   positions: number;
   /** Bytes of saved entries. */
@@ -65,19 +65,20 @@ export interface LoadedState {
 export type LoadResult =
   | { state: LoadedState }
   /**
-   * Start empty. `asideAs` is where the unusable file is now; null when there was none, or it could
-   * not be moved.
+   * Start empty. `asideAs` is the new path of the unusable file; null if there was none, or if it
+   * could not be renamed.
    */
   | { state: null; why: string; asideAs: string | null };
 
 /**
- * Reads the state at `path` into `visitor`. `now` (epoch seconds) names the file that is set aside.
+ * Reads the state at `path` into `visitor`. `now` (epoch seconds) becomes part of the name if the
+ * file is set aside.
  */
 export function loadState(path: string, visitor: StateVisitor, now: number): LoadResult {
   try {
     unlinkSync(temporaryPath(path));
   } catch {
-    // Left behind by a crash, or not: it never counts.
+    // A temporary file that a crash left; it is never used.
   }
   let descriptor: number;
   try {
@@ -104,7 +105,7 @@ function setAside(path: string, why: string, now: number): LoadResult {
   const time = new Date(now * 1000).toISOString().replaceAll(/[-:]|\.\d+/g, '');
   const asideAs = `${path}.damaged-${time}`;
   try {
-    // A device or a directory at that path is a slip in the configuration, and never ours to move.
+    // A device or a directory at that path is a mistake in the configuration; we never move it.
     const found = lstatSync(path);
     if (!found.isFile() && !found.isSymbolicLink()) return { state: null, why, asideAs: null };
     renameSync(path, asideAs);
@@ -123,7 +124,7 @@ function checkOwner(descriptor: number): void {
   if (info.size > stateBytesMax) damaged(`it is longer than ${stateBytesMax} bytes`);
 }
 
-/** Sequential reads from the start, with a running checksum. */
+/** Reads in order from the start, with a running checksum. */
 class Reader {
   checksum = 0;
   #position = 0;
@@ -153,7 +154,7 @@ class Reader {
   }
 }
 
-/** One walk over the file; the first (visitor null) checks, the second hands over. */
+/** One pass over the file: the first one (visitor null) checks, the second one hands over. */
 function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState {
   const reader = new Reader(descriptor);
   const state: LoadedState = { time: readHeader(reader), positions: 0, tableBytes: 0 };

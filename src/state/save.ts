@@ -1,12 +1,12 @@
 /**
  * Writes the state file so that a crash at any instant leaves a whole one: the old or the new.
  *
- * Temporary file in the same directory, 0600, written in portions, fsync, rename over the old,
- * fsync of the directory. Every system call runs on the thread pool, one portion is encoded between
- * two turns of the event loop, and memory is one portion whatever the table's size. The snapshot
- * must stand still from when it is taken until its `taken` is called: that is before the first
- * write where all fits one portion, else before the last. On any error the temporary file is
- * removed, the old state stays as it is, and the error says at which step it failed. Claim: T-02a.
+ * It writes a temporary file in the same directory (mode 0600) in portions, calls fsync, renames it
+ * over the old file, and calls fsync on the directory. Every system call runs on the thread pool,
+ * one portion is encoded between two turns of the event loop, and memory is one portion whatever
+ * the table's size. The snapshot must not change until its `taken` is called: before the first
+ * write if everything fits one portion, else before the last. On any error the temporary file is
+ * removed, the old state stays as it is, and the error names the step that failed. Claim: T-02a.
  */
 
 import { constants, promises } from 'node:fs';
@@ -21,23 +21,21 @@ import type { IgnoredByHand } from '../types.ts';
 import * as format from './format.ts';
 
 /**
- * The engine's table as the state file sees it: fixed-size entries that only the engine
+ * The engine's table as the state file sees it: entries of fixed size that only the engine
  * understands.
  */
 export interface SavedEntries {
-  /** Version of the entries' layout; a build with another one starts with an empty table. */
+  /** Version of the entries' layout; a build with another layout starts with an empty table. */
   layout: number;
   entryBytes: number;
-  /** What the engine needs to make sense of them; at most `stateTableNoteBytesMax`. */
+  /** The engine's own note about the entries; at most `stateTableNoteBytesMax`. */
   note: Uint8Array;
-  /**
-   * Copies the next entries, whole ones, to the start of `into`; returns their bytes, 0 at the end.
-   */
+  /** Copies the next whole entries to the start of `into`; returns their bytes, 0 at the end. */
   read(into: Uint8Array): number;
 }
 
 export interface Snapshot {
-  /** Epoch seconds, and since boot where that is known. */
+  /** Epoch seconds, and seconds since boot if known. */
   time: number;
   clock?: BootTime | undefined;
   /** Names in the engine's order. */
@@ -48,7 +46,7 @@ export interface Snapshot {
   cursors?: readonly JournalCursor[];
   ignored?: readonly IgnoredByHand[];
   /**
-   * Everything is copied: what the snapshot shows may change again. Not called where the save fails
+   * Everything is copied: the source of the snapshot may change again. Not called if the save fails
    * before.
    */
   taken?(): void;
@@ -82,7 +80,7 @@ export class StateWriteError extends Error {
   }
 }
 
-/** Node loads `promises` when it is first used, so no start waits for it. */
+/** Node loads `promises` at its first use, so no start waits for it. */
 const realDisk: StateDisk = {
   open: (path, flags, mode) => promises.open(path, flags, mode),
   rename: (from, to) => promises.rename(from, to),
@@ -92,14 +90,14 @@ const realDisk: StateDisk = {
 let portion: Buffer | undefined;
 let saving = false;
 
-/** Where a state file is prepared. One name, so that a crash leaves at most one of them behind. */
+/** The path of the temporary file. It is always the same, so crashes leave at most one. */
 export function temporaryPath(path: string): string {
   return `${path}.new`;
 }
 
 /**
- * Writes the snapshot that `take` gives once the file is open; resolves with the file's size once
- * it is on disk. One save at a time.
+ * Once the file is open, writes the snapshot that `take` returns; resolves with the file's size
+ * once it is on disk. One save at a time.
  */
 export async function saveState(path: string, take: () => Snapshot, disk: StateDisk = realDisk): Promise<number> {
   if (saving) throw new Error('a save is under way');
@@ -140,9 +138,7 @@ export async function saveState(path: string, take: () => Snapshot, disk: StateD
   }
 }
 
-/**
- * A device or a directory is left alone: rename(2) would put the state in the place of /dev/null.
- */
+/** A device or a directory is left alone: rename(2) would replace /dev/null by the state. */
 async function checkReplaceable(path: string): Promise<void> {
   const found = await promises.lstat(path).catch(() => undefined);
   if (found === undefined || found.isFile() || found.isSymbolicLink()) return;
@@ -160,8 +156,8 @@ async function writePortions(handle: StateHandle, snapshot: Snapshot): Promise<n
   let checksum = 0;
   for (let next = sections.next(); ; next = sections.next()) {
     let length = next.value;
-    // The checksum ends the file: it has to be known before the last portion is written. The others
-    // are summed up meanwhile.
+    // The checksum ends the file, so it must be complete before the last portion is written. For
+    // other portions it is computed during the write.
     if (next.done === true) {
       snapshot.taken?.();
       seal(portion, length, format.sectionTag.end, 4);
@@ -178,7 +174,7 @@ async function writePortions(handle: StateHandle, snapshot: Snapshot): Promise<n
   }
 }
 
-/** write(2) may take less than it is given; nothing at all is an error. */
+/** write(2) may write less than it was given; writing nothing at all is an error. */
 async function writeAll(handle: StateHandle, bytes: Uint8Array): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const { bytesWritten } = await handle.write(bytes, done, bytes.length - done);
@@ -194,8 +190,8 @@ function seal(into: Buffer, at: number, tag: number, length: number): void {
 }
 
 /**
- * Encodes into `into` and yields whenever it is full, and returns at the end, its bytes that are to
- * be written.
+ * Encodes into `into`. Yields the number of bytes to write whenever it is full, and returns it at
+ * the end.
  */
 function* encode(snapshot: Snapshot, into: Buffer): Generator<number, number> {
   format.stateMagic.copy(into);

@@ -1,7 +1,7 @@
 /**
- * What of a host `check --suggest` goes by: its services with their logs or journal, the ports of
- * sshd, a free port for the metrics page. Looks below `root` ('' is this host); reads only, and a
- * file that cannot be read is one that is not there.
+ * What `check --suggest` finds out about a host: its services with their logs or journal, the ports
+ * of sshd, a free port for the metrics page. Looks below `root` ('' is this host). It only reads; a
+ * file that cannot be read counts as missing.
  */
 
 import { existsSync, readdirSync, readlinkSync, statSync } from 'node:fs';
@@ -14,10 +14,12 @@ import { logFilesMax, metricsPorts } from './limits.ts';
 import { type Service, services, sharedLogs } from './services.ts';
 import { readBelow, sshdPorts } from './sshd-config.ts';
 
-/** A service that is there, and where its lines are. */
+/** A service on this host, and where its lines are. */
 export interface Found {
   service: Service;
-  /** Log paths as they are written; empty with `journal`. Both absent: nobody keeps its lines. */
+  /**
+   * Configured log paths; empty with `journal`. Neither of them: nobody keeps the service's lines.
+   */
   logs: readonly string[];
   journal: boolean;
 }
@@ -25,9 +27,9 @@ export interface Found {
 export interface Facts {
   found: readonly Found[];
   sshdPorts: readonly number[];
-  /** The usual one, unless another program has it. */
+  /** The usual port, unless another program has it. */
   metricsPort: number;
-  /** The operator's own address over SSH. */
+  /** The address from which the operator is logged in over SSH. */
   session?: string | undefined;
 }
 
@@ -50,14 +52,14 @@ function findService(service: Service, root: string, hasJournal: boolean, now: n
   if (!isShared && there.length > 0) return { service, logs: there, journal: false };
   if (!isInstalled) return undefined;
   const [log] = there;
-  // A host that went from syslog to the journal keeps its last log file for ever.
+  // A host that switched from syslog to the journal keeps its last log file for ever.
   const isWritten = log !== undefined && (!hasJournal || now - newest(root + log) < silentLogSeconds);
   if (isWritten) return { service, logs: [log], journal: false };
   const journal = hasJournal && service.filters.every((filter) => journalOrigins.has(filter));
   return { service, logs: [], journal };
 }
 
-/** When a file of the pattern was written last, seconds; -1 where there is none. */
+/** When a file that matches the pattern was last written, seconds; -1 if there is none. */
 function newest(pattern: string): number {
   const times = matchingPaths(pattern, logFilesMax).map((path) => statSync(path).mtimeMs / 1000);
   return Math.max(-1, ...times);
@@ -65,7 +67,7 @@ function newest(pattern: string): number {
 
 const unitFolders = ['/etc/systemd/system', '/usr/lib/systemd/system', '/lib/systemd/system'];
 
-/** A unit file that is not masked, or an init script, of one of its units' names. */
+/** Whether one of the service's units has a unit file that is not masked, or an init script. */
 function hasUnit({ filters }: Service, root: string): boolean {
   const units = filters.flatMap((filter) => journalOrigins.get(filter)?.units ?? []);
   return units.some((unit) => {
@@ -83,7 +85,7 @@ function linkOf(path: string): string {
   }
 }
 
-/** A port for the metrics page that nobody but ourselves listens on. */
+/** A port for the metrics page on which no other program listens. */
 function freePort(root: string): number {
   const taken = new Map<number, string[]>();
   for (const table of ['tcp', 'tcp6']) {
@@ -103,7 +105,7 @@ function freePort(root: string): number {
   return metricsPorts.find(isFree) ?? usual;
 }
 
-/** Whether a running fail2zig holds the socket: only root sees that of others. */
+/** Whether a running fail2zig holds the socket: only root can see the sockets of others. */
 function isOurs(root: string, inode: string): boolean {
   return namesIn(`${root}/proc`)
     .filter((name) => /^[0-9]+$/.test(name))
@@ -114,7 +116,7 @@ function isOurs(root: string, inode: string): boolean {
     });
 }
 
-/** The names in a directory; none where it cannot be read or its process has ended. */
+/** The names in a directory; empty if it cannot be read or its process has ended. */
 function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);

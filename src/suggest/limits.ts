@@ -1,12 +1,14 @@
-/** The bounds of what `check --suggest` looks at: number, unit and reason of each. */
+/**
+ * The bounds of `check --suggest`, each with its unit and reason.
+ */
 
-/** Longest settings file that is read, bytes: sshd_config has 4 KB. */
+/** Longest configuration file that is read, bytes: sshd_config has 4 KB. */
 export const settingsFileBytesMax = 256 * 1024;
-/** Include within Include: sshd itself allows sixteen. */
+/** Nested Include directives: sshd itself allows sixteen. */
 export const includeDepthMax = 16;
-/** Files of sshd's configuration that are read. */
+/** Configuration files of sshd that are read. */
 export const sshdFilesMax = 256;
-/** Files of one log path that are looked at: one is enough to know that the service writes. */
+/** Files of one log path that are checked: one is enough to know that the service writes. */
 export const logFilesMax = 64;
-/** Ports for the metrics page that are tried: the first is the usual one. */
+/** Ports to try for the metrics page: the usual one first. */
 export const metricsPorts = [9100, ...Array.from({ length: 100 }, (_, at) => 19_100 + at)];

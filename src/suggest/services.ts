@@ -1,27 +1,27 @@
 /**
- * Services that a host may run: the filters that guard each, where it writes as it is packaged by
- * Debian, Ubuntu, Fedora and their kin, and the ports that it is reached on. A log that many
- * services share says nothing of one, so there a unit, an init script or its settings must be
- * there too.
+ * Services that a host may run: the filters that guard each, where its package writes logs on
+ * Debian, Ubuntu, Fedora and their relatives, and its ports. If several services share a log, the
+ * log does not prove that one of them is there; so its unit, init script or configuration must
+ * exist too.
  */
 
 export interface Service {
   name: string;
-  /** Jails that are written, by filter: failed logins. */
+  /** Filters for failed logins; each becomes a jail. */
   filters: readonly string[];
-  /** Jails that are written as comments: scanners, limits. */
+  /** Further filters (scanners, limits); each becomes a commented-out jail. */
   more: readonly string[];
-  /** As `port` in the configuration; '': what sshd listens on. */
+  /** As `port` in the configuration; '': the ports of sshd. */
   port: string;
-  /** Over UDP too. */
+  /** Reached over UDP too. */
   udp: boolean;
-  /** Its own files; or one of `sharedLogs`. */
+  /** Its own log files, or one of `sharedLogs`. */
   logs: readonly string[] | keyof typeof sharedLogs;
-  /** Files that only a host with the service has, beside its units. */
+  /** Files that exist only where the service is installed, beside its units. */
   settings: readonly string[];
 }
 
-/** What syslog writes, by facility; the first that is there is taken. */
+/** Syslog's files, by facility; the first one that exists is taken. */
 export const sharedLogs = {
   auth: ['/var/log/auth.log', '/var/log/secure'],
   mail: ['/var/log/mail.log', '/var/log/maillog'],
@@ -35,7 +35,7 @@ const smtp = 'smtp,submission,submissions';
 const readMail = 'imap,imaps,pop3,pop3s';
 const ftp = 'ftp,ftp-data,ftps,ftps-data';
 
-/** Ports behind a "/": over UDP too. */
+/** Ports after a "/" are also reached over UDP. */
 const rows: Readonly<Record<string, Row>> = {
   sshd: ['sshd', '', '', 'auth', '/etc/ssh/sshd_config'],
   dropbear: ['dropbear', '', 'ssh', 'auth', '/etc/default/dropbear'],

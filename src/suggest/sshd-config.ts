@@ -1,8 +1,8 @@
 /**
- * The ports on which this host's sshd listens, by its configuration: Port and ListenAddress of
- * sshd_config(5) with its Include files, and ListenStream of systemd's ssh.socket. What stands in a
- * Match block is left out, as sshd refuses ports there. Input: root's files, bounded in number,
- * depth and size; a file that is missing or cannot be read says nothing.
+ * The ports on which this host's sshd listens, from its configuration: Port and ListenAddress of
+ * sshd_config(5) with its Include files, and ListenStream of systemd's ssh.socket. Match blocks are
+ * skipped; sshd allows no ports in them. Input: root's files, bounded in number, depth and size; a
+ * file that is missing or unreadable is skipped.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { matchingPaths } from '../import/log-files.ts';
@@ -11,7 +11,7 @@ import { includeDepthMax, settingsFileBytesMax, sshdFilesMax } from './limits.ts
 const configPath = '/etc/ssh/sshd_config';
 const sshPort = 22;
 
-/** What the text of one setting means: a port from 1 to 65535, or nothing. */
+/** The port in the text of one setting, 1 to 65535, or undefined. */
 function portOf(text: string | undefined): number | undefined {
   const port = /^[0-9]{1,5}$/.test(text ?? '') ? Number(text) : 0;
   return port >= 1 && port <= 65_535 ? port : undefined;
@@ -28,7 +28,8 @@ export function readBelow(root: string, path: string): string {
 }
 
 /**
- * Keyword (lower case) and values of a line; quotes hold blanks, "=" may stand behind the keyword.
+ * Keyword (lower case) and values of a line; quotes may hold blanks, and "=" may follow the
+ * keyword.
  */
 function wordsOf(line: string): string[] {
   const [, keyword = '', rest = ''] = /^\s*([A-Za-z]+)\s*[\s=]\s*(.*)$/.exec(line) ?? [];
@@ -42,7 +43,7 @@ function wordsOf(line: string): string[] {
 
 interface Listening {
   ports: number[];
-  /** ListenAddress: with a port of its own, or on every Port. */
+  /** ListenAddress: with a port of its own, or for every Port. */
   addresses: (number | 'every')[];
   files: number;
 }
@@ -52,7 +53,7 @@ function readFile(root: string, path: string, depth: number, found: Listening): 
   found.files++;
   for (const line of readBelow(root, path).split('\n')) {
     const [keyword, ...values] = wordsOf(line);
-    // It reaches to the end of its file, whatever else stands there.
+    // A Match block reaches to the end of its file.
     if (keyword === 'match') return;
     if (keyword === 'include') {
       for (const value of values) {
@@ -71,19 +72,19 @@ function readFile(root: string, path: string, depth: number, found: Listening): 
   }
 }
 
-/** In the order of their names, as glob(3) has them. */
+/** Sorted by name, as glob(3) does it. */
 function filesOf(root: string, pattern: string): string[] {
   try {
     return matchingPaths(root + pattern, sshdFilesMax)
       .toSorted()
       .map((path) => path.slice(root.length));
   } catch {
-    // A pattern that our globs do not know, such as one with "..".
+    // A pattern that our globs do not support, such as one with "..".
     return [];
   }
 }
 
-/** ListenStream of the socket's own file and its drop-ins. */
+/** ListenStream in the socket unit and its drop-ins. */
 function socketPorts(root: string): number[] {
   const ports: number[] = [];
   for (const unit of ['ssh.socket', 'sshd.socket']) {
@@ -107,7 +108,7 @@ function namesBelow(root: string, path: string): string[] {
   }
 }
 
-/** Sorted; 22 where nothing says otherwise. */
+/** Sorted; 22 if nothing is configured. */
 export function sshdPorts(root: string): number[] {
   const found: Listening = { ports: [], addresses: [], files: 0 };
   readFile(root, configPath, 0, found);

@@ -1,7 +1,7 @@
 /**
- * A host's facts as a fail2zig.toml. Packages take theirs from here too (`packaged`, `imaged`).
- * Every value that is written is our own but the ports of sshd, which are numbers, and the
- * operator's address, which was parsed.
+ * Writes the facts about a host as a fail2zig.toml. The configuration in packages comes from here
+ * too (`packaged`, `imaged`). All values are our own, except the ports of sshd, which are numbers,
+ * and the operator's address, which was parsed.
  */
 import { formatDuration } from '../config/duration.ts';
 import { portRangesMax } from '../config/limits.ts';
@@ -10,9 +10,9 @@ import { filterNames } from '../engine/generated/names.ts';
 import type { Facts, Found } from './host.ts';
 import { services, sharedLogs } from './services.ts';
 
-/** A host of which nothing is known but that systemd runs it. */
+/** A host about which we only know that it runs systemd. */
 export const packaged: Facts = factsWith({ logs: [], journal: true });
-/** A container that the logs of its host are mounted into. */
+/** A container into which the logs of its host are mounted. */
 export const imaged: Facts = factsWith({ logs: sharedLogs.auth.slice(0, 1), journal: false });
 
 function factsWith(where: Omit<Found, 'service'>): Facts {
@@ -29,9 +29,9 @@ export function writeSuggestion({ found, sshdPorts, metricsPort, session }: Fact
   const { maxretry, findtime, bantime } = defaultSettings;
   const parts = [
     [
-      '# The configuration of fail2zig. `fail2zig check` says whether it can be used and what it means,',
-      '# and with --suggest prints one for what this host runs; `fail2zig filters` lists the filters. A line',
-      '# behind a "#" shows what may be set.',
+      '# The configuration of fail2zig. `fail2zig check` says whether it is usable and what it means;',
+      '# `fail2zig check --suggest` prints one for the services of this host; `fail2zig filters` lists the',
+      '# filters. To use a line behind a "#", remove the "#".',
     ],
     [
       '[defaults]',
@@ -43,7 +43,7 @@ export function writeSuggestion({ found, sshdPorts, metricsPort, session }: Fact
     ...(metricsPort === defaultSettings.metricsPort ? [] : [metricsLines(metricsPort)]),
     ...found.flatMap((each) => jailsOf(each, sshdPorts)),
     ...(found.length === 0
-      ? [['# No service that a filter knows was found: name a log, as in', ...asComment(example)]]
+      ? [['# No service was found that a filter knows. Name a log, as in', ...asComment(example)]]
       : []),
   ];
   return `${parts.map((lines) => lines.join('\n')).join('\n\n')}\n`;
@@ -56,12 +56,12 @@ const asComment = (lines: readonly string[]): string[] => lines.map((line) => `#
 function ignoreLines(session: string | undefined): string[] {
   if (session === undefined) {
     return [
-      '# Never banned, beside the addresses of this host. Put your own address here.',
+      '# Addresses that are never banned, in addition to those of this host. Put your own address here.',
       '# ignoreip = ["203.0.113.7", "2001:db8:17::/48"]',
     ];
   }
   return [
-    '# Never banned, beside the addresses of this host. You are logged in over SSH from this one:',
+    '# Never banned, in addition to the addresses of this host. You are logged in over SSH from this one:',
     `# ignoreip = [${JSON.stringify(session)}]`,
   ];
 }
@@ -70,10 +70,10 @@ function metricsLines(port: number): string[] {
   return [`# Another program listens on ${defaultSettings.metricsPort}.`, '[metrics]', `port = ${port}`];
 }
 
-/** A table for each filter of the service, those beyond failed logins as comments. */
+/** A table for each filter of the service; those beyond failed logins are commented out. */
 function jailsOf({ service, logs, journal }: Found, sshdPorts: readonly number[]): string[][] {
   const { filters, more, port: usual, udp, name } = service;
-  // With more than a jail may name, it guards every port.
+  // If sshd has more ports than a jail may name, the jail guards every port.
   const own = sshdPorts.length > portRangesMax ? '' : sshdPorts.join(',');
   const port = usual === '' ? own : usual;
   const isKept = logs.length > 0 || journal;
@@ -87,7 +87,7 @@ function jailsOf({ service, logs, journal }: Found, sshdPorts: readonly number[]
     ];
     const about = filterNames.find((known) => known.name === filter)!.about;
     if (!isKept)
-      return [`# ${about}.`, `# ${name} is there, and neither its log nor the journal.`, ...asComment(table)];
+      return [`# ${about}.`, `# ${name} is installed, but has neither a log nor a journal.`, ...asComment(table)];
     return [`# ${about}.`, ...(filters.includes(filter) ? table : asComment(table))];
   });
 }

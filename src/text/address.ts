@@ -1,8 +1,8 @@
 /**
- * Addresses and CIDR prefixes of the configuration and of the operator's commands, to and from
- * text. Free of dependencies. Accepts: dotted IPv4 (no leading zeros, four parts), IPv6 in every
+ * Addresses and CIDR prefixes in the configuration and in the operator's commands: parsing and
+ * formatting. No dependencies. Accepts: dotted IPv4 (no leading zeros, four parts), IPv6 in every
  * form of RFC 4291 section 2.2 (compressed, with a dotted tail), an optional /prefix. IPv4-mapped
- * IPv6 (::ffff:a.b.c.d) folds to IPv4, as it does in the engine. Refuses zones, host names, ports
+ * IPv6 (::ffff:a.b.c.d) becomes IPv4, as it does in the engine. Refuses zones, host names, ports
  * and brackets.
  */
 import { addressTextMax } from '../limits.ts';
@@ -14,8 +14,8 @@ const mappedHead = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 export type AddressProblem = 'not-an-address' | 'bad-prefix' | 'host-bits';
 
 /**
- * The address or prefix `text` stands for, or why it stands for none. Bits set below the prefix
- * (127.0.0.1/8) are cleared or refused, as `hostBits` says.
+ * Parses an address or prefix, or says why `text` is none. Bits set below the prefix (127.0.0.1/8)
+ * are cleared or refused, as `hostBits` says.
  */
 export function parseCidr(text: string, hostBits: 'clear' | 'refuse'): Address | AddressProblem {
   if (text.length > addressTextMax) return 'not-an-address';
@@ -24,11 +24,11 @@ export function parseCidr(text: string, hostBits: 'clear' | 'refuse'): Address |
   if (!whole) return 'not-an-address';
   if (slash === -1) return whole;
   const digits = text.slice(slash + 1);
-  // A leading zero would be octal to some readers and decimal to others.
+  // Some programs read a leading zero as octal, others as decimal.
   if (!/^(0|[1-9][0-9]{0,2})$/.test(digits)) return 'bad-prefix';
   let prefix = Number(digits);
   if (whole.family === 4 && text.includes(':')) {
-    // Written as a mapped IPv6 prefix: its bits count from the IPv6 start.
+    // An IPv4-mapped prefix: its length counts from the start of the IPv6 address.
     if (prefix < 96) return 'bad-prefix';
     prefix -= 96;
   }
@@ -39,9 +39,7 @@ export function parseCidr(text: string, hostBits: 'clear' | 'refuse'): Address |
   return masked;
 }
 
-/**
- * A single address; undefined when `text` is anything else. Its prefix is the family's full length.
- */
+/** A single address, with the family's full prefix length; undefined if `text` is anything else. */
 export function parseAddress(text: string): Address | undefined {
   const bytes = text.includes(':') ? bytesOfSix(text) : bytesOfFour(text);
   if (bytes === undefined) return undefined;
@@ -49,7 +47,7 @@ export function parseAddress(text: string): Address | undefined {
   return isFour ? { family: 4, bytes, prefix: 32 } : { family: 6, bytes, prefix: 128 };
 }
 
-/** The bytes of dotted IPv4: lists of them come by the hundred thousand. */
+/** The bytes of dotted IPv4, written for speed: lists have hundreds of thousands. */
 function bytesOfFour(text: string): Uint8Array | undefined {
   const parts = dotted(text);
   if (parts === undefined) return undefined;
@@ -59,7 +57,7 @@ function bytesOfFour(text: string): Uint8Array | undefined {
   return bytes;
 }
 
-/** The bytes of an IPv6 address, of which "::" may leave out some. */
+/** The bytes of an IPv6 address; "::" may replace some zero groups. */
 function bytesOfSix(text: string): Uint8Array | undefined {
   const halves = text.split('::');
   const groups = halves.map((half, index) => groupsOf(half, index === halves.length - 1));
@@ -73,7 +71,7 @@ function bytesOfSix(text: string): Uint8Array | undefined {
   return bytes;
 }
 
-/** The bytes of `a:b:c`, which may end in dotted IPv4 where the address does. */
+/** The bytes of `a:b:c`; at the end of the address it may end in dotted IPv4. */
 function groupsOf(text: string, isLast: boolean): number[] | undefined {
   const bytes: number[] = [];
   const parts = text === '' ? [] : text.split(':');
@@ -118,20 +116,18 @@ export function isWithin(inner: Address, network: Address): boolean {
 }
 
 /**
- * How wide the ban of a prefix is, by its first address, where bans are `prefix` bits wide: a 6to4
- * address (RFC 3056) belongs to a customer with a /48.
+ * The prefix length to ban for an address, where IPv6 is banned with `prefix` bits: a 6to4 address
+ * (RFC 3056) belongs to a customer with a /48.
  */
 export function widthOfPrefix(bytes: Uint8Array, prefix: number): number {
   const isSixToFour = sixToFour.head.every((byte, at) => bytes[at] === byte);
   return isSixToFour && bytes.subarray(6).every((byte) => byte === 0) ? Math.min(prefix, sixToFour.bits) : prefix;
 }
 
-/** How 6to4 addresses begin, and bits of a customer's prefix. */
+/** The first bytes of 6to4 addresses, and the prefix length of a customer. */
 export const sixToFour = { head: [0x20, 0x02], bits: 48 } as const;
 
-/**
- * Why no packet can come from the address or from its prefix, as a noun; undefined where one can.
- */
+/** Why no packet can come from the address or prefix, as a noun; undefined if one can. */
 export function neverSource({ family, bytes }: Address): string | undefined {
   const first = bytes[family === 4 ? 12 : 0]!;
   const tail = bytes.subarray(family === 4 ? 12 : 0);

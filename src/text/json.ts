@@ -1,4 +1,6 @@
-/** JSON for machines that is safe on a terminal too. Whoever parses it gets the value as it was. */
+/**
+ * JSON for programs that is also safe on a terminal. Parsing it returns the original value.
+ */
 import { hides } from './printable.ts';
 
 /** `text` with each UTF-16 unit as \uXXXX. */

@@ -1,12 +1,12 @@
 /**
  * Makes untrusted text safe to show on a terminal or in a one-line message. Input: anything, often
  * bytes of an attacker or of a broken file. Invariant: the result holds no control character, no
- * byte sequence a terminal acts upon, no line break and no direction override, and its length is
+ * escape sequence for a terminal, no line break and no direction override, and its length is
  * bounded.
  */
 import { printedCharactersMax } from '../limits.ts';
 
-/** Code points that a terminal acts upon or that reorder or hide what stands beside them. */
+/** Code points that control a terminal, or that reorder or hide the text around them. */
 export function hides(code: number): boolean {
   return (
     code < 0x20 || // C0, escape included
@@ -32,8 +32,8 @@ function escaped(code: number): string {
 }
 
 /**
- * `text` with everything a terminal could act upon written as an escape, cut after `charactersMax`
- * characters of input.
+ * `text` with everything that could control a terminal written as an escape, cut after
+ * `charactersMax` characters of input.
  */
 export function printable(text: string, charactersMax: number = printedCharactersMax): string {
   let result = '';

@@ -1,16 +1,16 @@
 /**
  * The record that the launch stage, or at a reload a client, hands to the core: CoreConfig as JSON
- * in a sealed memory file. Free of dependencies, because the core carries this file. Whoever hands
- * it over has checked it; every field and bound is checked here again, in code of its own, so that
- * no slip of theirs reaches the engine or the kernel. Left to them: that a filter's program is what
- * the compiler makes.
+ * in a sealed memory file. No dependencies, because this file is part of the core. The sender has
+ * checked it already; every field and bound is checked again here, in separate code, so that a
+ * mistake there does not reach the engine or the kernel. One thing is not checked again: that a
+ * filter's program comes from the compiler.
  */
 import { closeSync, fstatSync, readFileSync } from 'node:fs';
 import * as limits from '../limits.ts';
 import type { CoreConfig } from '../types.ts';
 import { parseCidr } from './address.ts';
 
-/** Throws where `value`, which stands at `at`, is not what it should be. */
+/** Throws if `value`, which stands at `at`, is not valid. */
 type Check = (value: unknown, at: string) => void;
 
 const all =
@@ -36,7 +36,7 @@ const list =
     all((items: unknown[]) => Array.isArray(items) && items.length <= most)(value, at);
     for (const [index, item] of (value as unknown[]).entries()) each(item, `${at}[${index}]`);
   };
-/** Exactly these fields; those of `optional` may be absent. */
+/** Exactly these fields; those in `optional` may be absent. */
 const fields =
   (required: Record<string, Check>, optional: Record<string, Check> = {}): Check =>
   (value, at) => {
@@ -51,7 +51,7 @@ const fields =
 
 const name = text(48, /^[A-Za-z0-9][A-Za-z0-9_.-]*$/);
 const path = text(limits.pathBytesMax, /^\/[^\0]*$/);
-/** Of a log: the engine's file source takes no others. */
+/** A log path: the engine's file source accepts no others. */
 const logPath = all((value: string) => /^\/[^\0]*[^\0/]$/.test(value) && !value.split('/').includes('..'));
 const seconds = whole(1, limits.banSecondsMax);
 const banSeconds = either((value) => value === -1, seconds);
@@ -144,16 +144,14 @@ const record = fields(
     filters: list(filter, limits.filtersMax),
     jails: list(jail, limits.jailsMax),
   },
-  // What the launch stage made itself.
+  // Made by the launch stage itself.
   { handed: () => {}, lists: list(addressList, limits.listsMax) },
 );
 
 const isUnique = (rows: readonly { name: string }[]): boolean =>
   new Set(rows.map((row) => row.name)).size === rows.length;
 
-/**
- * Reads the record back; throws where the text is none, with the field that is not as it must be.
- */
+/** Parses the record; throws for invalid text, with the field that is wrong. */
 export function decodeCoreConfig(text: string): CoreConfig {
   const value = JSON.parse(text) as CoreConfig;
   record(value, '');
@@ -162,12 +160,12 @@ export function decodeCoreConfig(text: string): CoreConfig {
   return value;
 }
 
-/** Reads the record from an open file, from its start, and closes it. */
+/** Reads the record from an open file, from its beginning, and closes it. */
 export function readCoreConfig(fd: number): CoreConfig {
   try {
     const { size } = fstatSync(fd);
     if (size === 0 || size > limits.coreConfigBytesMax) throw new Error(`configuration record of ${size} bytes`);
-    // Opened once more: what we were given stands at its end.
+    // Opened again: the position of our descriptor is at the end.
     return decodeCoreConfig(readFileSync(`/proc/self/fd/${fd}`, 'utf8'));
   } finally {
     closeSync(fd);

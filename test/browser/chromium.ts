@@ -1,8 +1,7 @@
 /**
- * Debian's Chromium without a window, driven through a pipe with its DevTools protocol. The
- * package and the libraries that the system lacks are unpacked under build/browser, not
- * installed. It runs in a network namespace of its own where it may, so that a page that asked
- * for anything would fail.
+ * Debian's Chromium without a window, controlled through a pipe with its DevTools protocol. The
+ * package and the libraries that the system lacks are unpacked under build/browser, not installed.
+ * If possible it runs in its own network namespace, where any request of the page would fail.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,7 +14,7 @@ const folder = resolve('build/browser');
 const program = join(folder, 'usr/lib/chromium/chromium-headless-shell');
 const packages = ['chromium-headless-shell', 'fonts-dejavu-core'];
 
-/** Unpacks Chromium; returns why there is none, or undefined where it is there. */
+/** Unpacks Chromium; returns why that is not possible, or undefined if it is there. */
 export function unpackChromium(): string | undefined {
   if (existsSync(program)) return undefined;
   mkdirSync(folder, { recursive: true });
@@ -40,7 +39,7 @@ export class Chromium {
   readonly #profile = mkdtempSync(join(tmpdir(), 'fail2zig-browser-'));
   readonly #waiting = new Map<number, (answer: Answer) => void>();
   readonly #listeners = new Map<string, () => void>();
-  /** Addresses of everything that the page asked for. */
+  /** Addresses of everything that the page requested. */
   readonly requests: string[] = [];
   #next = 1;
   #session = '';
@@ -76,7 +75,8 @@ export class Chromium {
 
   #listen(pipe: Readable): void {
     let rest = '';
-    // A browser that ends early closes the pipe under our hands; `close` of the process says so.
+    // A browser that ends early closes the pipe while we use it; the process's `close` event
+    // reports that.
     for (const end of [pipe, this.#process.stdio[3]!]) end.on('error', () => undefined);
     pipe.setEncoding('utf8').on('data', (text: string) => {
       const parts = (rest + text).split('\0');
@@ -85,7 +85,7 @@ export class Chromium {
     });
   }
 
-  /** Whoever still waits for an answer is told that none will come. */
+  /** Rejects every waiting call: no answer will come. */
   #end(message: string): void {
     for (const done of this.#waiting.values()) done({ error: { message } });
     this.#waiting.clear();

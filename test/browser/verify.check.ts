@@ -1,8 +1,7 @@
 /**
- * reports/verify.html in a real browser: on a desk, on a phone, in the dark and in print.
- * Nothing stands outside the page, every picture has a size, the words can be told from the
- * paper, and the page asks for nothing but itself. The pictures of it are left in
- * reports/browser/ to be looked at.
+ * reports/verify.html in a real browser: on a desktop, on a phone, in dark mode and in print.
+ * Nothing is outside the page, every picture has a size, text has enough contrast, and the page
+ * requests nothing but itself. Its pictures are left in reports/browser/ for people to look at.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -35,11 +34,11 @@ beforeAll(async () => {
 
 afterAll(() => browser?.close());
 
-/** Elements that reach over the right edge, by what they say. */
+/** Elements that reach over the right edge, by their text. */
 const outside = `[...document.querySelectorAll('body *')]
   .filter((each) => !each.closest('svg') && each.getBoundingClientRect().right > innerWidth + 1)
   .map((each) => each.tagName + ' ' + each.textContent.slice(0, 40))`;
-/** Texts of pictures that reach over their picture. */
+/** Texts in pictures that reach over the picture's edge. */
 const cutTexts = `[...document.querySelectorAll('svg text')].filter((each) => {
   const [text, picture] = [each.getBoundingClientRect(), each.closest('svg').getBoundingClientRect()];
   return text.right > picture.right + 1 || text.left < picture.left - 1 || text.bottom > picture.bottom + 1;

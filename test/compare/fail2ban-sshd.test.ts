@@ -59,7 +59,7 @@ async function decide(lines: string[], mode: string, maxretry: number, findtime:
   return bans;
 }
 
-/** Patterns that fail2ban 1.0.2 has not. */
+/** Patterns that fail2ban 1.0.2 lacks. */
 const ours = new Set(['disconnecting-too-many']);
 
 const missing = fail2banMissing();

@@ -9,12 +9,12 @@ import { environment, profiles, programs, simulation } from './packages.ts';
 
 export type Database = 'sqlite' | 'postgresql';
 
-/** PEM files of a server that is reached by https. */
+/** PEM files of a server with https. */
 export interface Certificates {
   ca: string;
   certificate: string;
   key: string;
-  /** The organisational unit of clients that it lets in by their certificates. */
+  /** The organisational unit of clients that it accepts by certificate. */
   unit: string;
 }
 
@@ -29,7 +29,7 @@ const isOpen = (port: number, host: string): Promise<boolean> =>
     socket.once('close', () => socket.destroy());
   });
 
-/** Starts a cluster of its own; resolves with the lines that name it to CrowdSec. */
+/** Starts its own cluster; resolves with the lines of CrowdSec's configuration for it. */
 async function startPostgres(directory: string): Promise<string> {
   mkdirSync(directory);
   chownSync(directory, nobody, nobody);
@@ -147,7 +147,7 @@ ${this.#tls()}prometheus:
 `;
   }
 
-  /** Starts it, or starts it again. */
+  /** Starts it, or restarts it. */
   async run(): Promise<void> {
     const log = openSync(join(this.#directory, 'crowdsec.log'), 'a');
     const command = ['--pdeathsig', 'KILL', programs.crowdsec, '-c', this.#config, '-no-cs'];
@@ -155,7 +155,7 @@ ${this.#tls()}prometheus:
     await until(() => isOpen(8_080, this.#address), { what: 'the Local API', withinMs: 60_000 });
   }
 
-  /** Ends it at once, as a crash does. */
+  /** Kills it at once, like a crash. */
   async kill(): Promise<void> {
     const child = this.#child!;
     if (child.exitCode !== null || child.signalCode !== null) return;
@@ -183,7 +183,7 @@ ${this.#tls()}prometheus:
     return (alerts ?? []).flatMap(({ decisions }) => decisions.map(({ value }) => value));
   }
 
-  /** The decisions that hold: scenario and value. */
+  /** The active decisions: scenario and value. */
   scenarios(): string[] {
     const alerts = JSON.parse(this.cscli('decisions', 'list', '-o', 'json', '--limit', '0')) as
       | { decisions: { scenario: string; value: string }[] }[]

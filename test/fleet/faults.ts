@@ -1,7 +1,6 @@
 /**
- * A server that answers too much, too slowly, and what it should not, or not at all: local banning
- * is not delayed, memory stays bounded, no ban ends because of it, and each ban of ours is on the
- * server once.
+ * A server that answers too much, too slowly, wrongly, or not at all: local banning is not delayed,
+ * memory stays bounded, no ban ends because of it, and each of our bans is on the server once.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync } from 'node:fs';
@@ -11,9 +10,9 @@ import { until } from '../support/until.ts';
 import { buildNetwork, Host, ip, serverAddress } from './hosts.ts';
 import { type Answer, addressOf, listOf, StandInServer } from './stand-in.ts';
 
-/** What the unit lets fail2zig-fleet take (`MemoryMax=`), MiB. */
+/** Memory limit of fail2zig-fleet in the unit (`MemoryMax=`), MiB. */
 const fleetMebibytesMax = 512;
-/** Below three quarters of what the kernel may hold beside 64 MB. */
+/** Less than three quarters of what the kernel may hold with 64 MB. */
 const entriesMax = 260_000;
 const listed = 250_000;
 
@@ -64,7 +63,7 @@ export async function faults(): Promise<void> {
 class Faults {
   readonly #server: StandInServer;
   readonly #host: Host;
-  /** Local bans so far. */
+  /** Number of local bans so far. */
   #banned = 0;
   #peak = 0;
   /** Who waits for the record of a ban. */
@@ -93,7 +92,7 @@ class Faults {
     await this.#memory();
   }
 
-  /** Times of so many local bans, from the line to the record of the ban, ms, sorted. */
+  /** Times of this many local bans, from the line to the record of the ban, ms, sorted. */
   async #times(count: number): Promise<number[]> {
     const times: number[] = [];
     for (let index = 0; index < count; index++) {
@@ -105,13 +104,13 @@ class Faults {
       await banned;
       times.push(performance.now() - started);
       this.#awaited.delete(source);
-      // Records with all details are twenty a second.
+      // At most twenty records a second have all details.
       await pause(50);
     }
     return times;
   }
 
-  /** One list; what its bans took. */
+  /** One list; returns how long its bans took. */
   async #apply(list: Answer, expected: number, what: string): Promise<void> {
     const host = this.#host;
     const before = host.processorSeconds();
@@ -128,7 +127,9 @@ class Faults {
     say(what, `${made} bans in ${seconds.toFixed(1)} s (${cost})`);
   }
 
-  /** Each wrong answer is an error and ends no ban; the whole list behind it bans nothing anew. */
+  /**
+   * Each wrong answer is an error and ends no ban; the complete list after it bans nothing again.
+   */
   async #misbehaving(): Promise<void> {
     const host = this.#host;
     for (const [what, answer] of Object.entries({
@@ -153,7 +154,7 @@ class Faults {
     }
     this.#server.next.push(drip);
     const times = await this.#times(20);
-    // Not by nft, which takes seconds for all of them and would hold up the drips.
+    // Not by nft, which takes seconds for all of them and would delay the slow answers.
     const holds = (count: number) => async () => (await host.figure('bans')) === count;
     await until(holds(listed + 1), { what: 'the slow decision', withinMs: 60_000 });
     this.#server.next.push((response) => void response.end(`{"deleted":${slow},"new":null}`));
@@ -161,7 +162,7 @@ class Faults {
     say('a list by drips', `taken; local bans meanwhile: ${shown(times)}`);
   }
 
-  /** The server ends, and the network does. */
+  /** First the server disappears, then the network. */
   async #gone(): Promise<void> {
     const host = this.#host;
     const server = this.#server;
@@ -180,7 +181,7 @@ class Faults {
     }
   }
 
-  /** Local bans beside lists that change, and beside none, by turns. */
+  /** Local bans, alternately beside changing lists and without any. */
   async #interleaved(): Promise<void> {
     const without: number[] = [];
     const beside: number[] = [];
@@ -202,7 +203,7 @@ class Faults {
     say('local bans while each list has 2,000', `${shown(beside)}: ${ratio(without, beside)}`);
   }
 
-  /** A million decisions: what is beyond the ceiling is counted, and said. */
+  /** A million decisions: those beyond the limit are counted and reported. */
   async #million(): Promise<void> {
     const host = this.#host;
     const count = 1_000_000;
@@ -224,7 +225,7 @@ class Faults {
     assert.match(host.fleetLog, new RegExp(`have no room among the ${entriesMax}`), 'they are said');
   }
 
-  /** The process ends by SIGKILL in the middle of a million decisions and of its alerts. */
+  /** The process gets SIGKILL in the middle of a million decisions and of its alerts. */
   async #ended(): Promise<void> {
     const host = this.#host;
     this.#peak = host.fleetPeakMebibytes();
@@ -266,7 +267,7 @@ class Faults {
   }
 }
 
-/** The time that a share of them does not exceed, ms. */
+/** The time that this share of them does not exceed, ms. */
 function at(times: readonly number[], share: number): number {
   const sorted = times.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;

@@ -1,5 +1,5 @@
 /**
- * Hosts of a fleet, each in a namespace of its own below the caller's, which is the server's:
+ * Hosts of a fleet, each in its own namespace below the caller's, which is the server's:
  *
  *   server (caller)  192.0.2.1/24 on fleet0, a bridge
  *   host1, host2     192.0.2.11, .12, and so on
@@ -30,9 +30,9 @@ export function buildNetwork(): void {
 
 export interface HostOptions {
   url: string;
-  /** How the server knows it, as lines of [fleet]; by itself by name, password and key. */
+  /** How the server identifies it, as lines of [fleet]; by default by name, password and key. */
   known?: string;
-  /** Of [fleet], beside what every host has. */
+  /** Lines of [fleet] in addition to those that every host has. */
   fleet?: string;
   interval?: string;
 }
@@ -59,7 +59,7 @@ export class Host {
     ip('-n', this.name, 'link', 'set', 'eth0', 'up');
   }
 
-  /** Starts the daemon; `apiKey`: of the bouncer. */
+  /** Starts the daemon; `apiKey` is the bouncer's. */
   async start(apiKey: string): Promise<void> {
     const { directory, name } = this;
     for (const [file, text] of [
@@ -107,7 +107,7 @@ bantime = "1h"
     return readFileSync(join(this.directory, 'fleet.log'), 'utf8');
   }
 
-  /** A failed login of `source`, which bans it. */
+  /** A failed login of `source`, which leads to a ban. */
   attack(source: string): void {
     const time = new Date().toISOString();
     const line = `${time} host sshd[${++this.#lines}]: Failed password for root from ${source} port 40022 ssh2\n`;
@@ -120,7 +120,7 @@ bantime = "1h"
     execFileSync(program!, [...others, '--socket', join(this.directory, 'control.sock'), ...words]);
   }
 
-  /** What the kernel holds for a jail, as nft says. */
+  /** The kernel's elements for a jail, from nft. */
   kernelHolds(jail: string): string[] {
     const command = ['netns', 'exec', this.name, 'nft', '-j', 'list', 'table', 'inet', 'fail2zig'];
     const text = execFileSync('ip', command, { encoding: 'utf8', maxBuffer: 1 << 30 });
@@ -134,7 +134,7 @@ bantime = "1h"
 
   /** One figure of fail2zig-fleet, summed over its labels; NaN while it has no page. */
   async figure(name: string, label?: string): Promise<number> {
-    // No Node for each look: what is measured shares the cores with it.
+    // Not Node for each look: the measured processes share the cores with it.
     const ask = 'exec 3<>/dev/tcp/127.0.0.1/9101 && printf "GET /metrics HTTP/1.0\\r\\n\\r\\n" >&3 && cat <&3';
     const command = ['netns', 'exec', this.name, 'bash', '-c', ask];
     const { status, stdout: page } = spawnSync('ip', command, { encoding: 'utf8' });

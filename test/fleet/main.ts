@@ -41,7 +41,7 @@ const say = (text: string): void => {
 };
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
-/** How often each value was sent; throws where one was not sent once. */
+/** How often each value was sent; throws if one was not sent exactly once. */
 function eachOnce(server: CrowdSec, values: readonly string[]): void {
   const sent = server.alerts().map(({ value }) => value);
   const counts = values.map((value) => sent.filter((other) => other === value).length);
@@ -105,7 +105,7 @@ async function outage(server: CrowdSec, hosts: readonly Host[]): Promise<void> {
   say('server restarted, host1 cut off and back: each ban is on the server once');
 }
 
-/** The process ends by SIGKILL again and again while it sends. */
+/** The process gets SIGKILL again and again while it sends. */
 async function killed(server: CrowdSec, hosts: readonly Host[]): Promise<void> {
   const [one, two] = hosts as [Host, Host, Host];
   const sources = Array.from({ length: 400 }, (_, index) => `198.18.${index >> 8}.${index & 255}`);

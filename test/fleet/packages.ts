@@ -18,7 +18,7 @@ export const programs = {
   createdb: join(postgresFolder, 'createdb'),
 };
 
-/** The profiles that the package brings: what it makes of alerts without decisions. */
+/** The profiles in the package: how it treats alerts without decisions. */
 export const profiles = join(folder, 'etc/crowdsec/profiles.yaml');
 export const simulation = join(folder, 'etc/crowdsec/simulation.yaml');
 
@@ -28,12 +28,12 @@ export const environment = {
   LD_LIBRARY_PATH: join(folder, 'usr/lib', libraries),
 };
 
-/** Unpacks CrowdSec alone where it is not there; throws where it cannot be had. */
+/** Unpacks only CrowdSec, if it is missing; throws if it is not available. */
 export function unpackCrowdSec(): void {
   if (!existsSync(programs.crowdsec)) unpack(folder, ['crowdsec']);
 }
 
-/** Unpacks what is not there; throws where it cannot be had. */
+/** Unpacks what is missing; throws if something is not available. */
 export function unpackPackages(): void {
   unpackCrowdSec();
   if (!existsSync(programs.postgres)) unpack(folder, postgres);

@@ -1,6 +1,6 @@
 /**
- * A server of the test's own: it holds decisions whose time runs out as that of real ones does,
- * takes alerts, and answers its next questions as it is told to.
+ * A stand-in server: it holds decisions that expire like those of a real one, takes alerts, and
+ * gives the answers that a test sets.
  */
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 
 export type Answer = (response: ServerResponse) => Promise<void> | void;
 
-/** So many decisions, from the address of number `first` on, each until its own fixed time. */
+/** This many decisions, from the address of number `first` on, each until its own fixed time. */
 export interface Holding {
   first?: number;
   count: number;
@@ -21,7 +21,7 @@ export const addressOf = (index: number): string => `${11 + (index >> 16)}.${(in
 /** Epoch milliseconds from which the ends count. */
 const base = Date.now();
 
-/** Decisions as a Local API writes them, with the time that is left, in pieces of some 64 KiB. */
+/** Decisions as a Local API writes them, with their remaining time, in pieces of some 64 KiB. */
 function* decisions({ first = 0, count, ends = 1 }: Holding, isOver = false): Generator<string> {
   let text = '';
   for (let index = first; index < first + count; index++) {
@@ -63,11 +63,11 @@ export function listOf(added: Holding | undefined, deleted?: Holding): Answer {
 }
 
 export class StandInServer {
-  /** What a question for all that holds is answered. */
+  /** The answer to a request for the complete list. */
   holds: Holding | undefined;
-  /** The answers to the next questions for decisions, whatever they ask for. */
+  /** The answers to the next requests for decisions, of whatever kind. */
   readonly next: Answer[] = [];
-  /** Of a question for what is new where none is next. */
+  /** The answer to a request for changes if none is set. */
   otherwise: Answer = listOf(undefined);
   /** Each alert that it took: its message. */
   readonly alerts: string[] = [];
@@ -106,7 +106,7 @@ export class StandInServer {
     await once(this.#server, 'listening');
   }
 
-  /** Ends at once, in the middle of whatever it says. */
+  /** Ends at once, in the middle of its output. */
   async kill(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.#server.close();

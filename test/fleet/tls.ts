@@ -1,7 +1,7 @@
 /**
- * A real Local API by https, with a certificate authority of the test's own: hosts that trust it by
- * `ca`, one known by password and key and two by a certificate; one that does not trust it; and one
- * whose certificate the server does not let in.
+ * A real Local API over https, with a test authority: hosts that trust it by `ca`, one identified
+ * by password and key and two by a certificate; one host that does not trust it; and one whose
+ * certificate the server rejects.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -18,7 +18,7 @@ const say = (text: string): void => {
 };
 const unit = 'fleet';
 
-/** An authority and what it vouches for, made by openssl in a folder. */
+/** An authority and its certificates, made by openssl in a folder. */
 class Authority {
   readonly #directory: string;
   readonly ca: string;
@@ -38,7 +38,7 @@ class Authority {
     return ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${name}.key`];
   }
 
-  /** A certificate and its key, which only their owner reads. */
+  /** A certificate and its key, which only their owner can read. */
   vouch(name: string, subject: string, extensions: string): { certificate: string; key: string } {
     const [request, certificate, key] = ['csr', 'pem', 'key'].map((kind) => join(this.#directory, `${name}.${kind}`));
     writeFileSync(join(this.#directory, `${name}.extensions`), extensions);

@@ -1,6 +1,6 @@
 /**
  * test/corpus through every way to read it, each line whole and cut at every byte: no crash, and
- * all say the same.
+ * all ways agree.
  */
 import { expect, test } from 'vitest';
 import { filters } from '../../src/filters/index.ts';
@@ -18,7 +18,7 @@ test.each(filters.map((filter) => ({ name: filter.name, filter })))(
         for (const { line, verdict, reason, pattern } of lines) {
           check(line, mode);
           if (filter.connection === undefined) {
-            // Of connections, another test says what follows from what.
+            // Another test checks what follows for connections.
             const outcome = { charged: 'failure', same: 'counted-before', none: reason }[verdict];
             const said = last().split(' ');
             expect(said[0], line.toString()).toBe(outcome);
@@ -29,7 +29,7 @@ test.each(filters.map((filter) => ({ name: filter.name, filter })))(
         }
       }
     }
-    // A reader that never takes a line agrees with everybody.
+    // A reader that never matches a line would agree with everybody.
     expect([...verdicts]).toContain('failure');
   },
 );

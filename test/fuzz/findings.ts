@@ -1,5 +1,5 @@
 /**
- * Inputs that showed a fault, stored before the fault is mended:
+ * Inputs that showed a fault, stored before the fault is fixed:
  * test/corpus/findings/<target>-<digest>.txt, a heading, why, and the input as a JSON string of its
  * bytes (latin1). The tests replay them all.
  */

@@ -1,7 +1,7 @@
 /**
  * Millions of lines through the production build (claims D-02, AU-1): the corpus and the filters'
  * samples, changed by a seed, fed as a log in blocks. No crash, no stall: each block is consumed
- * whole and timed, every line is counted. The lines are the same for the same seed, and so are the
+ * completely and timed, every line is counted. The same seed gives the same lines and the same
  * counts.
  */
 import assert from 'node:assert/strict';
@@ -21,7 +21,7 @@ export interface Replay {
   matched: number;
   tooLong: number;
   decisions: number;
-  /** Lines made new by a change, the rest repeats such lines in other places and company. */
+  /** Lines that a change made new; the others repeat such lines in other places. */
   distinct: number;
   /** Wall time in the engine, and of the slowest block. */
   engineSeconds: number;
@@ -29,11 +29,11 @@ export interface Replay {
   linesPerSecond: number;
 }
 
-/** Lines changed anew for each filter; blocks are drawn from them. */
+/** Newly changed lines for each filter; blocks are drawn from them. */
 const poolLinesDefault = 20_000;
 /**
- * A block takes longer than this only where the engine stalls, ms: a hundred times what it takes on
- * an idle core.
+ * A block only takes longer than this if the engine stalls, ms: a hundred times its time on an idle
+ * core.
  */
 export const blockMsMax = 10_000;
 

@@ -1,13 +1,13 @@
 /**
- * The fuzzer's loop: inputs by grammar and by mutation, in turn, until one shows a fault, which is
- * then made small.
+ * The fuzzer's loop: inputs by grammar and by mutation, in turn, until one shows a fault; then that
+ * input is made small.
  */
 import { mutated } from './mutate.ts';
 import { Random } from './random.ts';
 import type { Target } from './target.ts';
 
 export interface Budget {
-  /** Inputs at most. */
+  /** Largest number of inputs. */
   runs: number;
   seconds: number;
   seed: number;
@@ -19,7 +19,10 @@ export interface Finding {
   /** The message of what was thrown. */
   why: string;
   input: Buffer;
-  /** False: a fresh body takes the input; it needs what came before, which the seed repeats. */
+  /**
+   * False: a fresh body accepts the input; the fault needs the earlier inputs, which the seed
+   * repeats.
+   */
   alone: boolean;
 }
 
@@ -30,7 +33,7 @@ export interface Outcome {
   finding: Finding | null;
 }
 
-/** Tries to shorten a finding at most so often. */
+/** Largest number of attempts to shorten a finding. */
 const shorteningsMax = 3_000;
 
 export async function fuzz(target: Target, { runs, seconds, seed }: Budget): Promise<Outcome> {
@@ -69,7 +72,7 @@ async function fault(target: Target, input: Buffer): Promise<string | null> {
   }
 }
 
-/** Takes away halves, quarters … single bytes while a fresh body still finds a fault. */
+/** Removes halves, quarters … single bytes as long as a fresh body still finds a fault. */
 async function shortened(target: Target, finding: Finding): Promise<Finding> {
   const first = await fault(target, finding.input);
   if (first === null) return finding;

@@ -1,19 +1,18 @@
 /**
- * What can be fuzzed: a body that throws where an input shows a fault, and where inputs come from.
- * The same body runs over stored inputs in the tests and over new ones in the fuzzer (`npm run
- * fuzz`).
+ * What can be fuzzed: a body that throws if an input shows a fault, and a source of inputs. The
+ * same body runs over stored inputs in the tests and over new ones in the fuzzer (`npm run fuzz`).
  */
 import type { Random } from './random.ts';
 
 export interface Target {
   name: string;
-  /** What an input is, and what holds for each. */
+  /** What an input is, and what must hold for each. */
   says: string;
-  /** Stored inputs: what mutations start from, and what the tests replay. */
+  /** Stored inputs: the start of mutations, and what the tests replay. */
   corpus: () => Buffer[];
-  /** What the format is made of, latin1. */
+  /** Pieces of the format, latin1. */
   words: () => string[];
-  /** A new input after the format's rules. */
+  /** A new input by the rules of the format. */
   grammar: (random: Random) => Buffer;
   /** A body with fresh state. */
   open: () => Promise<Body>;

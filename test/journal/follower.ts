@@ -1,6 +1,6 @@
 /**
- * A process that follows a journal until it is killed: from time to time it saves how far it read
- * together with what it counted, as the daemon's state file holds both of one instant.
+ * A process that follows a journal until it is killed. At intervals it saves its position together
+ * with its counts, like the daemon's state file, which holds both of the same instant.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { JournalCursor } from '../../src/sources/journal/journal.ts';

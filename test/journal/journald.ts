@@ -1,6 +1,6 @@
 /**
- * A journald of our own in a mount namespace of our own: tmpfs on /run and /var/log, no systemd as
- * init. What calls this runs below `unshare -m`.
+ * Our own journald in a mount namespace: tmpfs on /run and /var/log, no systemd as init. The caller
+ * runs below `unshare -m`.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
@@ -35,7 +35,7 @@ export class Journald {
 
   /** Fresh directories, then journald. */
   static async start({ variables = {}, settings = [] }: JournaldForm = {}): Promise<Journald> {
-    // The first process of a namespace of processes has no parent there.
+    // The first process of a pid namespace has no parent there.
     const parent = process.ppid === 0 ? '' : readlinkSync(`/proc/${process.ppid}/ns/mnt`);
     if (readlinkSync('/proc/self/ns/mnt') === parent)
       throw new Error('journald is started in a mount namespace of its own only: unshare -m');
@@ -53,7 +53,7 @@ export class Journald {
 
   /** A connection on which each line is an entry. */
   static async lines(identifier: string, unit: string): Promise<Socket> {
-    // journald shuts its side at once.
+    // journald closes its side at once.
     const socket = connect({ path: '/run/systemd/journal/stdout', allowHalfOpen: true });
     await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
     socket.write(`${identifier}\n${unit}\n6\n0\n0\n0\n0\n`);
@@ -68,7 +68,7 @@ export class Journald {
   }
 }
 
-/** Writes so many numbered lines and returns when they are handed over. */
+/** Writes this many numbered lines and returns when they are handed over. */
 export async function writeLines(socket: Socket, from: number, to: number, text: (n: number) => string): Promise<void> {
   for (let n = from; n <= to; n++) {
     if (!socket.write(`${text(n)}\n`)) await new Promise((resolve) => socket.once('drain', resolve));

@@ -1,4 +1,6 @@
-/** Kill -9 and resume under a writer: what the follower counts is what was written. */
+/**
+ * Kill -9 and resume under a writer: the follower counts exactly what was written.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, renameSync } from 'node:fs';
@@ -12,7 +14,7 @@ import type { Saved } from './follower.ts';
 const follower = join(import.meta.dirname, 'follower.ts');
 
 /**
- * Kills a follower so many times while entries are written and files rotate; returns what was seen.
+ * Kills a follower this many times while entries are written and files rotate; returns a summary.
  */
 export async function killed(times: number): Promise<string> {
   const directory = temporaryDirectory();

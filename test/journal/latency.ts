@@ -41,7 +41,7 @@ export async function latency(): Promise<string> {
       const address = `198.18.${n >> 8}.${n & 255}`;
       writtenAt.set(address, performance.now());
       socket.write(`Failed password for root from ${address} port 40 ssh2\n`);
-      // Of no step with our looks: some tens of milliseconds apart.
+      // Not in step with our checks: some tens of milliseconds apart.
       await pause(23 + (n % 17));
     }
     await until(() => latencies.size === bans + warmUp, { what: 'every ban', withinMs: 20_000 });

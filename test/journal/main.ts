@@ -1,6 +1,6 @@
 /**
  * `npm run test:journal`: the journal source beside systemd's own programs, from Debian's packages.
- * It needs root and `unshare`; what it starts lives in a mount namespace and ends with it.
+ * It needs root and `unshare`; everything it starts is in a mount namespace and ends with it.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

@@ -1,6 +1,5 @@
 /**
- * Debian's journald and what belongs to it, unpacked under build/tools/journal: nothing is
- * installed.
+ * Debian's journald and its libraries, unpacked under build/tools/journal: nothing is installed.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +20,7 @@ export const environment = {
   LD_LIBRARY_PATH: `${folder}/usr/lib/${libraries}/systemd:${folder}/usr/lib/${libraries}`,
 };
 
-/** Unpacks what is not there; throws where it cannot be had. */
+/** Unpacks what is missing; throws if something is not available. */
 export function unpackPackages(): void {
   if (Object.values(programs).every((program) => existsSync(program))) return;
   unpack(folder, packages);

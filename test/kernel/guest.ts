@@ -1,7 +1,7 @@
 /**
- * Runs as the only program of a guest whose kernel is the one to try (main.ts boots it), in two
- * boots on one disk. Each check prints a row; the truth is what packets of a peer in another
- * namespace meet, and what the kernel's own tools list.
+ * The only program of a guest that runs the kernel under test (main.ts boots it), in two boots on
+ * one disk. Each check prints a row. It is judged by the packets of a peer in another namespace,
+ * and by what the kernel's own tools list.
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
@@ -29,12 +29,12 @@ import type { ListPart, Status } from '../../src/control/answers.ts';
 import { xdpPrefixesMax, xdpScopesMax } from '../../src/limits.ts';
 import type { Row } from './rows.ts';
 
-/** An emulated processor is fifty times slower than a real one; only a failure waits so long. */
+/** An emulated processor is fifty times slower than a real one; only a failure waits this long. */
 const patienceMs = 300_000;
 const home = '/var/lib/fail2zig';
 const log = `${home}/auth.log`;
 const socket = '/run/fail2zig/fail2zig.sock';
-/** Where the moment stands that a state file is of (src/state/format.ts). */
+/** Offset of the time in a state file (src/state/format.ts). */
 const stateTimeAt = 16;
 /** On the link to the peer. */
 const [here, attacker, neighbour, third] = ['192.0.2.1', '192.0.2.7', '192.0.2.8', '192.0.2.9'];
@@ -69,7 +69,7 @@ async function check(name: string, body: () => Promise<string | undefined> | str
 }
 
 class Daemon {
-  /** The one that runs: what a failed check leaves behind ends before the next. */
+  /** The running daemon: if a check fails, it is stopped before the next one. */
   static #last: Daemon | undefined;
   readonly said: string[] = [];
   readonly #child: ChildProcess;
@@ -176,7 +176,7 @@ maxretry = 3
 ${more === '' ? `logpath = "${log}"` : more}
 `;
 
-/** Seconds that the kernel's element of the address has left; undefined where there is none. */
+/** Remaining seconds of the kernel's element for the address; undefined if there is none. */
 function left(backend: string, address: string): number | undefined {
   if (backend === 'nftables') {
     const listed = JSON.parse(sh('nft -j list ruleset')) as { nftables: { set?: { elem?: unknown[] } }[] };
@@ -217,7 +217,7 @@ async function backendChecks(backend: string): Promise<void> {
   await check(`${backend}: starts`, async () => {
     daemon = await Daemon.start(settings(backend));
     let status = await daemon.status();
-    // Right after a start it still takes over what the kernel holds.
+    // Right after a start it is still adopting the kernel's bans.
     await until('a status without problems', async () => {
       status = await running().status();
       return status.problems.length === 0;
@@ -289,7 +289,7 @@ const connects = (from: string, port: number): boolean => {
   return spawnSync(ip, ['netns', 'exec', 'peer', process.execPath, '-e', code]).status === 0;
 };
 
-/** Ports are looked for at places that the packet says: more to ask of the verifier. */
+/** Ports are read at variable offsets of the packet: more work for the verifier. */
 async function xdpWithPorts(): Promise<void> {
   const guarded = `${settings('xdp')}port = "ssh"\n`;
   await check('xdp: a jail with ports drops those, of its sources only', async () => {
@@ -357,14 +357,14 @@ async function journalChecks(): Promise<void> {
 }
 
 /**
- * Waits until what happened before now is on the disk: a second state file of a later moment is
- * begun only once the first is there to stay.
+ * Waits until everything before now is on the disk: a second, later state file is only begun when
+ * the first one is complete.
  */
 async function saved(): Promise<void> {
   const happened = Date.now() / 1_000;
   const moments = new Set<number>();
   await until('two saves of what happened', () => {
-    // What is read is a reason to save again.
+    // A new line is a reason to save again.
     logged('Server listening on :: port 22.');
     const moment = existsSync(`${home}/state`) ? readFileSync(`${home}/state`).readDoubleLE(stateTimeAt) : 0;
     if (moment > happened) moments.add(moment);
@@ -372,7 +372,7 @@ async function saved(): Promise<void> {
   });
 }
 
-/** Two of three failures, and a ban; then the machine goes down without a word. */
+/** Two of three failures, and a ban; then the machine goes down without warning. */
 async function beforeTheReboot(): Promise<void> {
   await check('state: saved before the machine goes down', async () => {
     rmSync(log, { force: true });
@@ -424,9 +424,9 @@ async function main(boot: string, only: string[]): Promise<void> {
     await beforeTheReboot();
   } else await afterTheReboot();
   write('DONE');
-  // The console is slow, and the kernel writes there too.
+  // The console is slow, and the kernel writes to it too.
   await pause(3_000);
-  // As a power cut: nothing is written back.
+  // Like a power cut: nothing is written back.
   appendFileSync('/proc/sysrq-trigger', 'o');
   await pause(patienceMs);
 }

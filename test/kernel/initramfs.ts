@@ -23,7 +23,7 @@ function record(path: string, mode: number, bytes: Uint8Array): Buffer[] {
   return [head, name, padding(head.length + name.length), Buffer.from(bytes), padding(bytes.length)];
 }
 
-/** A folder of each path comes before what lies in it. */
+/** The folder of each path comes before its contents. */
 export function archive(entries: readonly Entry[]): Buffer {
   const folders = new Set<string>();
   const parts: Buffer[] = [];

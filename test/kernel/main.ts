@@ -47,7 +47,7 @@ echo o > /proc/sysrq-trigger
 sleep 60
 `;
 
-/** Directories of modules that the checks may need. */
+/** Directories of kernel modules that the checks may need. */
 const modulesWanted = /^(?:modules\.|kernel\/(?:net|lib|crypto|arch|drivers\/(?:virtio|block|net\/veth)))/;
 
 function guestRoot(kernel: Kernel, scratch: string): Entry[] {
@@ -100,7 +100,7 @@ function guestRoot(kernel: Kernel, scratch: string): Entry[] {
 
 const searched = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
 
-/** The rows of one boot; whatever else the guest says goes to standard error. */
+/** The rows of one boot; other output of the guest goes to standard error. */
 async function boot(
   number: number,
   kernel: Kernel,

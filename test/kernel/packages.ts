@@ -11,7 +11,7 @@ import { unpack } from '../../scripts/lab/debian.ts';
 const root = join(import.meta.dirname, '..', '..');
 export const folder = join(root, 'build', 'tools', 'kernel');
 
-/** With the libraries of qemu that a system without it has not. */
+/** Including the libraries of qemu that a system without qemu lacks. */
 const packages = [
   ...['qemu-system-x86', 'qemu-system-data', 'qemu-system-common', 'seabios', 'busybox-static'],
   ...['libfdt1', 'libcapstone4', 'libpmem1', 'libndctl6', 'libdaxctl1', 'librdmacm1', 'libibverbs1', 'libslirp0'],
@@ -42,7 +42,7 @@ export interface Kernel {
   modules: string;
 }
 
-/** Unpacks what is not there; throws where it cannot be had. */
+/** Unpacks what is missing; throws if something is not available. */
 export function unpackPackages(): Kernel {
   if (!Object.values(programs).every((program) => existsSync(program))) unpack(folder, packages);
   const boot = join(folder, 'boot');

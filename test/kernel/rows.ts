@@ -1,4 +1,6 @@
-/** What the guest says of each check, and the table of it. */
+/**
+ * The guest's result of each check, and the table of results.
+ */
 
 export interface Row {
   name: string;

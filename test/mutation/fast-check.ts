@@ -1,8 +1,8 @@
 /**
- * fast-check as a mutation run sees it: the same properties with a twentieth of their runs, a
- * hundred at most, from one seed, so that two runs judge a mutant alike, and without shrinking,
- * since only whether a property fails is asked. A check that a broken twin is caught judges the
- * property and not the mutant; it is passed over.
+ * fast-check in a mutation run: the same properties with a twentieth of their runs, at most a
+ * hundred, from one seed, so that two runs judge a mutant alike, and without shrinking, since it
+ * only matters whether a property fails. A check that a broken twin is caught judges the property
+ * and not the mutant; it is skipped.
  */
 import fc from 'fast-check';
 

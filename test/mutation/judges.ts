@@ -6,7 +6,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What a test that can notice a mutant of `room` imports, itself or through a helper. */
+/** What a test must import, itself or through a helper, to notice a mutant of `room`. */
 const subjectsOf = (root: string, room: string): string[] => {
   if (!['engine', 'compiler'].includes(room)) {
     const helpers = globSync('test/support/*.ts', { cwd: root }).filter((path) =>
@@ -17,13 +17,13 @@ const subjectsOf = (root: string, room: string): string[] => {
   return ['src/engine/', 'src/compiler/', 'src/filters/', 'support/corpus', 'support/matchers', 'support/oracle'];
 };
 /**
- * They compare files on disk or read the source as text, where mutants stand out without any
- * behaviour.
+ * They compare files on disk or read the source as text, so they would notice any mutant without
+ * running it.
  */
 const readers = ['imports', 'ledger', 'readme'];
 /**
- * They take seconds, through a program around the engine or by sheer number: what they notice, a
- * nearer test does.
+ * They take seconds, because of a program around the engine or of their number; a more direct test
+ * notices the same.
  */
 const slow = ['bench', 'decision-ring', 'file-source-engine', 'operator-commands', 'state-keeper', 'table-placement'];
 

@@ -28,12 +28,12 @@ import {
 import { judgesUnder } from './judges.ts';
 import { enterFile, type Test, tests } from './vitest.ts';
 
-/** What the instrumented code looks at. */
+/** The variables that the instrumented code reads. */
 const globals = globalThis as unknown as Record<string, InstrumenterContext | undefined>;
 const instrumenter: InstrumenterContext = globals[INSTRUMENTER_CONSTANTS.NAMESPACE] ?? {};
 globals[INSTRUMENTER_CONSTANTS.NAMESPACE] = instrumenter;
 
-/** In place of these packages, tests are given the file of the same name in this folder. */
+/** Tests get the file of the same name in this folder instead of these packages. */
 const replaced = ['vitest', 'fast-check'];
 
 function replacePackages(): void {
@@ -47,8 +47,8 @@ function replacePackages(): void {
 }
 
 /**
- * So often a test may pass the place of a mutant, several times what the busiest does (the first
- * run checks it).
+ * A test may pass the place of a mutant this often, several times what the busiest test does (the
+ * first run checks it).
  */
 const passesMax = 100_000_000;
 const passesUnmutatedMax = passesMax / 4;
@@ -93,12 +93,12 @@ async function failureOf(test: Test): Promise<string | undefined> {
   }
 }
 
-/** Of each test, as the last run of it that found nothing took. */
+/** Duration of each test, from its last run that found nothing. */
 const milliseconds = new Map<string, number>();
-/** When a test last found a mutant: the later, the sooner it is tried again. */
+/** When a test last found a mutant: the most recent ones are tried first. */
 const foundAt = new Map<string, number>();
 let mutants = 0;
-/** Whether what the last mutant left behind makes tests fail. */
+/** Whether the last mutant left something that makes tests fail. */
 let isSpoiled = false;
 
 function inOrder(ids: string[]): Test[] {
@@ -110,12 +110,12 @@ function inOrder(ids: string[]): Test[] {
     .map((id) => tests.get(id)!);
 }
 
-/** More tests than this share that fail without a mutant are a fault of the run. */
+/** If a larger share of the tests fails without a mutant, the run itself is at fault. */
 const unfitShareMax = 0.1;
 
 /**
- * Tests that fail without a mutant do not judge: those that count the runs of a property, of which
- * there are fewer here, or that leave something to each other. They are named.
+ * Tests that fail without a mutant do not judge: those that count the runs of a property, which are
+ * fewer here, or that depend on each other. They are named.
  */
 function setAside(results: TestResult[], coverage: Record<string, unknown>): void {
   const unfit = results.filter(({ status }) => status === TestStatus.Failed);
@@ -187,7 +187,7 @@ class InProcessRunner implements TestRunner {
         const isEndless = instrumenter.hitCount > passesMax;
         delete instrumenter.activeMutant;
         isSpoiled = mutantActivation === 'runtime' && (await failureOf(test)) !== undefined;
-        // The first mutant of a process has nobody else to blame.
+        // The first mutant of a process cannot suffer from an earlier one.
         if (isSpoiled && mutants > 1) throw new Error(`${test.id} fails without the mutant too`);
         foundAt.set(test.id, mutants);
         if (isEndless) return { status: MutantRunStatus.Timeout, reason: `${test.id} does not end` };

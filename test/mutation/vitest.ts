@@ -1,7 +1,6 @@
 /**
- * What the tests import from vitest, as a mutation run sees it: `describe` and `test` write down
- * what there is to run, and the runner calls it, thousands of times in one process. `expect` and
- * `vi` are vitest's own.
+ * vitest in a mutation run: `describe` and `test` record what there is to run, and the runner calls
+ * it, thousands of times in one process. `expect` and `vi` are vitest's own.
  */
 import { format } from 'node:util';
 
@@ -23,7 +22,7 @@ export interface Test {
   /** File and names of all suites, unique. */
   id: string;
   name: string;
-  /** With the hooks of its suites before and after it, as if it were the only one. */
+  /** With the hooks of its suites before and after it, as if it were the only test. */
   run(): Promise<void>;
 }
 
@@ -99,7 +98,7 @@ function withRows(declare: (name: string, body: () => unknown) => void) {
   return made;
 }
 
-/** What a test does, with its options before it or its time behind it, neither of which counts. */
+/** The body of a test, without its options and its timeout, which do not matter here. */
 function bodyOf<Wanted>(first: Wanted | object, second?: Wanted | number): Wanted {
   return (typeof first === 'function' ? first : second) as Wanted;
 }
@@ -113,7 +112,7 @@ function hookOf(kind: keyof Hooks) {
   };
 }
 
-/** What a running test wants done when it ends. */
+/** What a running test has registered for its end. */
 const finishing: Hook[] = [];
 export const onTestFinished = (hook: Hook): void => void finishing.push(hook);
 

@@ -1,4 +1,6 @@
-/** Bans as the scenarios of every backend write them down. */
+/**
+ * Notation of bans for the scenarios of every backend.
+ */
 import { formatAddress, maskAddress, parseCidr } from '../../src/text/address.ts';
 import type { Address, Ban, Change, JailScaffold } from '../../src/types.ts';
 
@@ -15,7 +17,7 @@ export function address(text: string): Address {
   return parsed;
 }
 
-/** A source as the jail `sshd` bans it: a single IPv6 address is written with its /128. */
+/** A source as the jail `sshd` bans it: a single IPv6 address is written with /128. */
 function source(text: string): Address {
   const parsed = address(text);
   if (parsed.family === 4 || text.includes('/')) return parsed;

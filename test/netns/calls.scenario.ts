@@ -1,6 +1,6 @@
 /**
- * A daemon under strace(1): start, 40 bans and all that a day brings, a reload and a full audit log
- * among it, with every backend. In a network and mount namespace (calls.test.ts).
+ * A daemon under strace(1), with every backend: start, 40 bans and everything that happens in a
+ * day, with a reload and a full audit log. In a network and mount namespace (calls.test.ts).
  */
 import { execFileSync, spawn } from 'node:child_process';
 import {
@@ -27,7 +27,7 @@ const bans = 40;
 /** Seconds until a damaged firewall is repaired without an event. */
 const repairMs = 90_000;
 
-/** Commands until the audit log goes on in another file. */
+/** Sends commands until the audit log continues in another file. */
 async function fillRecords(socket: string, path: string): Promise<void> {
   for (let list = 0; !existsSync(`${path}.1`); list++) {
     const addresses = Array.from({ length: addressesPerRequestMax }, (_, index) => `198.18.${list & 255}.${index}`);
@@ -43,13 +43,13 @@ interface Traced {
   banned: number;
 }
 
-/** What our rules are flushed with, by backend. */
+/** How our rules are flushed, by backend. */
 const flush: Record<string, string[]> = {
   nftables: ['nft', 'flush', 'ruleset'],
   ipset: ['iptables-legacy', '-F'],
 };
 
-/** More connections than the metrics page takes; resolves when one was turned away. */
+/** More connections than the metrics page accepts; resolves when one was rejected. */
 async function overfill(port: number): Promise<void> {
   const sockets = Array.from({ length: metricsConnectionsMax + 1 }, () => connect(port, '127.0.0.1'));
   await Promise.race(

@@ -1,6 +1,6 @@
 /**
- * What the daemon calls, as strace(1) sees it: no program and no process after its start, nothing
- * outside of the table of calls, and no row of that table that nobody needs.
+ * The system calls of the daemon, as strace(1) sees them: no program and no process after its
+ * start, no call outside of the table, and no row of the table that nobody needs.
  */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -37,7 +37,7 @@ describe.skipIf(tool('strace') === undefined)('under strace (npm run setup -- --
       allowed
         .filter(({ call, rarely, untilListening }) => rarely === undefined && !untilListening && !seen.has(call))
         .map(({ call }) => call);
-    // What threads of V8 and libuv call depends on when they meet: another day may show it.
+    // The calls of V8's and libuv's threads depend on timing: another day may show them.
     for (let day = 0; day < 2 && unused().length > 0; day++) {
       const { calls } = (await runScenario(file, 'nftables')) as { calls: string[] };
       for (const name of calls) seen.add(name);

@@ -1,4 +1,6 @@
-/** What the real client prints with --json beside a real daemon, held against its schema. */
+/**
+ * The output of the real client with --json beside a real daemon, checked against its schema.
+ */
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * What the core of the running daemon may still do, as the kernel tells it: started by
- * confined.test.ts, one scenario per process, in namespaces of its own.
+ * What the core of the running daemon may still do, according to the kernel: started by
+ * confined.test.ts, one scenario per process, in its own namespaces.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ function threadsOf(pid: number): Map<string, string>[] {
 
 export const scenarios: Record<string, Scenario> = {
   'no thread holds more than the core needs, or can gain it': async () => {
-    // The caller has groups and capabilities to leave behind.
+    // The caller has groups and capabilities that must be dropped.
     process.setgroups!([0, 4, 42]);
     const directory = mkdtempSync('/run/confined-');
     const settings = `[firewall]\nbackend = "nftables"\n[metrics]\nenabled = false\n[jails.sshd]\nlogpath = "${directory}/auth.log"\n`;

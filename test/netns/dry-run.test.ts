@@ -1,6 +1,6 @@
 /**
- * The daemon with backend log-only, which needs no namespace: what it says, and a jail whose log is
- * not there.
+ * The daemon with backend log-only, which needs no namespace: its log, and a jail whose log does
+ * not exist.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -35,10 +35,10 @@ logpath = "${mail}"
 `,
   );
   try {
-    const unread = `jail postfix reads no log: no file fits ${mail}`;
+    const unread = `jail postfix reads no log: no file matches ${mail}`;
     const notRead = daemon.said.filter((line) => / warn jail reads no log /.test(line));
     expect(notRead.map((line) => line.split(' warn ')[1])).toEqual([
-      `jail reads no log until a file fits jail=postfix logpath=${mail}`,
+      `jail reads no log until a file matches jail=postfix logpath=${mail}`,
     ]);
     expect((await daemon.status()).problems).toEqual(['log-only: nothing is banned', unread]);
 

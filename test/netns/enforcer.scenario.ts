@@ -36,7 +36,10 @@ async function enforced(build: 'plain' | 'wasm' = 'plain', pacer?: Pacer) {
   return { backend, ...(await enforce(backend, undefined, { tableBytes: 8 << 20, build })) };
 }
 
-/** Loads `count` elements into a table of somebody else, as an operator would; its milliseconds. */
+/**
+ * Loads `count` elements into another program's table, as an operator would; returns the
+ * milliseconds.
+ */
 async function load(count: number): Promise<number> {
   const members = Array.from({ length: count }, (_, n) => `172.${16 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}`);
   const rules = `/run/rules-${count}.nft`;
@@ -52,8 +55,8 @@ async function load(count: number): Promise<number> {
 }
 
 /**
- * A backend with room for few bans, how many of IPv4 it takes, and what the kernel says to one
- * more.
+ * A backend with room for few bans, the number of IPv4 bans that fit, and the kernel's error for
+ * one more.
  */
 const small: Record<string, { create: () => Backend; room: number; code: string }> = {
   nftables: { create: () => new NftablesBackend({ table, setElementsMax: 3 }), room: 3, code: 'ENFILE' },
@@ -63,7 +66,10 @@ const small: Record<string, { create: () => Backend; room: number; code: string 
   xdp: { create: () => new XdpBackend({ interfaces: ['lo'], bansMax: 3 }), room: 3, code: 'E2BIG' },
 };
 
-/** One ban too many: it stays wanted and visible, others go on, and it lands once there is room. */
+/**
+ * One ban too many: it stays decided and visible, others continue, and it reaches the kernel once
+ * there is room.
+ */
 function fullSet({ create, room, code }: (typeof small)[string]): Scenario {
   return async () => {
     const backend = create();
@@ -89,21 +95,21 @@ function fullSet({ create, room, code }: (typeof small)[string]): Scenario {
   };
 }
 
-/** Gives way to nobody. */
+/** Never leaves gaps. */
 const impatient = new Pacer(() => false);
 
 /**
- * How long an operator's nft works on its file between the ruleset it read and its transaction, ms:
- * some 10,000 elements, or rules.
+ * How long an operator's nft works on its file, between reading the ruleset and its transaction,
+ * ms: some 10,000 elements, or rules.
  */
 const operatorMs = 20;
-/** So often nft's transaction is refused before this gives up: a second. */
+/** After this many refused transactions nft gives up: a second. */
 const operatorTriesMax = 50;
 
 /**
- * What nft -f does, step by step, in a process of its own: reads the ruleset's generation, works on
- * its file, sends its transaction for that generation, and starts again where somebody else's came
- * between (ERESTART). Returns the tries.
+ * What nft -f does, step by step, in its own process: reads the ruleset's generation, works on its
+ * file, sends its transaction for that generation, and starts again if another transaction came
+ * between (ERESTART). Returns the number of tries.
  */
 async function operate(): Promise<number> {
   const socket = new NetlinkSocket(openTransport(12));
@@ -136,8 +142,8 @@ async function operate(): Promise<number> {
 }
 
 /**
- * The tries that an operator's transaction takes while somebody new is banned every few
- * milliseconds; Infinity = in vain.
+ * The tries that an operator's transaction needs while another source is banned every few
+ * milliseconds; Infinity = it never succeeds.
  */
 async function triesBeside(pacer?: Pacer): Promise<number> {
   const { attack, enforcer, backend } = await enforced('plain', pacer);

@@ -1,9 +1,9 @@
 /**
  * Every operation of the netlink backends under every fault: refused with each errno, refused by
  * send(), answers lost, cut or foreign. The kernel is real; a transport in front of it injects the
- * fault, which lasts until it is lifted. Whatever happens, the error is typed, nothing is believed
- * that other eyes do not see, and the operation works once the fault is gone. A backend that
- * believes everything must fail this. Run by faults.test.ts.
+ * fault until it is removed. Whatever happens, the error is typed, nothing counts as done that
+ * other programs do not see, and the operation works once the fault is gone. A backend that trusts
+ * every answer must fail this. Run by faults.test.ts.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -29,11 +29,11 @@ const { errno } = constants;
 // --- Faults --------------------------------------------------------------------------------------
 
 interface Fault {
-  /** What send() says instead of sending. */
+  /** What send() returns instead of sending. */
   send?: number;
-  /** What the kernel seems to say to the first message, which it never saw. */
+  /** The kernel's apparent answer to the first message, which it never saw. */
   refusal?: number;
-  /** What becomes of each datagram of an answer. */
+  /** What happens to each datagram of an answer. */
   answer?: (datagram: Buffer) => Buffer | number;
 }
 
@@ -170,7 +170,7 @@ function nftSets(): Map<string, NftElement[]> {
   return new Map(found.flatMap(({ set }) => (set === undefined ? [] : [[set.name, set.elem ?? []]])));
 }
 
-/** Does something, and says whether other eyes see that it was done. */
+/** Does something, and says whether other programs see that it was done. */
 interface Operation {
   run: (backend: Backend, subject: Subject) => Promise<unknown>;
   isDone: (subject: Subject, result: unknown) => boolean;
@@ -197,7 +197,7 @@ const operations: Record<string, Operation> = {
   remove: { run: (backend) => backend.remove(), isDone: ({ seen }) => seen() === undefined },
 };
 
-/** One operation under one fault; throws where something is believed that did not happen. */
+/** One operation under one fault; throws if the backend claims something that did not happen. */
 async function examine(subject: Subject, operation: Operation, fault: Fault, believing: boolean): Promise<void> {
   const faulty = new Faulty();
   const backend = subject.create(() => faulty.open());
@@ -219,7 +219,7 @@ async function examine(subject: Subject, operation: Operation, fault: Fault, bel
   } else {
     assert.ok(operation.isDone(subject, outcome.result), 'it said that it was done, and others do not see it');
   }
-  // Once the cause is gone it works.
+  // Once the cause is gone, it works.
   if (operation !== operations.remove) await backend.install([sshd]);
   assert.ok(operation.isDone(subject, await run()), 'it works again');
   await backend.remove();
@@ -243,10 +243,7 @@ function matrixOf(subject: Subject): Scenario {
   };
 }
 
-/**
- * Operations whose effect others see; a backend that believes everything is found out by each of
- * them.
- */
+/** Operations whose effect others see; each of them detects a backend that trusts every answer. */
 function twinOf(subject: Subject): Scenario {
   return async () => {
     for (const name of ['install', 'ban', 'unban', 'each', 'reconcile', 'remove']) {

@@ -1,7 +1,7 @@
 /**
  * What the ipset and the iptables backend must do to real packets and to the real kernel, the same
- * for both; judged with the eyes of `ipset list` and `iptables-legacy-save`. Run by
- * iptables-ipset.test.ts, see topology.ts.
+ * for both; checked with `ipset list` and `iptables-legacy-save`. Run by iptables-ipset.test.ts,
+ * see topology.ts.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -22,11 +22,11 @@ import { attackerV4, attackerV6, hostV4, hostV6, insideV4, listenInside, network
 
 const run = (program: string, ...words: string[]) => execFileSync(program, words, { encoding: 'utf8' });
 
-/** A backend, and what other programs say it holds in jail `sshd`. */
+/** A backend, and what other programs say about its jail `sshd`. */
 interface Subject {
   create: () => Backend;
   seen: () => string[];
-  /** What only its kind of kernel object lets others do. */
+  /** Changes by others that only its type of kernel object allows. */
   foreign: (() => unknown)[];
 }
 
@@ -59,7 +59,7 @@ const subjects: Record<string, Subject> = {
       ].sort(),
     foreign: [
       () => run('iptables-legacy', '-D', 'f2z-sshd', '1'),
-      // Of the same size as what it replaces.
+      // Of the same size as the rule that it replaces.
       () => run('iptables-legacy', '-R', 'f2z-sshd', '1', '-s', '192.0.2.201', '-j', 'DROP'),
       () => run('ip6tables-legacy', '-R', 'f2z-sshd', '1', '-s', '2001:db8::201', '-j', 'DROP'),
     ],
@@ -210,7 +210,7 @@ function scenariosOf({ create, seen, foreign }: Subject): Record<string, Scenari
       assert.match(saved, /--reject-with icmp-admin-prohibited/);
       assert.match(saved, /--reject-with icmp6-adm-prohibited/);
       assert.equal(saved.match(/--reject-with tcp-reset/g)?.length, 2);
-      // Back to silence, with the bans kept.
+      // Back to dropping silently, with the bans kept.
       await backend.install([{ ...sshd, allow }, silent]);
       await prober.dropped(attackerV4[0], hostV4, 2222);
       assert.doesNotMatch(run('iptables-legacy-save'), /REJECT|:reject/);

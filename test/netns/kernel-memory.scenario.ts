@@ -1,7 +1,7 @@
 /**
- * What bans take of the kernel's memory, in a control group with a limit: a daemon whose bans are
- * bounded lives through an attack that would have it killed, and through a kill and a restart.
- * `KERNEL_SOURCES` sources attack; run by kernel-memory.test.ts.
+ * Kernel memory of bans, in a control group with a limit: a daemon with a limit of bans survives an
+ * attack that would otherwise get it killed, and survives a kill and a restart. `KERNEL_SOURCES`
+ * sources attack; run by kernel-memory.test.ts.
  */
 import assert from 'node:assert/strict';
 import { appendFileSync, mkdtempSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { nftElements } from './topology.ts';
 
 const sources = Number(process.env.KERNEL_SOURCES ?? 60_000);
 const bansMax = 10_000;
-/** As a unit with MemoryMax=80M: bans without bound do not fit beside the ceiling of 64 MB. */
+/** Like a unit with MemoryMax=80M: unlimited bans do not fit beside the ceiling of 64 MB. */
 const limitBytes = 80 * 1024 * 1024;
 const timeout = { withinMs: 60_000 };
 const held = (): number => nftElements('fail2zig', 'ban4-sshd').size;

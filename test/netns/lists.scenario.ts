@@ -14,7 +14,7 @@ import { attackerV4, attackerV6, hostV4, hostV6, network, nft, nftJson } from '.
 const table = 'fail2zig';
 const program = join(import.meta.dirname, '../../bin/fail2zig-client');
 
-/** A daemon whose list lies under the scenario's private /run. */
+/** A daemon whose list is under the scenario's private /run. */
 class Host {
   readonly directory = mkdtempSync('/run/lists-');
   readonly folder = join(this.directory, 'lists');
@@ -29,7 +29,7 @@ class Host {
     writeFileSync(this.file, lines.map((line) => `${line}\n`).join(''), { mode: 0o600 });
   }
 
-  /** As whoever fetches a list does it. */
+  /** Like a program that fetches a list. */
   replace(...lines: string[]): void {
     writeFileSync(`${this.file}.new`, lines.map((line) => `${line}\n`).join(''), { mode: 0o600 });
     renameSync(`${this.file}.new`, this.file);
@@ -40,13 +40,13 @@ class Host {
     this.daemon = await Daemon.start(this.directory, settings);
   }
 
-  /** What the kernel's sets of lists hold, by name. */
+  /** The content of the kernel's sets of lists, by name. */
   held(): Record<string, string[]> {
     let found: Record<string, unknown>[];
     try {
       found = nftJson('list', 'table', 'inet', table).nftables;
     } catch {
-      // Others have just removed it.
+      // Another program has just removed it.
       return {};
     }
     const sets = found.flatMap((each) => ('set' in each ? [each.set as { name: string; elem?: unknown[] }] : []));

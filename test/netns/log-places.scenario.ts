@@ -1,6 +1,6 @@
 /**
- * Where logs lie: file systems that hang, tmpfs, overlay and bind mounts, a log whose permission
- * comes and goes. In a mount namespace of its own (test/support/namespace.ts).
+ * Logs in unusual places: file systems that hang, tmpfs, overlay and bind mounts, a log whose
+ * permission changes. In its own mount namespace (test/support/namespace.ts).
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -45,7 +45,7 @@ async function rotates(log: string): Promise<void> {
   source.stop();
 }
 
-/** A FUSE file system whose program never answers: whoever touches it waits. */
+/** A FUSE file system whose program never answers: every access blocks. */
 function mountHanging(at: string): void {
   mkdirSync(at, { recursive: true });
   const mount = `exec 3<>/dev/fuse; mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hanging "$0"; exec sleep 600`;
@@ -66,7 +66,7 @@ const scenarios: Record<string, Scenario> = {
     const { source, sink, errors } = follow([...patterns, log]);
     appendFileSync(log, 'one\n');
     await until(() => sink.lines.length === 1, { what: 'the line beside the mount that hangs' });
-    // It may come later, too, where a link leads already.
+    // It may also appear later, where a link already leads.
     symlinkSync('/run/later/y.log', '/run/logs/later.log');
     mountHanging('/run/later');
     source.poll();

@@ -1,6 +1,7 @@
 /**
- * What the kernel refuses, and what its silence means: every error is typed, nothing is believed
- * that did not happen, and the ban lands once the cause is gone. Run by nftables-errors.test.ts.
+ * What the kernel refuses, and what its silence means: every error is typed, nothing counts as done
+ * that did not happen, and the ban reaches the kernel once the cause is gone. Run by
+ * nftables-errors.test.ts.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -49,7 +50,7 @@ async function refused(work: Promise<unknown>, code: string): Promise<KernelErro
   return error;
 }
 
-/** One message the kernel refuses, behind one that it would accept. */
+/** One message that the kernel refuses, after one that it would accept. */
 interface Refusal {
   errno: string;
   text?: RegExp;

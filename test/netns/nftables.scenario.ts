@@ -48,7 +48,7 @@ export const scenarios: Record<string, Scenario> = {
     await prober.dropped(attackerV4[0], hostV4, 2222);
     const seen = droppedPackets(table, 'jail-sshd');
     assert.ok(seen > 0, 'the rule counted the packet it dropped');
-    // It goes on trying: between two looks there may be one more.
+    // It keeps trying: between two looks there may be one more packet.
     assert.ok((await backend.drops()).get('sshd')! >= seen);
     await backend.apply([unban(attackerV4[0])]);
     await prober.answered(attackerV4[0], hostV4, 2222);
@@ -139,7 +139,7 @@ export const scenarios: Record<string, Scenario> = {
     const rules = JSON.stringify(nftJson('list', 'chain', 'inet', table, 'deny-sshd'));
     assert.match(rules, /"reject":{"type":"tcp reset"}/);
     assert.match(rules, /"reject":{"type":"icmpx","expr":"admin-prohibited"}/);
-    // Back to silence, with the bans kept.
+    // Back to dropping silently, with the bans kept.
     await backend.install([sshd]);
     await prober.dropped(attackerV4[0], hostV4, 2222);
   },
@@ -279,7 +279,7 @@ export const scenarios: Record<string, Scenario> = {
     await once(receiver, 'listening');
     const heard = new Set<string>();
     receiver.on('message', (_, from) => heard.add(from.address));
-    // Two senders, one banned: the innocent one shows that packets did arrive all the while.
+    // Two senders, one of them banned: the other one shows that packets did arrive all the time.
     const code = `
       const sockets = ${JSON.stringify([attackerV4[0], attackerV4[1]])}.map((from) => {
         const socket = require('node:dgram').createSocket('udp4'); socket.bind(0, from); return socket; });
@@ -293,7 +293,7 @@ export const scenarios: Record<string, Scenario> = {
         await until(() => heard.has(attackerV4[1]), { what: 'a packet of the innocent sender' });
       }
       assert.ok(!heard.has(attackerV4[0]), 'a packet of the banned sender came through');
-      // The twin: with a real gap the very same flood is heard.
+      // The twin: with a real gap the same flood gets through.
       nft('flush', 'chain', 'inet', table, 'jail-sshd');
       await until(() => heard.has(attackerV4[0]), { what: 'a packet of the banned sender through the flushed chain' });
     } finally {

@@ -1,6 +1,6 @@
 /**
- * What the process of the running daemon is and does, as the kernel tells it: started by
- * process.test.ts, one scenario per process, in namespaces of its own.
+ * What the process of the running daemon is and does, according to the kernel: started by
+ * process.test.ts, one scenario per process, in its own namespaces.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -43,13 +43,13 @@ async function ban(daemon: Daemon, sources: number): Promise<void> {
   await until(async () => ((await daemon.stats())['bans.total'] ?? 0) >= before + sources, { what: 'the bans' });
 }
 
-/** The process id that was given last in this namespace: it grows with each process and thread. */
+/** The last process id in this namespace: it grows with each process and thread. */
 const lastPid = (): number => Number(readFileSync('/proc/sys/kernel/ns_last_pid', 'latin1'));
 
 export const scenarios: Record<string, Scenario> = {
   'bans, unbans and saves start no process and no thread': async () => {
     const daemon = await start();
-    // What a runtime starts once, it has started by now.
+    // Whatever a runtime starts once, it has started by now.
     await ban(daemon, 20);
     await daemon.ban('sshd', '192.0.2.1', 600);
     await until(async () => ((await daemon.stats())['state.saves'] ?? 0) > 1, { what: 'two saves' });
@@ -73,7 +73,7 @@ export const scenarios: Record<string, Scenario> = {
     ip('neigh', 'add', '192.0.2.1', 'lladdr', '02:00:00:00:00:01', 'dev', 'out0');
     nft('add', 'table', 'inet', 'watch');
     nft('add', 'chain', 'inet', 'watch', 'output', '{ type filter hook output priority 0; }');
-    // What the kernel says of itself on a new link is no connection.
+    // The kernel's own packets on a new link are not connections.
     nft('add', 'rule', 'inet', 'watch', 'output', 'oifname', 'out0', 'meta', 'l4proto', '{ tcp, udp }', 'counter');
     const daemon = await start();
     await ban(daemon, 20);

@@ -1,6 +1,6 @@
 /**
- * A real Prometheus scrapes the real daemon: its checker takes the page and our rules, and each
- * query of the dashboard and of the rules is answered.
+ * A real Prometheus scrapes the real daemon: its checker accepts the page and our rules, and each
+ * query of the dashboard and of the rules gets an answer.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';

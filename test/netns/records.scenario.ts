@@ -16,7 +16,7 @@ import { answerScenario } from '../support/namespace.ts';
 import { FakeServiceManager } from '../support/service-manager.ts';
 import { until } from '../support/until.ts';
 
-/** What an attacker wrote, and an operator: bytes that no reader of a log should see. */
+/** Bytes that an attacker or an operator wrote and no reader of a log should see. */
 const attacker = 'evil\u001b[31mname';
 const reason = 'it was\nme \u001b[31m\u202e';
 const plain = 'it was\\nme \\x1b[31m\\u{202e}';
@@ -39,7 +39,7 @@ class Host {
     }
   }
 
-  /** A ban that the log led to, one by hand, what is refused, and the end of a ban. */
+  /** A ban from the log, one by hand, a refusal, and the end of a ban. */
   async day(daemon: Daemon): Promise<void> {
     this.fail('192.0.2.1');
     await until(async () => (await daemon.bans()).has('sshd 192.0.2.1'), { what: 'the ban' });
@@ -188,7 +188,7 @@ async function syslog() {
   listener = await hear();
   await daemon.ban('sshd', '192.0.2.3', 60);
   await until(() => heard('address=192.0.2.3'), { what: 'a record for the new listener' });
-  // It does not read, and then it is gone: nobody waits for it, and what is lost is counted.
+  // It stops reading, and then it is gone: nobody waits for it, and lost lines are counted.
   listener.pause();
   for (let index = 0; index < 40; index++) await daemon.ban('sshd', `198.51.100.${index}`, 60);
   await listener.stop();
@@ -201,7 +201,10 @@ async function syslog() {
   return { lines: said.length, lost: stats['log.lost'] };
 }
 
-/** A disk that is full for a while: what waits is written later, what was lost is in the chain. */
+/**
+ * A disk that is full for a while: what waits is written later, and what was lost is noted in the
+ * chain.
+ */
 async function fullDisk() {
   const host = new Host();
   mkdirSync(join(host.directory, 'state'));

@@ -46,7 +46,7 @@ class Host {
     writeFileSync(this.path, `${control}${state}${settings}`, { mode: 0o600 });
   }
 
-  /** What the client's own process does, here: the answer, or the refusal as an error. */
+  /** What the client's own process does, done here: returns the answer, or throws the refusal. */
   async reload(jails: Record<string, string>, extra = ''): Promise<Reloaded> {
     this.write(this.settings(jails, extra));
     const record = recordToHand(this.path);
@@ -76,7 +76,7 @@ class Host {
     await until(async () => (await found()) === bans.sort().join(), { what: `exactly these bans: ${bans.join(', ')}` });
   }
 
-  /** Everything that a refused reload must leave as it is. */
+  /** Everything that a refused reload must leave unchanged. */
   async picture(): Promise<string> {
     const { jails, problems } = await this.daemon.status();
     const rules = execFileSync('nft', ['-s', 'list', 'ruleset'], { encoding: 'utf8' });
@@ -95,7 +95,7 @@ export const scenarios: Record<string, Scenario> = {
     host.fail('b', '192.0.2.3');
     await host.banned('first 192.0.2.2', 'second 192.0.2.3');
     await until(async () => (await host.daemon.stats())['failures.total'] === 6);
-    // What stood in a log before a jail began to read it does not count, as at a start.
+    // Lines from before a jail began to read a log do not count, as at a start.
     host.fail('c', '192.0.2.9', 1);
     const c = `logpath = "${host.log('c')}"\nmaxretry = 1\nport = 80`;
     host.write(host.settings({ first: `${a}\nbantime = "2h"`, third: c }));
@@ -115,7 +115,7 @@ export const scenarios: Record<string, Scenario> = {
     );
     const sets = execFileSync('nft', ['list', 'sets'], { encoding: 'utf8' });
     assert.ok(!sets.includes('ban4-second') && sets.includes('ban4-third'), sets);
-    // The window of before; and nobody reads the log of the jail that went.
+    // The earlier window still counts; and nobody reads the log of the removed jail.
     host.fail('a', '192.0.2.1');
     host.fail('b', '192.0.2.4');
     host.fail('c', '192.0.2.5');
@@ -123,7 +123,7 @@ export const scenarios: Record<string, Scenario> = {
     const left = (await host.daemon.bans()).get('first 192.0.2.1')!;
     assert.ok(left > 3_600, `a ban of ${left} s has the new bantime`);
     await until(() => nftElements('fail2zig', 'ban4-first').size === 2);
-    // A restart finds the same, also of a jail behind one that went.
+    // A restart finds the same, also for a jail after a removed one.
     const now = { first: `${a}\nbantime = "2h"`, third: c };
     await host.reload({ ...now, fourth: b });
     await host.reload({ first: now.first, fourth: b });
@@ -166,7 +166,7 @@ export const scenarios: Record<string, Scenario> = {
       [/18 jails are more than the 16 there is room for/, { first: a, ...many }],
       [/jail new: \/run\/elsewhere is outside/, { first: a, new: 'logpath = "/run/elsewhere/x.log"' }],
       [/jail new is the first that reads the journal/, { first: a, new: 'source = "journal"' }],
-      // A good change beside it is not applied either.
+      // A valid change together with an invalid one is not applied either.
       [/memory\.ceiling cannot change/, { first: `${a}\nbantime = "2h"`, new: a }, '[memory]\nceiling = "80MB"'],
       [/unknown filter/, { first: `${a}\n[jails.second]\nfilter = "nothing"\n${a}` }],
     ];

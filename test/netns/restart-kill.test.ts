@@ -1,9 +1,9 @@
 /**
  * kill -9 at random instants under load: the daemon reads a log that never stops growing, is
- * killed, and is started again. Afterwards each line must have counted exactly once. Judged by two
- * kinds of sources: those with as many failures as a ban needs (one lost, and they are not banned)
- * and those with one less (one counted twice, and they are). The failures of a source lie apart, so
- * that most of them have a kill or several in between. No ban that was on disk may be missing
+ * killed, and is started again. Afterwards each line must have counted exactly once. Two kinds of
+ * sources show it: those with as many failures as a ban needs (if one is lost, they are not banned)
+ * and those with one less (if one counts twice, they are). The failures of a source are spread out,
+ * so that most of them have one kill or more in between. No ban that was on disk may be missing
  * either. STATE_KILLS sets the number of kills, SEED repeats a run.
  */
 import { appendFileSync, closeSync, existsSync, openSync, writeFileSync, writeSync } from 'node:fs';
@@ -23,7 +23,7 @@ const kills = Number(process.env.STATE_KILLS ?? 20);
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** A source is banned at so many failures. */
 const maxretry = 4;
-/** Sources that fail in turn; half of them once less than a ban needs. */
+/** Sources that fail in turn; half of them one time less than a ban needs. */
 const groupSources = 100;
 /** Lines between two pauses of the writer. */
 const linesPerTick = 10;
@@ -155,7 +155,7 @@ bantime = "12h"
   await writer.stop();
   appendFileSync(log, `${new Date().toISOString()} host sshd[1]: Server listening on 0.0.0.0 port 22.\n`);
   const expected = writer.expected().sort();
-  // Stopping reads what is written.
+  // A stop reads what is written.
   expect(await daemon.stop(), daemon.said.slice(-20).join('\n')).toBe(0);
   const saved = (await savedBans(state)).sort();
   expect(saved, daemon.said.filter((line) => !/ banned | would ban /.test(line)).join('\n')).toEqual(expected);

@@ -1,6 +1,6 @@
 /**
- * What survives a restart, with the real daemon: bans, open windows and read positions, on nftables
- * in a namespace of its own; and what a disk that is full or read-only does to it. Started by
+ * What survives a restart of the real daemon: bans, open windows and read positions, on nftables in
+ * its own namespace; and the effect of a disk that is full or read-only. Started by
  * restart.test.ts, one scenario per process.
  */
 import assert from 'node:assert/strict';
@@ -190,7 +190,7 @@ export const scenarios: Record<string, Scenario> = {
     await until(() => elements().length === 1, { ...timeout, what: 'the ban in the kernel again' });
     const left = nftElements('fail2zig', 'ban4-sshd').get('192.0.2.1')!;
     assert.ok(left > 3_500 && left <= 3_600, `left: ${left}`);
-    // A crash is no stop.
+    // A crash is not a stop.
     await daemon.kill();
     assert.deepEqual(elements(), ['192.0.2.1']);
   },

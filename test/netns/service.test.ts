@@ -1,5 +1,5 @@
 /**
- * The daemon under a service manager: readiness, signs of life, the line of its status, the stop.
+ * The daemon under a service manager: readiness, watchdog signals, the status line, the stop.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,6 @@
-/** The daemon as a user of its own; in a network and mount namespace (unprivileged.test.ts). */
+/**
+ * The daemon running as its own user; in a network and mount namespace (unprivileged.test.ts).
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import {
   appendFileSync,

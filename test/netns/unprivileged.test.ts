@@ -1,6 +1,6 @@
 /**
- * The daemon as a user of its own with two ambient capabilities, as systemd/unprivileged.conf runs
- * it: it bans, and state, records and socket are that user's.
+ * The daemon running as its own user with two ambient capabilities, as in
+ * systemd/unprivileged.conf: it bans, and state, records and socket belong to that user.
  */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,7 +1,6 @@
 /**
- * The xdp backend against the real kernel, each scenario in namespaces of its own. Where bpftool
- * cannot be had, what it would say is not compared: the scenarios about other eyes are left out,
- * aloud.
+ * The xdp backend against the real kernel, each scenario in its own namespaces. If bpftool is not
+ * available, the scenarios that compare with it are left out, and that is reported.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
- * The executable for aarch64, cross-built, as far as an emulator shows: it starts, matches, and is
- * three programs by three names. The daemon is not started there: qemu-user hands netlink and
- * seccomp to this machine's kernel.
+ * The executable for aarch64, cross-built, as far as an emulator can test it: it starts, matches,
+ * and is three programs by three names. The daemon is not started there: qemu-user passes netlink
+ * and seccomp to this machine's kernel.
  */
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
  * A Debian system in a folder, made by debootstrap, which is unpacked and not installed. Commands
- * run in it by chroot(1), in namespaces of their own: network, mounts, processes. Nothing of the
- * machine's own is changed.
+ * run in it by chroot(1), in their own namespaces: network, mounts, processes. Nothing on the
+ * machine itself is changed.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';

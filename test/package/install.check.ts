@@ -1,6 +1,6 @@
 /**
- * The Debian package in a Debian that has nothing of ours: it installs without starting anything,
- * bans, keeps bans over an upgrade, and leaves nothing behind when it is purged.
+ * The Debian package in a fresh Debian: it installs without starting anything, bans, keeps bans
+ * over an upgrade, and removes everything when it is purged.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, globSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';

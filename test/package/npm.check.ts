@@ -1,6 +1,6 @@
 /**
- * The npm package, packed and installed with a prefix of its own: with the addon in it, and with
- * one built there.
+ * The npm package, packed and installed with its own prefix: with the addon in it, and with one
+ * built there.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -1,5 +1,5 @@
 /**
- * What a release consists of, as others meet it: install.sh with true and false signatures, on a
+ * The files of a release as users get them: install.sh with valid and forged signatures, on a
  * Debian and without dpkg, and the container image.
  */
 import { execFileSync } from 'node:child_process';

@@ -1,7 +1,7 @@
 /**
- * Who owns an account and may log in as often as he likes cannot make his guesses at other accounts
- * disappear: a success takes back at most one failure, of its own address and user, whatever the
- * order of the lines. And an attempt that several processes tell of counts once.
+ * An attacker with an account of his own, who may log in as often as he likes, cannot hide his
+ * guesses at other accounts: a success cancels at most one failure, of its own address and user,
+ * whatever the order of the lines. And an attempt that several processes report counts once.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * Random edits of an audit log: bytes, lines and whole files are changed, taken out, put in and
- * moved, in its files and in its seal. Each must be found. AUDIT_EDITS sets how many are tried.
+ * Random edits of an audit log: bytes, lines and whole files are changed, removed, added and moved,
+ * in its files and in its seal. Each must be found. AUDIT_EDITS sets how many are tried.
  */
 import { join } from 'node:path';
 import fc from 'fast-check';

@@ -1,5 +1,5 @@
 /**
- * The three builds of the engine are one engine: whatever bytes they are fed, cut wherever a read
+ * The three builds of the engine behave the same: whatever bytes they are fed, cut wherever a read
  * happens to end, their whole memories are equal afterwards, byte by byte: counters, table,
  * connections, decisions, denials.
  */

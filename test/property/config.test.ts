@@ -1,6 +1,6 @@
 /**
- * Whatever bytes a configuration holds, the answer is a usable record or a ConfigError whose every
- * line can be shown on a terminal; and what a writer can say, a reader reads back.
+ * Whatever bytes a configuration contains, the result is a usable record or a ConfigError whose
+ * every line is safe for a terminal; and a reader parses everything that a writer can write.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,6 @@
-/** Frames under any bytes and any cuts: nothing is lost, nothing is invented, nothing piles up. */
+/**
+ * Frames with any bytes and any cuts: nothing is lost, nothing is invented, nothing accumulates.
+ */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { OperatorError } from '../../src/control/answers.ts';

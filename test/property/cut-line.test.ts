@@ -1,7 +1,7 @@
 /**
- * Lines longer than what is read of one (limits.ts, lineBytesMax), or than their writer writes:
- * they end where an attacker chose, before the service's own address, and he may put another one
- * there. None of them may be read as a whole line (claims S-*).
+ * Lines that are longer than the part we read (limits.ts, lineBytesMax), or than the part their
+ * writer writes: they end where an attacker chose, before the service's own address, and he may put
+ * another address there. None of them may be read as a whole line (claims S-*).
  */
 import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';

@@ -1,8 +1,8 @@
 /**
  * Decisions that wait for the kernel: whatever each log decided, and however many are taken at
- * once, every decision is handed over once, each log's in their order, and no log's share of what
- * is taken falls below an equal one while it has any waiting. So what a quiet log decides never
- * stands behind all that a loud one did.
+ * once, every decision is passed on once, those of each log in order, and no log gets less than an
+ * equal share while it has any waiting. So the decisions of a quiet log never wait for all those of
+ * a busy one.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

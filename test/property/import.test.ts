@@ -1,7 +1,7 @@
 /**
  * Import of a fail2ban tree: a translated expression never counts a line that the expression does
- * not match, unless the report said "wider"; and whatever a tree holds, the import ends, writes
- * only its output, and what it writes can be used.
+ * not match, unless the report said "wider"; and whatever a tree contains, the import ends, only
+ * writes its output, and that output is usable.
  */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

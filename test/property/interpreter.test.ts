@@ -1,6 +1,5 @@
 /**
- * Filters nobody wrote: random definitions that the compiler accepts are matched alike by all three
- * readings.
+ * Random definitions of filters that the compiler accepts: all three readings match the same lines.
  */
 import fc from 'fast-check';
 import { beforeEach, expect, test } from 'vitest';

@@ -1,6 +1,5 @@
 /**
- * Emitted matchers, interpreter and oracle say the same of every message, for every built-in
- * filter.
+ * Emitted matchers, interpreter and oracle agree on every message, for every built-in filter.
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';

@@ -1,7 +1,7 @@
 /**
- * The netlink codec over anything: what we write reads back the same, and no reply, however cut,
- * forged or mixed with strangers' messages, crashes it, hangs it or makes it believe what was not
- * said.
+ * The netlink codec with any input: what we write reads back the same, and no reply, however cut,
+ * forged or mixed with messages of others, crashes it, hangs it or makes it accept something that
+ * was not sent.
  */
 import { constants } from 'node:os';
 import fc from 'fast-check';

@@ -1,7 +1,7 @@
 /**
- * What the engine remembers of lines, and what it looks at first, change only what a line costs: it
- * and an engine without its short ways leave the same memory behind, whatever they read. The same
- * comparison finds every fault that is planted in a short way, within the same lines.
+ * The engine's shortcuts (what it remembers of lines, and its first look) only change what a line
+ * costs: an engine with them and one without leave the same memory, whatever they read. The same
+ * comparison finds every fault that is planted in a shortcut, within the same lines.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

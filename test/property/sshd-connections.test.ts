@@ -1,6 +1,6 @@
 /**
- * What the lines of connections count: the engine and the naive reading agree on every line of
- * generated logs, in every mode, with process numbers that come round and logs longer than a
+ * How the lines of connections count: the engine and the naive reading agree on every line of
+ * generated logs, in every mode, with process numbers that are reused and logs longer than a
  * connection is remembered.
  */
 import fc from 'fast-check';

@@ -1,8 +1,7 @@
 /**
  * A full set under each eviction policy, against the model (test/support/table-model.ts): a table
- * of one set, more sources than it holds, escalating bans, bans that the kernel takes late or
- * never, unbans. What is given up, what is denied and what is counted must be the same after every
- * event.
+ * of one set, more sources than it holds, escalating bans, bans that the kernel accepts late or
+ * never, unbans. What is evicted, denied and counted must be the same after every event.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

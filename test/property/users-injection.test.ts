@@ -1,8 +1,8 @@
 /**
- * A name that a client chooses moves no address, in any filter that keeps the name: in each
- * pattern's own sample the name gives way to attacker text, with the sample's own words in it. The
+ * A name that a client chooses moves no address, in any filter that captures names: in each
+ * pattern's own sample the name is replaced by attacker text, including the sample's own words. The
  * address found is the sample's, or none (claims S-*). Filters whose service escapes what it writes
- * have tests of their own, with its escapes.
+ * have their own tests, with its escapes.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * The blob of a legacy iptables table: whatever the bytes say, it is either taken apart within its
- * bounds or refused.
+ * The blob of a legacy iptables table: whatever its bytes, it is either decoded within its bounds
+ * or refused.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

@@ -1,6 +1,6 @@
 /**
  * A breakage: one small change of a real file, as a careless or malicious change would make it, and
- * the claim that must notice. `find` is exact text that stands once in the tree, so that a breakage
+ * the claim that must notice. `find` is exact text that occurs once in the tree, so that a breakage
  * survives a move of its file; `npm run sabotage` applies one at a time to a scratch copy.
  */
 import { execFileSync } from 'node:child_process';

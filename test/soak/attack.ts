@@ -2,8 +2,8 @@
  * The attack of the soak: distinct sources, IPv4 and IPv6 in turn, without any state per source, so
  * that ten million of them cost the generator nothing. In step k source k fails for the first time;
  * one source in ten is an attacker that fails twice more, each time `gap` steps (= new sources)
- * later. What `gap` is depends on the source alone: some come back soon, some so late that the
- * table has long given them up.
+ * later. `gap` depends on the source alone: some return soon, some so late that the table has
+ * evicted them long ago.
  */
 
 /** Failures that make a ban in the soak's configuration. */

@@ -1,4 +1,6 @@
-/** What a soak is judged by; pure functions of what was sampled. */
+/**
+ * The criteria of a soak; pure functions of the samples.
+ */
 
 import { randomFrom } from '../../bench/workload.ts';
 import { TABLE_WAYS } from '../../src/engine/layout.ts';

@@ -1,6 +1,6 @@
 /**
  * `npm run soak -- killed`: the real daemon under a growing log, killed at random instants and
- * started again (test/netns/restart-kill.test.ts), as often as asked. Exit status 1 where a line
+ * started again (test/netns/restart-kill.test.ts), as often as requested. Exit status 1 if a line
  * was lost or counted twice.
  */
 import { spawnSync } from 'node:child_process';

@@ -1,6 +1,6 @@
 /**
- * `npm run soak -- rotate`: rotations of every kind (rotations.ts), and a table of what became of
- * the lines. Exit status 1 where a line was lost that need not be, or counted twice.
+ * `npm run soak -- rotate`: rotations of every kind (rotations.ts), and a table of what happened to
+ * the lines. Exit status 1 if a line was lost that need not be, or counted twice.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
  * Rotations of every kind at random instants under a steady writer that numbers its lines, and the
- * real file source that follows it. The writer runs in a thread of its own and is also who rotates,
- * so that it knows which lines the kernel still had to give.
+ * real file source that follows it. The writer runs in its own thread and also rotates, so it knows
+ * which lines the kernel could still deliver.
  */
 import {
   appendFileSync,

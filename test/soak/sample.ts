@@ -1,6 +1,6 @@
 /**
- * One look at the running daemon from outside: /proc and the metrics page, never its own word about
- * its memory.
+ * One sample of the running daemon from outside: /proc and the metrics page, never its own figures
+ * about its memory.
  */
 import { readFileSync } from 'node:fs';
 

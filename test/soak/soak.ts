@@ -1,7 +1,7 @@
 /**
  * One soak: the real daemon with real log files and the nftables backend, in the network namespace
- * this process is in. What it holds in the end is asked of the kernel by nft(8), what it takes of
- * /proc.
+ * of this process. In the end nft(8) shows which bans the kernel holds, and /proc what the daemon
+ * takes.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,8 +1,8 @@
 /**
- * One filter read in every way there is: the engine as wasm with SIMD, as scalar wasm and as plain
- * TypeScript with the matcher the compiler emitted; the engine as wasm with the filter as a
+ * One filter read in every possible way: the engine as wasm with SIMD, as scalar wasm and as plain
+ * TypeScript with the matcher that the compiler emitted; the engine as wasm with the filter as a
  * program, for the interpreter; and, message by message, emitted matcher, interpreter and oracle.
- * All must say the same of every line.
+ * All must agree on every line.
  */
 import assert from 'node:assert/strict';
 import { encodeFilter } from '../../src/compiler/encode.ts';

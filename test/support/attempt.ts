@@ -1,5 +1,5 @@
 /**
- * An attempt from inside the core of the real daemon, whose bundle has a hook in front, and how it
+ * An attempt from inside the core of the real daemon, whose bundle starts with a hook, and how it
  * ends.
  */
 import { writeFileSync } from 'node:fs';

@@ -1,4 +1,6 @@
-/** Edits of an audit log: each must be found by who verifies it. */
+/**
+ * Edits of an audit log: a verification must find each of them.
+ */
 import { ChainCheck } from '../../src/commands/chain-check.ts';
 
 /** The files of a log, the oldest first, and its seal behind them. */

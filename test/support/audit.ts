@@ -1,4 +1,6 @@
-/** `fail2zig audit`, run in this process, and a log that it can be tried on. */
+/**
+ * `fail2zig audit`, run in this process, and a log to try it on.
+ */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { vi } from 'vitest';
 import { run } from '../../src/commands/audit.ts';

@@ -1,7 +1,7 @@
 /**
- * A LineSink that keeps the lines it is fed, with the contract of the engine's and none of its
- * code: whole lines are consumed, an unfinished one only when `final` or when it is too long (it is
- * cut and its rest skipped), and a full ring stops it between lines.
+ * A LineSink that keeps the lines it gets, with the contract of the engine's sink and none of its
+ * code: whole lines are consumed, an unfinished one only if `final` or too long (then it is cut and
+ * its rest skipped), and a full ring stops it between lines.
  */
 
 import type { LineSink } from '../../src/engine/host.ts';

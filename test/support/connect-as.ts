@@ -1,7 +1,7 @@
 /**
- * A program of its own: becomes another user, sends one `list` request to a socket and prints what
- * came of it as JSON. Arguments: PATH UID GID GROUPS (comma separated, may be empty). Started as
- * root, whose right to become anybody it uses up before it connects.
+ * A separate program: becomes another user, sends one `list` request to a socket and prints the
+ * result as JSON. Arguments: PATH UID GID GROUPS (comma separated, may be empty). Started as root,
+ * a right that it gives up before it connects.
  */
 import { call, UnreachableError } from '../../src/client/call.ts';
 

@@ -1,6 +1,6 @@
 /**
- * What the tests of the control socket share: an operator that remembers, a quiet log, a directory
- * of their own.
+ * Shared by the tests of the control socket: an operator that remembers its calls, a silent log, a
+ * directory.
  */
 import { closeSync, mkdtempSync, rmSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';

@@ -1,6 +1,6 @@
 /**
- * A program of its own: becomes another user and floods a socket with connections, each replaced
- * when it is closed, until it is killed. Says `flooding` once a thousand of them were closed.
+ * A separate program: becomes another user and floods a socket with connections, each replaced when
+ * it is closed, until it is killed. Prints `flooding` once a thousand of them were closed.
  * Arguments: PATH UID GID CONNECTIONS. Started as root.
  */
 import { createConnection } from 'node:net';

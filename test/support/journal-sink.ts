@@ -1,4 +1,6 @@
-/** Remembers the entries that a journal source hands over, and drives one by hand. */
+/**
+ * Remembers the entries from a journal source, and drives one by hand.
+ */
 import type { EntrySink } from '../../src/engine/host.ts';
 import { inputBytes } from '../../src/limits.ts';
 import { type JournalEvent, JournalSource, type JournalSourceOptions } from '../../src/sources/journal/journal.ts';

@@ -1,4 +1,7 @@
-/** Real events of the kernel that are heard when a test says so, as by a daemon that is starved. */
+/**
+ * Real events of the kernel that are delivered when a test says so, as in a daemon that gets no CPU
+ * time.
+ */
 import { FileSource } from '../../src/sources/file.ts';
 import { type Events, type EventsOptions, type Heard, Inotify, type Watch } from '../../src/sources/inotify.ts';
 import type { CollectingSink } from './collecting-sink.ts';

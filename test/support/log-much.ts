@@ -1,5 +1,5 @@
 /**
- * A program of its own: logs so many lines of 100 characters to standard error and says how many
+ * A separate program: logs this many lines of 100 characters to standard error and says how many
  * were lost, on standard output or in a file. Arguments: LINES [FILE].
  */
 import { renameSync, writeFileSync, writeSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * Generators of messages a filter may meet: its own lines, near misses, and attacker text in every
- * place that takes any.
+ * Generators of messages for a filter: its own lines, near misses, and attacker text in every place
+ * that accepts any.
  */
 import fc from 'fast-check';
 import type { ByteClass, Filter, Pattern, Token } from '../../src/compiler/pattern.ts';

@@ -1,6 +1,6 @@
 /**
- * Runs kernel work away from the machine: a scenario file is started in network, mount and process
- * namespaces of its own, which vanish with its process. vitest's own process never enters one. A
+ * Runs kernel work away from the machine: a scenario file is started in its own network, mount and
+ * process namespaces, which vanish with its process. vitest's own process never enters one. A
  * scenario answers with one line of JSON.
  */
 import { spawn } from 'node:child_process';

@@ -1,7 +1,7 @@
 /**
- * The oracle: the pattern language read aloud. It walks a filter's tokens over a Buffer exactly as
- * src/compiler/pattern.ts says, byte by byte, and shares no code with the emitted matchers, the
- * interpreter or the engine's scanners. Slow on purpose; keep it stupid.
+ * The oracle: the pattern language taken literally. It runs a filter's tokens over a Buffer exactly
+ * as src/compiler/pattern.ts says, byte by byte, and shares no code with the emitted matchers, the
+ * interpreter or the engine's scanners. Slow on purpose; keep it simple.
  */
 import type { ByteClass, Filter, Pattern, Token } from '../../src/compiler/pattern.ts';
 import { readTime as readClock } from './time-oracle.ts';

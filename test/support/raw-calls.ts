@@ -1,6 +1,6 @@
 /**
  * System calls that no part of the program makes: from inside the real core, whose bundle gets a
- * hook in front, and under its filter in a process of their own.
+ * hook in front, and under its filter in a separate process.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

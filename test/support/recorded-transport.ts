@@ -1,6 +1,6 @@
 /**
  * A netlink socket without a kernel: a function answers each request with datagrams or errnos, in
- * the order given.
+ * order.
  */
 import { constants } from 'node:os';
 import type { Transport } from '../../src/backends/netlink/socket.ts';

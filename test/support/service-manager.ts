@@ -1,4 +1,6 @@
-/** A service manager that remembers what it is told: Node has no datagram sockets of a path. */
+/**
+ * A service manager that remembers its messages: Node has no datagram sockets with a path.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';

@@ -1,13 +1,13 @@
 /**
- * Compares engines that lie in folders of their own, for test/property/short-ways.test.ts: in a
- * process of its own, since plain engines share what they import.
+ * Compares engines in separate folders, for test/property/short-ways.test.ts: in a separate
+ * process, since plain engines share their imports.
  *
  * Called with SEED LINES REFERENCE ENGINE…; prints JSON: for each engine the number of lines after
  * which it differs from the reference, or -1.
  *
- * Each engine is fed the same hostile lines, cut wherever a read happens to end. After some lines
- * their memories must be equal, byte by byte, but for what an engine remembers of how lines are
- * written.
+ * Each engine gets the same hostile lines, cut wherever a read happens to end. After some lines
+ * their memories must be equal, byte by byte, except for what an engine remembers about the form of
+ * lines.
  */
 import { join } from 'node:path';
 import type { Engine, EngineJail } from '../../src/engine/host.ts';

@@ -1,7 +1,7 @@
 /**
- * What the table should remember, said as plainly as can be: a list of sources with the times of
- * their failures. The judge of src/engine/table.ts, with which it shares no code; slow, and of any
- * size. With a `capacity` it is one set of the table, and `policy` says what a full one gives up.
+ * What the table should remember, as simply as possible: a list of sources with the times of their
+ * failures. It judges src/engine/table.ts, with which it shares no code; slow, and of any size.
+ * With a `capacity` it is one set of the table, and `policy` says what a full one evicts.
  */
 import type { EvictionPolicy } from '../../src/types.ts';
 

@@ -1,7 +1,7 @@
 /**
- * Under `npm run coverage` (NODE_V8_COVERAGE is set) each test file writes what it covered when it
+ * Under `npm run coverage` (NODE_V8_COVERAGE is set) each test file writes its coverage when it
  * ends: the test runner ends its workers by a signal, before Node would write it. Processes that
- * tests spawn inherit the variable and write at their own exit.
+ * tests start inherit the variable and write at their own exit.
  */
 import { takeCoverage } from 'node:v8';
 import { afterAll } from 'vitest';

@@ -1,4 +1,6 @@
-/** Text to address: inet_pton(3), as node:net hands it on, is the judge. */
+/**
+ * Parsing of addresses, judged by inet_pton(3) through node:net.
+ */
 import { isIP, SocketAddress } from 'node:net';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';

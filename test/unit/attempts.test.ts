@@ -1,6 +1,6 @@
 /**
- * What the lines of one attempt count together where no pid joins them, and what a PAM module's
- * refusal counts (src/engine/attempts.ts): through `feed`, in both builds.
+ * How the lines of one attempt count if no pid connects them, and how a PAM module's failure counts
+ * (src/engine/attempts.ts): through `feed`, in both builds.
  */
 import { describe, expect, test } from 'vitest';
 import { JAIL_FAILURES } from '../../src/engine/counters.ts';

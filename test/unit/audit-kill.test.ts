@@ -1,7 +1,7 @@
 /**
- * kill -9 of the real daemon at random instants while it writes its audit log: nothing that it left
- * is taken for a change by somebody, and each start goes on. AUDIT_KILLS sets the number of kills,
- * SEED repeats a run.
+ * kill -9 of the real daemon at random instants while it writes its audit log: what it leaves is
+ * not mistaken for a change by somebody, and each start continues the log. AUDIT_KILLS sets the
+ * number of kills, SEED repeats a run.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

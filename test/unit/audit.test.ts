@@ -1,4 +1,7 @@
-/** The audit log and who verifies it: what was changed shows, what a crash left does not. */
+/**
+ * The audit log and its verification: changes by somebody are found, what a crash left is not
+ * reported.
+ */
 import {
   appendFileSync,
   copyFileSync,

@@ -1,6 +1,6 @@
 /**
- * The benchmarks that need no network, in short: their counts, not their times, so that they cannot
- * rot.
+ * Short runs of the benchmarks that need no network: their counts, not their times, so that they
+ * stay usable.
  */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * Failures on their way to the table, and decisions on their way out: what is handed on, and the
- * edges of both areas.
+ * Failures on their way to the table, and decisions on their way out: what is passed on, and the
+ * limits of both areas.
  */
 import { beforeEach, expect, test } from 'vitest';
 import { loadAddress } from '../../src/engine/address.ts';

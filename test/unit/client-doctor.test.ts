@@ -1,4 +1,6 @@
-/** `doctor`: each link that is broken is told with a remedy, and what is whole is told as such. */
+/**
+ * `doctor`: each broken link is reported with a remedy, and each working one as such.
+ */
 import { once } from 'node:events';
 import { appendFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -59,7 +61,7 @@ test('a log that counts, one of another service, one that is not there', async (
     mend: expect.stringContaining('fail2zig match'),
   });
   configure(`[jails.sshd]\nlogpath = "${log}.none"\n`);
-  expect(of(await found(), 'log of sshd')).toMatchObject({ state: 'bad', says: `no file fits ${log}.none` });
+  expect(of(await found(), 'log of sshd')).toMatchObject({ state: 'bad', says: `no file matches ${log}.none` });
 });
 
 test('times of another zone, and a log that nobody writes any more', async () => {

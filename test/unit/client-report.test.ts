@@ -1,4 +1,7 @@
-/** `report` and `top`: what they make of records and answers, and that nothing acts on a reader. */
+/**
+ * `report` and `top`: their output for records and answers, and that no text controls the reader's
+ * terminal.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * The project's own programs answer as any command does: what they can do, and what they were asked
- * wrongly.
+ * The project's own programs answer like any command: with their usage, and with what is wrong in
+ * their arguments.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
 /**
- * Comments wrap at 100 columns, and each stands alone: none goes on from one constant to the next
+ * Comments wrap at 100 columns, and each is complete: none continues from one constant to the next
  * with "…".
  */
 import { describe, expect, test } from 'vitest';

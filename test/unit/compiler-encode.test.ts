@@ -1,4 +1,6 @@
-/** The words of a program, as src/compiler/encode.ts states them: what the interpreter walks. */
+/**
+ * The words of a program, as src/compiler/encode.ts defines them: the interpreter's input.
+ */
 import { describe, expect, test } from 'vitest';
 import { encodeFilter } from '../../src/compiler/encode.ts';
 import { operation } from '../../src/compiler/operations.ts';

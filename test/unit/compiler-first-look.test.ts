@@ -1,4 +1,6 @@
-/** What the first look looks for: something that every line has which a pattern takes. */
+/**
+ * What the first look searches for: something that every matching line contains.
+ */
 import { describe, expect, test } from 'vitest';
 import { signsOf } from '../../src/compiler/first-look.ts';
 import type { Filter, Token } from '../../src/compiler/pattern.ts';

@@ -442,7 +442,7 @@ test('no more than bansMax are in the kernel: those that end soonest make room, 
   expect(most).toBe(10);
   expect(['192.0.2.1', '192.0.2.2', '192.0.2.4'].map((text) => kernel.held.has(text))).toEqual([true, true, true]);
   expect(enforcer.counters.lifted).toBe(31);
-  expect(said()).toContain('firewall.bans_max is reached: the bans that end soonest make room bans=1 bansMax=10');
+  expect(said()).toContain('firewall.bans_max is reached: the bans that end soonest are lifted bans=1 bansMax=10');
   expect(await engine.countBans(Date.now() / 1000)).toEqual([{ held: 10, heldSix: 0, pending: 0 }]);
   await enforcer.stop();
 });

@@ -129,7 +129,7 @@ describe.each(builds)('%s', (build) => {
     clocks.look();
     clocks.look();
     expect(log.said).toEqual([
-      expect.objectContaining({ text: expect.stringContaining('not read'), fields: { path } }),
+      expect.objectContaining({ text: expect.stringContaining('unknown format'), fields: { path } }),
     ]);
     expect(engine.waiting).toBe(1);
   });

@@ -64,7 +64,7 @@ describe('configurations', () => {
     for (const [header, key, value] of said) {
       const row = reference.find((table) => table.header === header)?.keys.find((each) => each.key === key);
       // Of the backend the reference says in words what holds.
-      if (key === 'backend') expect(row?.says).toContain('By itself');
+      if (key === 'backend') expect(row?.says).toContain('"auto" is the first');
       else expect([header, key, row?.otherwise]).toEqual([header, key, value]);
     }
   });

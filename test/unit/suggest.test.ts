@@ -87,7 +87,7 @@ describe('services', () => {
   test('a service without log and journal is a comment that says so', () => {
     const text = suggested(ssh);
     expect(jailsOf(text)).toEqual([]);
-    expect(text).toContain('# sshd is there, and neither its log nor the journal.\n# [jails.sshd]\n');
+    expect(text).toContain('# sshd is installed, but has neither a log nor a journal.\n# [jails.sshd]\n');
   });
 
   test('a shared log says nothing of a service that is not there, nor does a masked unit', () => {

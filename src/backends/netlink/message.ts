@@ -1,6 +1,6 @@
 /**
- * Netlink messages: written here, replies decoded strictly. A reply is bytes from outside until
- * checked: every length is bounded by what holds it (linux/netlink.h).
+ * Netlink messages: encoding, and strict decoding of replies. A reply is untrusted until checked:
+ * every length is compared with what contains it (linux/netlink.h).
  */
 /** nlmsg_type of the control messages. */
 export const messageError = 2;
@@ -13,12 +13,12 @@ export const flagDumpInterrupted = 0x10;
 export const flagDump = 0x300;
 export const flagCreate = 0x400;
 export const flagAppend = 0x800;
-/** On an error message: its copy of our request is cut to the header; attributes follow. */
+/** On an error message: its copy of our request is only the header; attributes follow. */
 const flagCapped = 0x100;
 const flagAckAttributes = 0x200;
 /** NLMSGERR_ATTR_MSG. */
 const attributeMessage = 1;
-/** Attribute type bits that are not part of the type. */
+/** Bits of an attribute's type field that are not part of the type. */
 const typeNested = 0x8000;
 const typeMask = 0x3fff;
 
@@ -27,13 +27,13 @@ const attributeHeaderBytes = 4;
 /** nla_len is 16 bits wide. */
 export const attributeBytesMax = 0xffff;
 
-/** The kernel's own end at 4095; those of ipset's types follow. */
+/** The kernel's own errnos end at 4095; those of ipset's types follow. */
 export const errnoMax = 8191;
 /** Kernel texts are cut here. */
 const kernelTextMax = 256;
 
-// Buffer's own write methods check every argument again, and the daemon runs them uncompiled: per
-// element of a set that is most of what a ban costs in JavaScript.
+// Buffer's own write methods check every argument again, and the daemon runs them uncompiled. For
+// an element of a set they would be most of what a ban costs in JavaScript.
 
 function putLittle16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value;
@@ -53,15 +53,14 @@ function putBig32(bytes: Uint8Array, at: number, value: number): void {
 }
 
 /**
- * An attribute by its number: a text, a number of 32 bits (big-endian), bytes, or attributes inside
- * it.
+ * An attribute: its number, and a text, a 32-bit number (big-endian), bytes, or nested attributes.
  */
 export type Field = readonly [type: number, value: string | number | Uint8Array | readonly Field[]];
 
 /**
  * Writes messages one after another into one growing buffer. Attributes are written inside a
- * message, nested ones between `begin` and `end`. Integers of netfilter's attributes are
- * big-endian, headers are in the machine's own order (little).
+ * message, nested ones between `begin` and `end`. Integers in netfilter's attributes are
+ * big-endian, headers have the machine's byte order (little-endian).
  */
 export class MessageWriter {
   #bytes: Buffer;
@@ -73,12 +72,12 @@ export class MessageWriter {
     this.#bytes = Buffer.allocUnsafe(initialBytes);
   }
 
-  /** Bytes written so far. */
+  /** Number of bytes written so far. */
   get length(): number {
     return this.#length;
   }
 
-  /** What was written. Valid until the next write. */
+  /** The written bytes. Valid until the next write. */
   bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -117,13 +116,13 @@ export class MessageWriter {
     bytes[start + 19] = resource;
   }
 
-  /** Bytes of a header that nfgenmsg does not cover. */
+  /** Zeros for the rest of a header that is longer than nfgenmsg. */
   zeros(count: number): void {
     const start = this.#reserve(count);
     this.#bytes.fill(0, start, start + count);
   }
 
-  /** Ends the message, filling its length in. */
+  /** Ends the message: writes its length into the header. */
   endMessage(): void {
     if (this.#nests.length !== 0) throw new Error('message ended inside a nested attribute');
     putLittle32(this.#bytes, this.#messageStart, this.#length - this.#messageStart);
@@ -157,7 +156,7 @@ export class MessageWriter {
     this.#pad();
   }
 
-  /** `frame` once for each key of `keyBytes` bytes, which stands at its end. */
+  /** Writes `frame` once for each key of `keyBytes` bytes, with the key at the frame's end. */
   framed(frame: Uint8Array, keys: Uint8Array, keyBytes: number): void {
     let at = this.#reserve((keys.length / keyBytes) * frame.length);
     const bytes = this.#bytes;
@@ -202,7 +201,7 @@ export class MessageWriter {
   }
 }
 
-/** A message of a reply; its payload is bytes [start, end) of the datagram. */
+/** One message of a reply; its payload is bytes [start, end) of the datagram. */
 export interface Message {
   type: number;
   flags: number;
@@ -211,7 +210,7 @@ export interface Message {
   end: number;
 }
 
-/** The messages of one datagram, as far as they are well-formed, and why the rest is not. */
+/** The well-formed messages of one datagram, and what is wrong with the rest. */
 export interface Datagram {
   messages: Message[];
   malformed: string | null;
@@ -240,9 +239,9 @@ export function decodeMessages(bytes: Buffer, length: number): Datagram {
 }
 
 /**
- * Walks the attributes in bytes [start, end): `while (reader.next())` then type, start, end of the
- * payload. Ends at the first attribute that does not fit and says so in `malformed`. Typed reads
- * answer -1 / '' for a payload of wrong size.
+ * Reads the attributes in bytes [start, end): `while (reader.next())`, then type, start and end of
+ * the payload. Stops at the first attribute that does not fit and sets `malformed`. Typed reads
+ * return -1 or '' for a payload of wrong size.
  */
 export class AttributeReader {
   readonly #bytes: Buffer;
@@ -282,7 +281,7 @@ export class AttributeReader {
     return new AttributeReader(this.#bytes, this.start, this.end);
   }
 
-  /** What `decode` makes of the payload. */
+  /** Passes the payload to `decode`. */
   decode<Decoded>(decode: (bytes: Buffer, start: number, end: number) => Decoded): Decoded {
     return decode(this.#bytes, this.start, this.end);
   }
@@ -296,7 +295,7 @@ export class AttributeReader {
     return this.#bytes.readUInt32BE(this.start) * 2 ** 32 + this.#bytes.readUInt32BE(this.start + 4);
   }
 
-  /** Up to the first NUL. */
+  /** The text up to the first NUL. */
   text(): string {
     const stop = this.#bytes.indexOf(0, this.start);
     return this.#bytes.toString('latin1', this.start, stop < 0 || stop > this.end ? this.end : stop);
@@ -308,14 +307,14 @@ export class AttributeReader {
   }
 }
 
-/** What an NLMSG_ERROR message says; `errno` 0 is an ACK. null = it cannot be read. */
+/** The content of an NLMSG_ERROR message; `errno` 0 is an ACK. null = malformed. */
 export interface Verdict {
   errno: number;
-  /** The kernel's own words; '' when it gave none. */
+  /** The kernel's own words; '' if it gave none. */
   words: string;
 }
 
-/** Reads an NLMSG_ERROR payload and the extended ACK behind it. Never throws. */
+/** Decodes an NLMSG_ERROR payload and the extended ACK after it. Never throws. */
 export function decodeVerdict(bytes: Buffer, message: Message): Verdict | null {
   if (message.end - message.start < 4 + headerBytes) return null;
   const errno = 0 - bytes.readInt32LE(message.start);

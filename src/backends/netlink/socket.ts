@@ -1,7 +1,7 @@
 /**
- * A netlink socket. One exchange runs at a time; the kernel does the work inside send(), so that
- * the answers are there when send() returns (RFC 3549). A foreign sequence number is ignored;
- * garbage becomes a KernelError, never a crash or a belief.
+ * A netlink socket. One exchange runs at a time. The kernel does the work inside send(), so the
+ * answers are there when send() returns (RFC 3549). A message with another sequence number is
+ * ignored; a malformed one becomes a KernelError.
  */
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -16,34 +16,33 @@ const { EAGAIN, EBADMSG, EINTR, ENOBUFS, ETIMEDOUT } = constants.errno;
 /** The kernel fills a dump in datagrams of at most 32 KiB (netlink_dump); ACKs are far smaller. */
 const datagramBytesMax = 64 * 1024;
 /**
- * SO_SNDBUF and SO_RCVBUF asked for: a batch must fit the first, the ACKs of a large scaffold the
+ * Size for SO_SNDBUF and SO_RCVBUF: a batch must fit the first, the ACKs of a large scaffold the
  * second.
  */
 const socketBufferBytes = 1024 * 1024;
-/** An answer is there when send() returns; this long we believe that it may still come. */
+/** An answer should be there when send() returns; we wait this long for a late one. */
 const answerMilliseconds = 2000;
-/** EAGAIN or EINTR from send() is tried again this often, with a growing pause. */
+/** How often send() is tried again after EAGAIN or EINTR, with a growing pause. */
 const sendTriesMax = 6;
-/** A dump that changes under our eyes is started again this often. */
+/** How often a dump is restarted because its data changed meanwhile. */
 const dumpTriesMax = 8;
 /**
- * Datagrams left over from an exchange that failed: one per ACK of a scaffold at most; bounds a
- * socket that never ends.
+ * Datagrams left from a failed exchange: at most one per ACK of a scaffold. Bounds a socket that
+ * never ends.
  */
 const staleDatagramsMax = 4096;
 
-/** Where datagrams go and come from: the kernel's socket, or a recorded one in tests. */
+/** Sends and receives datagrams: the kernel's socket, or a recorded one in tests. */
 export interface Transport {
   /**
-   * Hands one datagram over: its length or -errno, at once or later. The bytes do not change until
-   * then.
+   * Sends one datagram: its length or -errno, at once or later. The bytes do not change until then.
    */
   send(request: Uint8Array): number | Promise<number>;
-  /** One datagram into `into` without waiting: its real length (may exceed `into`) or -errno. */
+  /** Receives one datagram without waiting: its real length (may exceed `into`) or -errno. */
   receive(into: Uint8Array): number;
-  /** The same aside, where the kernel may work for long meanwhile; absent where it never does. */
+  /** The same on another thread, for when the kernel may work for long; absent if it never does. */
   receiveAside?(into: Uint8Array): Promise<number>;
-  /** 1 = something to read, 0 = time is up, or -errno. */
+  /** 1 = readable, 0 = timeout, or -errno. */
   wait(milliseconds: number): Promise<number>;
   close(): void;
 }
@@ -67,13 +66,13 @@ export function openTransport(
   };
 }
 
-/** A message of a request whose answer is awaited. */
+/** A message of a request whose ACK we wait for. */
 export interface Expected {
   sequence: number;
   operation: string;
 }
 
-/** A netlink socket with exchanges in order, one at a time. */
+/** A netlink socket: exchanges in order, one at a time. */
 export class NetlinkSocket {
   readonly #transport: Transport;
   readonly #answerMilliseconds: number;
@@ -87,8 +86,8 @@ export class NetlinkSocket {
   }
 
   /**
-   * A number no message of this socket bears at the moment; never 0, which the kernel uses for its
-   * own.
+   * A sequence number that no current message of this socket has; never 0, which the kernel uses
+   * itself.
    */
   nextSequence(): number {
     this.#sequence = (this.#sequence + 1) >>> 0 || 1;
@@ -100,23 +99,21 @@ export class NetlinkSocket {
   }
 
   /**
-   * Sends one datagram and reads the ACK of every message in `expected`. Resolves when all are
-   * there and none is an error.
-   * @param strays further messages of ours that may answer, though only with an error (batch begin
-   * and end)
-   * @throws KernelError: of the first message refused; ENOBUFS when an answer was lost (it may
-   * have worked: read back);
-   *   EMSGSIZE when the datagram is too large for the socket; ETIMEDOUT when nothing came; EBADMSG
-   *   for garbage
+   * Sends one datagram and reads the ACK of every message in `expected`. Resolves when all have
+   * arrived and none is an error. @param strays further messages of ours that may be answered, but
+   * only with an error (batch begin and end) @throws KernelError: for the first refused message;
+   * ENOBUFS if an answer was lost (the request may have succeeded: read back); EMSGSIZE if the
+   * datagram is too large for the socket; ETIMEDOUT if nothing came; EBADMSG if a message is
+   * malformed
    */
   exchange(request: Uint8Array, expected: Expected[], strays: Expected[] = []): Promise<void> {
     return this.#turns.take(() => this.#exchange(request, expected, strays));
   }
 
   /**
-   * Asks for a dump and hands every message of it to `visit` (payload after nfgenmsg). Started
-   * again when it was interrupted or lost: `restart` then says to forget what was seen. A
-   * `tolerant` dump goes on when others write: it may then miss or repeat something.
+   * Requests a dump and calls `visit` for every message of it (payload after nfgenmsg). If it was
+   * interrupted or a part was lost, it is requested again; `restart` then says to forget what was
+   * visited. A `tolerant` dump continues when others write: it may miss or repeat something.
    */
   dump(
     encode: (writer: netlink.MessageWriter, sequence: number) => void,
@@ -138,7 +135,7 @@ export class NetlinkSocket {
   }
 
   /**
-   * Asks a question (with flagAck) that is answered by one message, handed to `visit`, and an ACK.
+   * Sends a request (with flagAck) that is answered by one message, passed to `visit`, and an ACK.
    */
   ask(
     encode: (writer: netlink.MessageWriter, sequence: number) => void,
@@ -151,7 +148,10 @@ export class NetlinkSocket {
     });
   }
 
-  /** Throws away what is left of an earlier exchange, so that it cannot be taken for ours. */
+  /**
+   * Discards what is left of an earlier exchange, so that it cannot be mistaken for an answer of
+   * this one.
+   */
   #drain(): void {
     for (let count = 0; count < staleDatagramsMax; count++) {
       const received = this.#transport.receive(this.#buffer);
@@ -175,8 +175,8 @@ export class NetlinkSocket {
   }
 
   /**
-   * The next datagram's length, waiting for it; 0 when none comes in time, -ENOBUFS when one was
-   * lost.
+   * Waits for the next datagram and returns its length; 0 if none comes in time, -ENOBUFS if one
+   * was lost.
    */
   async #receive(operation: string, mayWait: boolean, aside = false): Promise<number> {
     for (let waited = false; ; ) {
@@ -209,7 +209,7 @@ export class NetlinkSocket {
     let refusal: KernelError | null = null;
     let lost = false;
     while (awaited.size > 0) {
-      // Answers are queued inside send(): after a refusal or a loss there is nothing left to wait
+      // Answers are queued inside send(): after a refusal or a loss there is nothing more to wait
       // for.
       const received = await this.#receive(whole, refusal === null && !lost);
       if (received < 0 && !lost) {
@@ -239,7 +239,7 @@ export class NetlinkSocket {
     }
   }
 
-  /** @returns false when the dump was interrupted or lost a part */
+  /** @returns false if the dump was interrupted or a part was lost */
   async #dumpOnce(
     encode: (writer: netlink.MessageWriter, sequence: number) => void,
     operation: string,
@@ -254,8 +254,8 @@ export class NetlinkSocket {
 
     let intact = true;
     for (;;) {
-      // With each part of a dump that is received, the kernel makes the next: some 10 ms of work in
-      // a set of 300,000.
+      // While one part of a dump is received, the kernel makes the next: some 10 ms of work in a
+      // set of 300,000.
       const received = await this.#receive(operation, true, kind !== 'single');
       if (received < 0 && intact) {
         intact = false;
@@ -291,7 +291,7 @@ export class NetlinkSocket {
 
   #endOfDump(message: netlink.Message): netlink.Verdict | null {
     if (message.type === netlink.messageError) return netlink.decodeVerdict(this.#buffer, message);
-    // NLMSG_DONE carries the dump's own result; old kernels send it empty.
+    // NLMSG_DONE carries the result of the dump; old kernels send it empty.
     if (message.end - message.start < 4) return { errno: 0, words: '' };
     const errno = 0 - this.#buffer.readInt32LE(message.start);
     return errno < 0 || errno > netlink.errnoMax ? null : { errno, words: '' };

@@ -1,20 +1,22 @@
-/** What the kernel's dumps say about our objects. Every length is checked; null = malformed. */
+/**
+ * Decodes the kernel's dumps of our objects. Every length is checked; null = malformed.
+ */
 import { keyBytes } from '../elements.ts';
 import { AttributeReader } from '../netlink/message.ts';
 import { commentType, type SetLayout, setFlagTimeout } from './messages.ts';
 import { attribute } from './numbers.ts';
 
-/** Reads one dumped message; null = malformed. */
+/** Decodes one dumped message; null = malformed. */
 export type Decoder<Facts> = (bytes: Buffer, start: number, end: number) => Facts | null;
 
-/** The attribute that tells a fact, what the fact is where that is absent, and how it is read. */
+/** The attribute of a value, its default if absent, and how to read it. */
 type Fact<Value> = readonly [type: number, absent: Value, read: (reader: AttributeReader) => Value];
 
 const text = (reader: AttributeReader): string => reader.text();
 const hex = (reader: AttributeReader): string => reader.copy().toString('hex');
 const u32 = (reader: AttributeReader): number => reader.u32();
 
-/** A decoder of objects whose facts are told by one attribute each. */
+/** A decoder of objects whose values are one attribute each. */
 function decoder<Facts extends object>(table: { [Name in keyof Facts]: Fact<Facts[Name]> }): Decoder<Facts> {
   const facts = Object.entries(table) as [keyof Facts, Fact<Facts[keyof Facts]>][];
   const byType = new Map(facts.map(([name, [type, , read]]) => [type, { name, read }]));
@@ -35,7 +37,7 @@ export const decodeTable = decoder({
   flags: [attribute.tableFlags, 0, u32],
 });
 
-/** One chain: its name, and what must not change. */
+/** One chain: its name, and its fixed properties. */
 export const decodeChain = decoder({
   table: [attribute.table, '', text],
   name: [attribute.chain.name, '', text],
@@ -44,7 +46,7 @@ export const decodeChain = decoder({
   type: [attribute.chain.type, '', hex],
 });
 
-/** One set; `comment` is '' where it is not of our making. */
+/** One set; `comment` is '' if we did not create the set. */
 export const decodeSet = decoder({
   table: [attribute.table, '', text],
   name: [attribute.set.name, '', text],
@@ -59,12 +61,12 @@ function readComment(reader: AttributeReader): string {
   return isComment ? data.toString('latin1', 2, data.length - 1) : '';
 }
 
-/** Whether the set in the kernel is the one we would make. */
+/** Whether the set in the kernel is the same as the one that we would create. */
 export function isSameSet(facts: NonNullable<ReturnType<typeof decodeSet>>, set: SetLayout): boolean {
   return facts.flags === setFlagTimeout && facts.keyBytes === keyBytes[set.family] && facts.comment === set.comment;
 }
 
-/** The expressions of a rule without their counters' values, and what those counted. */
+/** The expressions of a rule without the values of its counters, and these values. */
 interface Expressions {
   shape: string;
   packets: number;
@@ -97,7 +99,7 @@ function readExpressions(reader: AttributeReader): Expressions {
 }
 
 /**
- * The number of the ruleset's present state: each transaction of anybody adds one. -1 = malformed.
+ * The generation number of the ruleset: each transaction of any program adds one. -1 = malformed.
  */
 export function decodeGeneration(bytes: Buffer, start: number, end: number): number {
   return decodeId(bytes, start, end)?.id ?? -1;
@@ -106,9 +108,9 @@ export function decodeGeneration(bytes: Buffer, start: number, end: number): num
 const decodeId = decoder({ id: [attribute.generation.id, -1, u32] });
 
 /**
- * Hands the elements of one dumped message to `visit`: their key is bytes [at, at + length) of
- * `bytes`; `remainingMs` 0 = without end. An element that has just run out is left out.
- * @returns false when the message is malformed
+ * Calls `visit` for the elements of one dumped message: the key is bytes [at, at + length) of
+ * `bytes`; `remainingMs` 0 = without end. An element that has just expired is left out. @returns
+ * false if the message is malformed
  */
 export function decodeElements(
   bytes: Buffer,

@@ -1,5 +1,5 @@
 /**
- * The nf_tables messages that make our table: pure functions of their arguments, no socket. Each
+ * The nf_tables messages that build our table: pure functions of their arguments, no socket. Each
  * jail has two hash sets of single elements (an IPv6 prefix is one element: the rule masks the
  * source first), one chain that looks them up, and one jump per hook and port range.
  */
@@ -12,17 +12,17 @@ const batchBegin = 0x10;
 const batchEnd = 0x11;
 export const setFlagTimeout = 0x10;
 /**
- * nft's own numbers for the key types (its datatype.h); they only matter to whoever prints the set.
+ * nft's own numbers for the key types (its datatype.h); only programs that print the set use them.
  */
 const keyType = { 4: 7, 6: 8 } as const;
-/** nft keeps a set's comment in its user data as type 7 (libnftnl/udata.h). */
+/** nft stores a set's comment in its user data as type 7 (libnftnl/udata.h). */
 export const commentType = 7;
-/** Our chains stand before those at the usual `filter` priority. */
+/** Our chains run before those at the usual `filter` priority. */
 const chainPriority = -10;
 
-/** A set as we make it. */
+/** A set as we create it. */
 export interface SetLayout extends SetShape {
-  /** Shown by `nft list`; it also tells a later start how the set was made. */
+  /** Shown by `nft list`; a later start also sees from it how the set was created. */
   comment: string;
 }
 
@@ -31,12 +31,12 @@ export interface JailLayout {
   jail: string;
   chain: string;
   /**
-   * Where packets of banned sources go when more than a drop is asked for: networks to let pass, an
+   * The chain for packets of banned sources, if a drop alone is not enough: networks that pass, an
    * answer.
    */
   denial: string | undefined;
   sets: { 4: SetLayout; 6: SetLayout };
-  /** Of what lists name, one for each prefix length: to ban, and to let pass. */
+  /** Sets for lists, one for each prefix length: to ban, and to let pass. */
   lists: SetLayout[];
   allowLists: SetLayout[];
 }
@@ -47,16 +47,16 @@ export interface JailLayout {
  */
 export const elementsPerMessage = 1250;
 
-/** One transaction on one table under construction: every message asks for its ACK. */
+/** One transaction on one table, being built: every message asks for its ACK. */
 export class Batch {
   readonly writer = new MessageWriter();
   /** Messages whose ACK must be read. */
   readonly expected: Expected[] = [];
-  /** The frame around them, which answers only when refused. */
+  /** Batch begin and end, which are answered only if refused. */
   readonly strays: Expected[] = [];
   readonly #table: string;
   readonly #nextSequence: () => number;
-  /** Where each expected message starts. */
+  /** Where each message in `expected` starts. */
   readonly #starts: number[] = [];
 
   constructor(table: string, nextSequence: () => number) {
@@ -72,7 +72,7 @@ export class Batch {
     this.writer.endMessage();
   }
 
-  /** Adds a message about the table or what is in it; `more` writes what follows the fields. */
+  /** Adds a message about the table or an object in it; `more` writes what follows the fields. */
   add(number: number, flags: number, operation: string, fields: readonly Field[], more?: () => void): void {
     const sequence = this.#nextSequence();
     this.expected.push({ sequence, operation });
@@ -91,7 +91,7 @@ export class Batch {
     this.add(command.delTable, 0, `delete table ${this.#table}`, []);
   }
 
-  /** Removes every rule of a chain. */
+  /** Deletes every rule of a chain. */
   flushChain(chain: string): void {
     this.add(command.delRule, 0, `flush chain ${chain}`, [[attribute.rule.chain, chain]]);
   }
@@ -104,7 +104,7 @@ export class Batch {
     this.add(command.delSet, 0, `delete set ${set}`, [[attribute.set.name, set]]);
   }
 
-  /** @param id unique in its transaction; @param elementsMax the set's `size`, 0 = none */
+  /** @param id unique in its transaction @param elementsMax the set's `size`, 0 = none */
   addSet({ name, family, comment }: SetLayout, id: number, elementsMax = 0): void {
     const { set, setDescription } = attribute;
     const size: Field = [set.description, [[setDescription.size, elementsMax]]];
@@ -119,7 +119,7 @@ export class Batch {
     ]);
   }
 
-  /** A plain chain, or with `hook` a base chain of type filter that accepts what no rule drops. */
+  /** A plain chain, or with `hook` a base chain of type filter with policy accept. */
   addChain(name: string, hook?: Hook): void {
     const { chain, hook: place } = attribute;
     const base: Field[] =
@@ -144,7 +144,7 @@ export class Batch {
     this.#changeElements(command.newElement, flagCreate, 'add', set, elements, leftMs);
   }
 
-  /** A deletion carries no timeouts. */
+  /** A deletion has no timeouts. */
   deleteElements(set: string, elements: Element[]): void {
     this.#changeElements(command.delElement, 0, 'delete', set, elements);
   }
@@ -155,7 +155,8 @@ export class Batch {
     for (let from = 0; from < elements.length; from += elementsPerMessage) {
       const to = Math.min(elements.length, from + elementsPerMessage);
       const operation = `${verb} ${to - from} element${to - from === 1 ? '' : 's'} of set ${set}`;
-      // Written without fields: for thousands of elements those would cost more than the rest.
+      // Not written as fields: for thousands of elements those would cost more than everything
+      // else.
       this.add(number, flags, operation, [[attribute.elements.set, set]], () => {
         writer.begin(attribute.elements.list);
         for (let index = from; index < to; index++) {
@@ -177,7 +178,7 @@ export class Batch {
   }
 
   /**
-   * Adds or deletes what is permanent: its keys, one behind the other, at most
+   * Adds or deletes permanent elements: their keys one after the other, at most
    * `elementsPerMessage`.
    */
   changeKeys(verb: 'add' | 'delete', { name, family }: SetLayout, keys: Uint8Array): void {
@@ -190,15 +191,17 @@ export class Batch {
     });
   }
 
-  /** Closes the transaction: without its end the kernel ACKs everything and applies nothing. */
+  /**
+   * Closes the transaction: without its end message the kernel ACKs everything and applies nothing.
+   */
   finish(): Uint8Array {
     this.#frame(batchEnd, 'batch end');
     return this.writer.bytes();
   }
 
   /**
-   * The finished transaction asking for one ACK, of its last message: the kernel still reports
-   * every refusal.
+   * The finished transaction, asking for one ACK only, that of its last message: the kernel still
+   * reports every refusal.
    */
   askOnce(): { request: Uint8Array; expected: Expected[]; strays: Expected[] } {
     const request = this.writer.bytes();
@@ -207,7 +210,7 @@ export class Batch {
   }
 }
 
-/** An element without end, but for its key. */
+/** An element without end, except for its key. */
 function frameOf(family: 4 | 6): Uint8Array {
   const writer = new MessageWriter(64);
   writer.begin(attribute.list.item);
@@ -225,7 +228,7 @@ function commentData(comment: string): Buffer {
   return Buffer.concat([Buffer.from([commentType, text.length]), text]);
 }
 
-/** A request for a dump of family inet, narrowed by `fields`. */
+/** A dump request in family inet, limited by `fields`. */
 export function encodeDump(
   writer: MessageWriter,
   sequence: number,
@@ -237,7 +240,7 @@ export function encodeDump(
   writer.endMessage();
 }
 
-/** A question that is answered by one message and an ACK. */
+/** A request that is answered by one message and an ACK. */
 export function encodeQuestion(writer: MessageWriter, sequence: number, number: number): void {
   writer.beginMessage(subsystem | number, flagRequest | flagAck, sequence, family.unspecified);
   writer.endMessage();

@@ -1,11 +1,11 @@
 /**
  * The nftables backend: one table `inet NAME` of ours, two hash sets per jail whose elements carry
- * their own end, one ACK read for every message. Whatever stands in the kernel is adopted: sets
- * made as we make them stay as they are, chains and rules are replaced in one transaction, so that
- * there is no instant without protection. Nothing is believed that the kernel did not confirm: a
- * lost answer is followed by reading back. Full: the kernel's ENFILE or ENOMEM reaches the caller
- * as KernelError and nothing of that transaction holds. NLM_F_EXCL is never used and nothing is
- * deleted that may be absent, since an aborted transaction costs the kernel milliseconds: an unban
+ * their own timeout, one ACK read for every message. Existing objects in the kernel are adopted:
+ * sets with the right properties stay as they are, chains and rules are replaced in one
+ * transaction, so protection never stops. A change counts only when the kernel has confirmed it: if
+ * an answer is lost, we read back. Full: the kernel's ENFILE or ENOMEM reaches the caller as
+ * KernelError, and nothing of that transaction is applied. An aborted transaction costs the kernel
+ * milliseconds. So NLM_F_EXCL is never used, and nothing is deleted that may be absent: an unban
  * adds its element first, then deletes it.
  */
 import { constants } from 'node:os';
@@ -27,21 +27,18 @@ const { EMSGSIZE, ENOBUFS, ENOENT, EBUSY, EEXIST, EINVAL, EBADMSG } = constants.
 export interface NftablesOptions {
   /** Name of our table in family inet. */
   table: string;
-  /** `size` of every set, after which the kernel says ENFILE; 0 = none. */
+  /** `size` of every set, beyond which the kernel returns ENFILE; 0 = none. */
   setElementsMax?: number;
   /**
-   * Whether this kernel renews the timeout of an element added again; tried out at install where
+   * Whether this kernel renews the timeout of an element that is added again; tested at install if
    * not given.
    */
   refreshes?: boolean;
-  /**
-   * Opens the way to the kernel; `sendBytes` is the largest datagram it must take, if more than
-   * usual.
-   */
+  /** Opens the netlink socket; `sendBytes` is the largest datagram, if larger than usual. */
   open?: (sendBytes?: number) => Transport;
-  /** How long an answer may take, ms. */
+  /** How long to wait for an answer, ms. */
   answerMilliseconds?: number;
-  /** Gives way to the transactions of other programs. */
+  /** Leaves gaps for the transactions of other programs. */
   pacer?: Pacer;
 }
 
@@ -65,15 +62,15 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
   };
   readonly #options: NftablesOptions;
   readonly #open: (sendBytes?: number) => NetlinkSocket;
-  /** For long dumps, beside which transactions go on; opened when first needed. */
+  /** For long dumps, during which transactions continue; opened when first needed. */
   #reader: NetlinkSocket | undefined;
   readonly #pacer: Pacer;
-  /** The ruleset's generation when last asked, and our transactions since. */
+  /** The ruleset's generation when last read, and our transactions since. */
   #generation = -1;
   #commits = 0;
   /**
    * Whether adding an element again renews its timeout (Linux 6.12 and later); null = not yet
-   * tried.
+   * tested.
    */
   #refreshes: boolean | null;
 
@@ -98,14 +95,14 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
   }
 
   /**
-   * Makes the table what `jails` ask for, in one transaction. Elements of jails that remain are
-   * kept with their remaining time; everything else in the table goes.
+   * Makes the table what `jails` ask for, in one transaction. Elements of remaining jails are kept
+   * with their remaining time; everything else in the table is removed.
    */
   async install(jails: JailScaffold[]): Promise<void> {
     this.#refreshes ??= await this.#probeRefresh();
     const layouts = jails.map((jail) => this.#layout(jail));
-    // Another program may change the table between our survey and our transaction, or refer to what
-    // we replace: look again, and at last replace the table as a whole.
+    // Another program may change the table between our reading and our transaction, or refer to
+    // what we replace. Then we read again, and at last replace the table as a whole.
     for (const approach of ['adopt', 'adopt', 'replace'] as const) {
       try {
         await this.#scaffold(jails, layouts, approach);
@@ -117,7 +114,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     await this.note(layouts);
   }
 
-  /** Counted by the rules that end in a drop or an answer. */
+  /** Packets counted by the rules that end in a drop or an answer. */
   async drops(): Promise<Drops> {
     const dropped: Drops = new Map();
     for (const { jail, chain, denial = chain } of [...this.layouts.values()]) {
@@ -138,7 +135,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     return dropped;
   }
 
-  /** Asks for the ruleset's generation, which our own transactions move by one each. */
+  /** Compares the ruleset's generation, to which each of our own transactions adds one. */
   async disturbed(): Promise<boolean> {
     let generation = -1;
     let commits = 0;
@@ -157,7 +154,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     return isKnown && generation !== expected;
   }
 
-  /** Removes the table; an absent one is success. */
+  /** Removes the table; if it is absent, that is no error. */
   async remove(): Promise<void> {
     await this.#transact((batch) => {
       batch.addTable();
@@ -211,8 +208,8 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
   }
 
   /**
-   * One transaction. Where answers were lost it may hold or not: it is sent again asking for a
-   * single one, which does no harm, since no message of ours minds being repeated.
+   * One transaction. If answers were lost, it is unknown whether it was applied: it is sent again
+   * and asks for a single ACK. Repeating does no harm, since every message of ours may be repeated.
    */
   async #commit(batch: Batch): Promise<void> {
     try {
@@ -224,7 +221,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     }
   }
 
-  /** Sends a finished transaction asking for one answer. */
+  /** Sends a finished transaction that asks for one ACK. */
   async #commitOnce(socket: NetlinkSocket, batch: Batch): Promise<void> {
     const { request, expected, strays } = batch.askOnce();
     await socket.exchange(request, expected, strays);
@@ -232,8 +229,8 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
   }
 
   /**
-   * Commits a scaffold, over a socket of its own where the usual one is too small for the elements
-   * it moves.
+   * Commits a scaffold, over a socket of its own if the usual one is too small for the moved
+   * elements.
    */
   async #commitLarge(batch: Batch): Promise<void> {
     try {
@@ -249,7 +246,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     }
   }
 
-  /** The socket for what may take long. */
+  /** The socket for long dumps. */
   #longReader(): NetlinkSocket {
     this.#reader ??= this.#open();
     return this.#reader;
@@ -260,8 +257,8 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
   }
 
   /**
-   * The decoded objects of our table. Sets and rules are asked for by table, and rules by chain,
-   * where the kernel can do that; it always filters by family.
+   * The decoded objects of our table. The kernel filters sets and rules by table, and rules by
+   * chain, if it can; it always filters by family.
    */
   async #dump<Facts extends { table: string }>(
     number: number,
@@ -282,13 +279,13 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     try {
       await socket.dump((writer, sequence) => encodeDump(writer, sequence, number, fields), operation, visit, restart);
     } catch (error) {
-      // A table that is not there has no sets and no rules.
+      // A table that does not exist has no sets and no rules.
       if (fields.length === 0 || !isErrno(error, ENOENT)) throw error;
     }
     return seen;
   }
 
-  /** What stands in our table, but for rules and elements. */
+  /** The content of our table, except rules and elements. */
   async #survey() {
     const tables = await this.#dump(command.getTable, 'list tables', decode.decodeTable);
     const chains = await this.#dump(command.getChain, 'list chains', decode.decodeChain);
@@ -318,7 +315,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
       const isReusable = approach === 'adopt' && set !== undefined && decode.isSameSet(facts, set);
       (isReusable ? stay : go).add(facts.name);
     }
-    // Elements of sets that cannot stay as they are move into their successors.
+    // Elements of sets that have to be replaced move to the new sets.
     const moved = new Map<SetLayout, Element[]>();
     for (const set of ofBans) if (go.has(set.name)) moved.set(set, await this.readElements(set));
 
@@ -334,14 +331,14 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     }
     sets.forEach((set, index) => {
       batch.addSet(set, index + 1);
-      // Not with the set, for whose hash table memory would be taken at once for so many; older
-      // kernels leave the size as it is.
+      // Not when the set is created: then its hash table would take memory for so many at once.
+      // Older kernels ignore the later size.
       if (setElementsMax > 0 && index < ofBans.length) batch.addSet(set, index + 1, setElementsMax);
       batch.addElements(set.name, moved.get(set) ?? []);
     });
     this.#addChains(batch, jails, layouts);
     await this.#commitLarge(batch);
-    // Files know what those of lists are to hold.
+    // The files of lists say what their sets should hold, so nothing is moved.
     const isNew = ({ name }: SetLayout): boolean => !stay.has(name);
     for (const { jail, lists } of layouts) if (lists.some(isNew)) this.listed.emptied(jail);
     if (layouts[0]?.allowLists.some(isNew)) this.listed.emptied('');
@@ -377,8 +374,8 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
   }
 
   /**
-   * Whether this kernel renews the timeout of an element that is added again; tried out in a table
-   * of its own.
+   * Whether this kernel renews the timeout of an element that is added again; tested in a temporary
+   * table.
    */
   async #probeRefresh(): Promise<boolean> {
     const table = `${this.#options.table}-probe`;
@@ -405,7 +402,9 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
 
   // --- Elements ----------------------------------------------------------------------------------
 
-  /** Smaller ones where the socket is too small for it; read back where its answer was lost. */
+  /**
+   * Sends smaller transactions if the socket is too small, and reads back if an answer was lost.
+   */
   protected async applyGroups(groups: Changes[]): Promise<void> {
     const batch = this.#batch();
     for (const group of groups) this.#encodeChanges(batch, group);
@@ -419,7 +418,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
   }
 
   #encodeChanges(batch: Batch, { set: { name }, bans, unbans }: Changes): void {
-    // Deleting what is absent would abort the transaction, so it is added first.
+    // Deleting an absent element would abort the transaction, so it is added first.
     batch.addElements(name, unbans);
     batch.deleteElements(name, unbans);
     batch.addElements(name, bans);
@@ -440,7 +439,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     return true;
   }
 
-  /** A tolerant dump goes over a socket of its own, beside which transactions go on. */
+  /** A tolerant dump has a socket of its own, so that transactions continue meanwhile. */
   protected dumpElements(
     set: SetLayout,
     visit: VisitElement,
@@ -470,7 +469,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     try {
       return await super.readElements(set);
     } catch (error) {
-      // A set of that name with other keys is not one of ours: there is nothing to adopt.
+      // A set of that name with other keys is not ours: there is nothing to adopt.
       if (!isErrno(error, EBADMSG)) throw error;
       return [];
     }

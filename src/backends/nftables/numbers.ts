@@ -1,6 +1,8 @@
-/** Numbers of linux/netfilter/nf_tables.h; attributes by the object that has them. */
+/**
+ * Numbers of linux/netfilter/nf_tables.h; attributes by the object that they belong to.
+ */
 export const attribute = {
-  /** Of every object: the table that it is in; of a table, its name. */
+  /** Of every object: its table; of a table: its name. */
   table: 1,
   tableFlags: 2,
   chain: { name: 3, hook: 4, policy: 5, type: 7 },

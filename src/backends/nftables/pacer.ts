@@ -1,17 +1,17 @@
 /**
- * Gives way to other programs: a transaction of ours makes a foreign `nft -f` that is under way
+ * Leaves gaps for other programs. A transaction of ours makes another program's running `nft -f`
  * start again (the kernel answers ERESTART), so a steady stream of bans would keep it from ever
- * finishing. So there are quiet gaps at fixed times: short ones often, for what takes a moment, and
- * long ones now and then, for large files. A gap passes unused where nobody has a socket by which
- * rules are changed. That can be feigned, since any local user may open such a socket, and gains
- * nothing but the gap; a socket cannot be hidden. The first ban after a quiet time never waits.
+ * finishing. So there are gaps at fixed times: short ones often, for quick changes, and long ones
+ * now and then, for large files. A gap is skipped if no other process has a socket that can change
+ * rules. Any local user may open such a socket, but only gains the gap; nobody can hide one. The
+ * first ban after a quiet time never waits.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { netlinkListBytesMax, quietGaps } from '../../limits.ts';
 import { netlinkNetfilter } from './numbers.ts';
 
-/** Milliseconds, never jumping; and a sleep on the same clock. */
+/** Milliseconds that do not jump, and a sleep on the same clock. */
 export interface Clock {
   now(): number;
   sleep(milliseconds: number): Promise<unknown>;
@@ -22,16 +22,16 @@ const realClock: Clock = { now: () => performance.now(), sleep: (milliseconds) =
 const text = Buffer.alloc(netlinkListBytesMax);
 
 /**
- * Whether somebody beside us, who have `own` of them, has a socket of the netfilter protocol: from
- * the kernel's list for this network namespace (lines of address, protocol, port, groups, …; port 0
- * is the kernel's own end). Who listens to groups watches. A list that cannot be read, or is longer
- * than it should be, may hold one.
+ * Whether another process has a netlink socket of the netfilter protocol; `own` of them are ours.
+ * Reads the kernel's list for this network namespace (lines of address, protocol, port, groups, …;
+ * port 0 is the kernel itself). A socket that listens to groups only monitors. If the list cannot
+ * be read, or is too long, the answer is yes.
  */
 export function hasOthers(own: number, path = '/proc/net/netlink'): boolean {
   let length = 0;
   try {
     const list = openSync(path, 'r');
-    // A read gives a page of it.
+    // One read returns a page of the list.
     for (let read = -1; read !== 0; length += read) read = readSync(list, text, length, text.length - length, null);
     closeSync(list);
   } catch {
@@ -52,12 +52,12 @@ export function hasOthers(own: number, path = '/proc/net/netlink'): boolean {
 export class Pacer {
   readonly #clock: Clock;
   readonly #hasOthers: () => boolean;
-  /** Since when there was no gap of each kind. */
+  /** When the last gap of each kind was. */
   readonly #since = quietGaps.map(() => Number.NEGATIVE_INFINITY);
   #committedAt = Number.NEGATIVE_INFINITY;
   #resting: Promise<void> | undefined;
 
-  /** @param others whether anybody is there to give way to */
+  /** @param others whether another program may need a gap */
   constructor(others: () => boolean, clock: Clock = realClock) {
     this.#hasOthers = others;
     this.#clock = clock;
@@ -81,7 +81,10 @@ export class Pacer {
     this.#rested(this.#clock.now());
   }
 
-  /** A transaction comes: the time since the last one was a gap of each kind that is no longer. */
+  /**
+   * Before a transaction: the time since the last one counts as a gap of each kind that is not
+   * longer.
+   */
   #rested(now: number): void {
     quietGaps.forEach(({ milliseconds }, kind) => {
       if (now - this.#committedAt >= milliseconds) this.#since[kind] = now;

@@ -1,6 +1,6 @@
 /**
- * The rules of our chains, as nf_tables expressions. Each rule asks the packet one thing after the
- * other and ends at the first that is not so.
+ * The rules of our chains, as nf_tables expressions. Each rule tests the packet step by step and
+ * stops at the first test that fails.
  */
 
 import { sixToFour } from '../../text/address.ts';
@@ -16,13 +16,13 @@ const metaKey = { nfproto: 15, l4proto: 16 } as const;
 const conntrackKey = { state: 0, destinationPort: 12 } as const;
 /** IP_CT_DIR_ORIGINAL. */
 const originalDirection = 0;
-/** NF_CT_STATE_INVALID_BIT and NF_CT_STATE_UNTRACKED_BIT, in the machine's order. */
+/** NF_CT_STATE_INVALID_BIT and NF_CT_STATE_UNTRACKED_BIT, in the machine's byte order. */
 const withoutConnection = Uint8Array.of(0x41, 0, 0, 0);
 const protocolNumber = { tcp: 6, udp: 17, icmp6: 58 } as const;
 const headerBase = { network: 1, transport: 2 } as const;
 const sourceOffset = { 4: 12, 6: 8 } as const;
 const nfproto = { 4: 2, 6: 10 } as const;
-/** nft_reject_types, and the code that the kernel translates for either family. */
+/** nft_reject_types, and the code that the kernel translates for both families. */
 const rejectWith = { tcpReset: 1, icmpOfEither: 2 } as const;
 const administrativelyProhibited = 3;
 
@@ -95,14 +95,14 @@ function reject(type: number, code: number): Field {
   return expression('reject', [attribute.reject.type, type], [attribute.reject.code, Uint8Array.of(code)]);
 }
 
-/** Goes on with the packets of one transport protocol. */
+/** Continues only with packets of one transport protocol. */
 function isProtocol(number: number): Field[] {
   return [loadMeta(metaKey.l4proto), compareWith(compare.equal, number)];
 }
 
 /**
- * Loads the source of a packet of `family`, cut to `prefix` bits, into the register; packets of the
- * other family fall through.
+ * Loads the source of a packet of `family`, masked to `prefix` bits, into the register; packets of
+ * the other family do not match.
  */
 function loadSource(family: 4 | 6, prefix: number): Field[] {
   const length = keyBytes[family];
@@ -114,7 +114,7 @@ function loadSource(family: 4 | 6, prefix: number): Field[] {
   ];
 }
 
-/** Compares the two bytes in the register, a port in network order. */
+/** Compares the two bytes in the register with a range of ports, in network order. */
 function isPort({ first, last }: PortRange): Field[] {
   const compared = (operator: number, port: number) => compareWith(operator, port >> 8, port & 0xff);
   if (first === last) return [compared(compare.equal, first)];
@@ -132,7 +132,7 @@ function addRule(batch: Batch, chain: string, operation: string, ...expressions:
   batch.add(command.newRule, flagCreate | flagAppend, operation, fields);
 }
 
-/** A rule for each width of what the jail's sets hold. */
+/** A rule for each prefix length in the jail's sets. */
 export function addDropRules(batch: Batch, { chain, denial, sets, lists }: JailLayout): void {
   for (const set of [sets[4], sets[6]]) {
     for (const width of widths(set)) addDropRule(batch, chain, set, width, denial);
@@ -141,8 +141,8 @@ export function addDropRules(batch: Batch, { chain, denial, sets, lists }: JailL
 }
 
 /**
- * `[ip|ip6] saddr [& mask] @set counter drop`, or with `denial` a `goto` that chain instead. Only
- * 6to4 sources (`ip6 saddr 2002::/16`) are looked up as customers of 6to4.
+ * `[ip|ip6] saddr [& mask] @set counter drop`, or with `denial` a `goto` to that chain instead.
+ * Only 6to4 sources (`ip6 saddr 2002::/16`) are looked up with the prefix length of 6to4.
  */
 function addDropRule(batch: Batch, chain: string, set: SetLayout, width: number, denial: string | undefined): void {
   const { lookup } = attribute;
@@ -167,8 +167,7 @@ function addDropRule(batch: Batch, chain: string, set: SetLayout, width: number,
 }
 
 /**
- * `[ip|ip6] saddr [& mask] == network return`: its packets go back to where the jail's chain was
- * left for.
+ * `[ip|ip6] saddr [& mask] == network return`: its packets go back to the chain that jumped here.
  */
 export function addAllowRule(batch: Batch, chain: string, { family, prefix, bytes }: Address): void {
   const length = keyBytes[family];
@@ -179,7 +178,7 @@ export function addAllowRule(batch: Batch, chain: string, { family, prefix, byte
   addRule(batch, chain, `add allow rule to ${chain}`, ...source, isInside, decide(verdict.return));
 }
 
-/** The same of what a list has let pass: `[ip|ip6] saddr [& mask] @set return`. */
+/** The same for addresses of a list: `[ip|ip6] saddr [& mask] @set return`. */
 export function addAllowSetRule(batch: Batch, chain: string, { name, family, prefix }: SetLayout): void {
   const { lookup } = attribute;
   const isListed = expression('lookup', [lookup.register, register.data], [lookup.set, name]);
@@ -187,7 +186,7 @@ export function addAllowSetRule(batch: Batch, chain: string, { name, family, pre
   addRule(batch, chain, operation, ...loadSource(family, prefix), isListed, decide(verdict.return));
 }
 
-/** What becomes of packets that reach the end of a denial chain: `counter drop`, or an answer. */
+/** The end of a denial chain: `counter drop`, or an answer. */
 export function addDenialRules(batch: Batch, chain: string, action: BanAction): void {
   const rule = (...expressions: Field[]) => addRule(batch, chain, `add ${action} to ${chain}`, ...expressions);
   if (action === 'drop') {
@@ -198,16 +197,16 @@ export function addDenialRules(batch: Batch, chain: string, action: BanAction): 
   rule(count, reject(rejectWith.icmpOfEither, administrativelyProhibited));
 }
 
-/** `jump chain`: every packet. */
+/** `jump chain` for every packet. */
 export function addJumpRule(batch: Batch, chain: string, target: string): void {
   addRule(batch, chain, `add jump to ${target}`, decide(verdict.jump, target));
 }
 
 /**
- * The rules that send packets to some ports to a jail's chain. At the hook `forward` the packet's
- * own port may be that of a container behind a destination NAT: there the port that the client
- * asked for counts, which the connection remembers. A packet without a connection (untracked) was
- * not translated.
+ * The rules that send packets for some ports to a jail's chain. At the hook `forward` the packet's
+ * port may be that of a container behind a destination NAT: there the port that the client asked
+ * for counts, which conntrack remembers. A packet without a connection (untracked) was not
+ * translated.
  *
  *     input:    [tcp|udp] dport RANGE jump chain
  *     forward:  [tcp|udp] ct original proto-dst RANGE jump chain
@@ -235,9 +234,9 @@ export function addPortRules(
 }
 
 /**
- * `icmpv6 type 133-137 accept`: neighbour discovery passes whatever is banned. A router or a host
+ * `icmpv6 type 133-137 accept`: neighbour discovery passes, whatever is banned. A router or a host
  * of our own link may be in a banned prefix; without its answers we would lose the network. The
- * kernel takes these messages from the own link only (hop limit 255).
+ * kernel accepts these messages from the local link only (hop limit 255).
  */
 export function addDiscoveryRule(batch: Batch, hook: Hook): void {
   addRule(

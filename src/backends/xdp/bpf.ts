@@ -1,7 +1,7 @@
 /**
  * eBPF without a compiler: a small assembler with named instructions, and bpf(2) with typed errors.
- * Nobody outside controls its input. Numbers are those of linux/bpf.h and of the instruction set
- * (RFC 9669); what a program may do the kernel's verifier decides, whose log goes with the error.
+ * All input is our own. Numbers are those of linux/bpf.h and of the instruction set (RFC 9669). The
+ * kernel's verifier decides what a program may do; its log becomes part of the error.
  */
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -21,29 +21,29 @@ const bpfCommand = {
   updateBatch: 26,
 } as const;
 export const mapType = { hash: 1, array: 2, longestPrefix: 11 } as const;
-/** Elements take memory only when they are there. */
+/** Elements take memory only while they exist. */
 const mapNoPreallocation = 1;
 const programTypeXdp = 6;
 const instructionBytes = 8;
-/** A jump's distance is 16 bits wide; ours go forward. */
+/** A jump's distance is 16 bits; our jumps only go forward. */
 const jumpMax = 0x7fff;
 /** bpf_func ids that programs of ours call. */
 export const helper = { mapLookup: 1, bootNanoseconds: 125 } as const;
 /** The verifier's log is cut here. */
 const verifierLogBytes = 64 * 1024;
-/** Of that log, what an error says: its last words. */
+/** Characters of the end of that log that an error shows. */
 const verifierTextMax = 400;
-/** Bytes of an object's name in the kernel, with its zero. */
+/** Size of an object's name in the kernel, bytes, with its final zero. */
 const nameBytes = 16;
 const mapInfoBytes = 40;
 const programInfoBytes = 80;
 const programMapsMax = 16;
 const { EPERM, ENOENT } = constants.errno;
 
-/** What bpf(2) refused. */
+/** An error of bpf(2). */
 export class BpfError extends KernelError {
   override readonly name = 'BpfError';
-  /** The verifier's log; '' where it was not asked. */
+  /** The verifier's log; '' if it was not requested. */
   readonly verifierLog: string;
 
   constructor(errno: number, operation: string, verifierLog = '') {
@@ -55,7 +55,9 @@ export class BpfError extends KernelError {
 
 // --- Assembler -----------------------------------------------------------------------------------
 
-/** r0 result, r1–r5 arguments (lost in a call), r6–r9 kept, r10 the stack's end. */
+/**
+ * r0 result, r1–r5 arguments (overwritten by a call), r6–r9 preserved, r10 the end of the stack.
+ */
 export type Register = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10;
 export type Width = 'byte' | 'half' | 'word' | 'double';
 
@@ -63,7 +65,7 @@ const widthBits = { byte: 0x10, half: 0x08, word: 0x00, double: 0x18 } as const;
 const jumpBits = { equal: 0x10, greater: 0x20, anyBit: 0x40, notEqual: 0x50, less: 0xa0 } as const;
 export type Comparison = keyof typeof jumpBits;
 
-/** A program under construction: instructions in order, jumps to labels that may come later. */
+/** A program being built: instructions in order, jumps to labels that may come later. */
 export class Assembler {
   readonly #instructions: { code: number; registers: number; offset: number; immediate: number }[] = [];
   readonly #labels = new Map<string, number>();
@@ -114,14 +116,14 @@ export class Assembler {
   }
 
   /**
-   * Turns the lower 16 bits from network order into the machine's own (little-endian) and clears
-   * the rest.
+   * Converts the lower 16 bits from network order to the machine's (little-endian) and clears the
+   * rest.
    */
   fromNetworkHalf(target: Register): this {
     return this.#emit(0xdc, target, 0, 0, 16);
   }
 
-  /** On the lower 32 bits; clears the upper ones. */
+  /** Masks the lower 32 bits; clears the upper ones. */
   mask(target: Register, bits: number): this {
     return this.#emit(0x54, target, 0, 0, bits | 0);
   }
@@ -138,7 +140,7 @@ export class Assembler {
     return this.#emit(0x62 | widthBits[width], base, 0, offset, value);
   }
 
-  /** Adds a register to the 64 bits in memory, atomically. */
+  /** Adds a register to 64 bits in memory, atomically. */
   addToMemory(base: Register, offset: number, source: Register): this {
     return this.#emit(0xdb, base, source, offset, 0);
   }
@@ -215,7 +217,7 @@ export function loadXdpProgram(name: string, instructions: Buffer): number {
   };
   const result = load(null);
   if (result >= 0) return result;
-  // Once more, to hear why.
+  // Loads it again with the log, to learn the reason.
   const log = Buffer.alloc(verifierLogBytes);
   const again = load(log);
   if (again >= 0) return again;
@@ -246,7 +248,7 @@ function textAt(bytes: Buffer, at: number): string {
   return bytes.toString('latin1', at, end < 0 || end > at + nameBytes ? at + nameBytes : end);
 }
 
-/** A map of the kernel's, with keys and values of fixed sizes. */
+/** A map in the kernel, with keys and values of fixed sizes. */
 export class BpfMap {
   readonly name: string;
   readonly descriptor: number;
@@ -302,7 +304,7 @@ export class BpfMap {
       : native.bpf(command, attributes, 8, key, 16, value);
   }
 
-  /** Fills `value`; false where the key is absent. */
+  /** Fills `value`; false if the key is absent. */
   lookup(key: Uint8Array, value: Uint8Array): boolean {
     const result = this.#element(bpfCommand.lookup, key, value);
     if (result === -ENOENT) return false;
@@ -310,12 +312,12 @@ export class BpfMap {
     return true;
   }
 
-  /** @throws BpfError, E2BIG when the map is full */
+  /** @throws BpfError, E2BIG if the map is full */
   update(key: Uint8Array, value: Uint8Array): void {
     check(this.#element(bpfCommand.update, key, value), `update map ${this.name}`);
   }
 
-  /** Sets the elements of an array from its first one on, in one call. */
+  /** Sets the elements of an array in one call, starting with the first. */
   fill(values: Buffer): void {
     const count = values.length / this.valueBytes;
     const keys = Buffer.from(Uint32Array.from({ length: count }, (_, index) => index).buffer);
@@ -325,14 +327,14 @@ export class BpfMap {
     check(native.bpf(bpfCommand.updateBatch, attributes, 16, keys, 24, values), `fill map ${this.name}`);
   }
 
-  /** An absent key is success. */
+  /** Deleting an absent key is no error. */
   delete(key: Uint8Array): void {
     const result = this.#element(bpfCommand.delete, key, null);
     if (result !== -ENOENT) check(result, `delete from map ${this.name}`);
   }
 
   /**
-   * Visits elements, `count` at a time; the yield between lets others run. The buffers change with
+   * Visits elements, `count` at a time, so that others can run in between. The buffers change with
    * the next step.
    */
   *slices(count: number): Generator<{ keys: Buffer; values: Buffer; count: number }> {

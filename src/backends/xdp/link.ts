@@ -1,7 +1,7 @@
 /**
- * Network interfaces over route netlink: the program that sees their packets first (XDP). Messages
- * of linux/if_link.h and rtnetlink.h; unlike netfilter's, their numbers are in the machine's own
- * order.
+ * Network interfaces over route netlink: attaches the program that gets their packets first (XDP).
+ * Messages of linux/if_link.h and rtnetlink.h; unlike netfilter's, their numbers have the machine's
+ * byte order.
  */
 import { constants } from 'node:os';
 import { KernelError } from '../kernel-error.ts';
@@ -13,13 +13,16 @@ const message = { getLink: 18, setLink: 19 } as const;
 const attribute = { name: 3, xdp: 43 } as const;
 const xdpAttribute = { descriptor: 1, flags: 3, programId: 4, expectedDescriptor: 8 } as const;
 const xdpFlag = { onlyIfNone: 1, generic: 2, native: 4, replace: 16 } as const;
-/** struct ifinfomsg, of which the writer has begun 4 bytes as if it were an nfgenmsg. */
+/** struct ifinfomsg; the writer has already written 4 bytes of it, as if it were an nfgenmsg. */
 const headerRestBytes = 12;
 
-/** How a program is attached: in the driver, or in the stack where the driver cannot. */
+/**
+ * How a program is attached: in the driver, or in the network stack if the driver does not support
+ * it.
+ */
 export type XdpMode = 'native' | 'generic';
 
-/** Little-endian numbers as attributes hold them. */
+/** A little-endian number, as in attributes. */
 function number(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeInt32LE(value | 0);
@@ -62,9 +65,9 @@ export class Links {
   }
 
   /**
-   * Attaches a program, in the driver where it can. With `previous` (a descriptor) it takes that
-   * one's place at once, or that of whichever is there (below 0); else there must be none.
-   * @throws KernelError, EBUSY where another program is attached
+   * Attaches a program, in the driver if possible. With `previous` (a descriptor) it replaces that
+   * program atomically, or (below 0) whichever program is there; else there must be none.
+   * @throws KernelError, EBUSY if another program is attached
    */
   async attach(name: string, program: number, previous?: number): Promise<XdpMode> {
     const how = previous === undefined ? xdpFlag.onlyIfNone : previous < 0 ? 0 : xdpFlag.replace;
@@ -80,7 +83,7 @@ export class Links {
     return 'generic';
   }
 
-  /** Takes a program off, if it is still the one attached. */
+  /** Detaches a program, if it is still the attached one. */
   async detach(name: string, mode: XdpMode, previous: number): Promise<void> {
     await this.#set(name, -1, (mode === 'native' ? xdpFlag.native : xdpFlag.generic) | xdpFlag.replace, previous);
   }

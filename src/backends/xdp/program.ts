@@ -1,21 +1,22 @@
 /**
- * The eBPF program of the xdp backend: drops the packets of a banned source as they come off the
- * wire, before the network stack sees them. The packet is the attacker's: every byte is
- * bounds-checked before it is read, as the verifier demands, and whatever is not known to come from
- * a banned source passes.
+ * The eBPF program of the xdp backend: drops the packets of a banned source before the network
+ * stack sees them. The attacker controls the packet: every byte is bounds-checked before it is
+ * read, as the verifier demands, and a packet passes unless it is known to come from a banned
+ * source.
  *
- *   Ethernet → up to two VLAN tags → IPv4: source in `drop4`; IPv6: source, masked to each prefix
- *   length in use, in `drop6`
+ *   Ethernet → up to two VLAN tags → IPv4: source in `drop4`; IPv6: source, masked to each
+ *   prefix length in use, in `drop6`
  *   value: a slot for each scope (see below) that says until when the source is dropped there
  *
- * A scope is what jails with the same ports and the same allowed networks share. Where a scope has
- * ports, the destination port is looked for behind IPv4 options and up to `xdpExtensionBytesMax` of
- * IPv6 extension headers; `ports` says which scopes it is in. A later fragment has no ports and
- * passes there: without its first one it becomes no packet. A banned source cannot hide its ports
- * behind more headers or a cut one: then it is dropped wherever it is banned.
+ * A scope is a set of jails with the same ports and the same allowed networks. If a scope has
+ * ports, the destination port is read after IPv4 options and up to `xdpExtensionBytesMax` of IPv6
+ * extension headers; `ports` says in which scopes it is. A later fragment has no ports and passes
+ * there: without its first fragment it never becomes a packet. A banned source cannot hide its
+ * ports behind more headers or a truncated one: such a packet is dropped if the source is banned in
+ * any scope.
  *
- * Pointers into the packet move by constants only: Linux 6.1 lets them move by a register
- * only where CAP_PERFMON is, which the daemon has not.
+ * Pointers into the packet only move by constants: Linux 6.1 lets them move by a register only with
+ * CAP_PERFMON, which the daemon does not have.
  */
 import { xdpExtensionBytesMax } from '../../limits.ts';
 import { maskByte } from '../../text/address.ts';
@@ -35,15 +36,15 @@ const vlanTagsMax = 2;
 /** struct xdp_md: where the packet starts and ends. */
 const context = { data: 0, end: 4 } as const;
 const transport = { tcp: 6, udp: 17, icmp6: 58 } as const;
-/** Headers between an IPv6 header and its transport, by how they say their length. */
+/** Headers between an IPv6 header and its transport header, by the format of their length. */
 const extension = { plain: [0, 43, 60, 135, 139, 140], fragment: 44, authentication: 51 } as const;
-/** Each is a multiple of these long; one that is not is never found to end. */
+/** Their lengths are multiples of this; a header with another length has no end for us. */
 const extensionStepBytes = 8;
-/** The bits that a later fragment has set, as a little-endian load reads them. */
+/** The bits that are set in a later fragment, as a little-endian load reads them. */
 const laterFragment = { 4: 0xff1f, 6: 0xf8ff } as const;
 
 /**
- * A destination as the program numbers it: a TCP port, a UDP port above those, none, or one that
+ * Numbers of a destination: a TCP port, a UDP port (above the TCP ones), no port, or one that
  * cannot be found.
  */
 const destination = { tcp: 0, udp: 0x1_0000, none: 0x2_0000, hidden: 0x2_0001 } as const;
@@ -54,19 +55,22 @@ export const destinations = destination.hidden + 1;
  */
 export const drop6KeyBytes = 20;
 export const drop4KeyBytes = 4;
-/** Where a number is the key: beside those, in the half of a slot that is no spill's. */
+/**
+ * Stack offset of a number used as a key: beside those keys, in the half of a slot that no spill
+ * uses.
+ */
 const numberAt = -28;
 /** Value of both: a slot for each scope. */
 export const slotBytes = 8;
 /**
- * Value of `ports`: a bit for each scope that a destination is in. Value of `allow`: one for each
- * that lets a network not pass.
+ * Value of `ports`: one bit for each scope that contains the destination. Value of `allow`: one bit
+ * for each scope that does not let the network pass.
  */
 export const scopeBitsBytes = 4;
 
 /**
- * A slot that never ends. Else: the end on the boot clock in nanoseconds. Both with the jail's
- * number in the lowest byte.
+ * A slot without end. Other slots hold the end on the boot clock in nanoseconds. Both have the
+ * jail's number in the lowest byte.
  */
 const withoutEnd = 0xffff_ffff_ffff_ff00n;
 
@@ -75,12 +79,12 @@ export function slotOf(end: bigint, jail: number): bigint {
   return (end === 0n ? withoutEnd : (end + 0xffn) & withoutEnd) | BigInt(jail);
 }
 
-/** The number of the jail that a slot counts for. */
+/** The number of the jail whose counter a slot uses. */
 export const jailOfSlot = (slot: bigint): number => Number(slot & 0xffn);
 
 /**
- * The scopes of each destination, as bits, for scopes with these ports and protocols; without
- * ports, a scope is in all.
+ * The scopes of each destination, as bits, for scopes with these ports and protocols; a scope
+ * without ports contains every destination.
  */
 export function scopesByDestination(scopes: readonly Pick<JailScaffold, 'ports' | 'protocols'>[]): Uint32Array {
   const bits = new Uint32Array(destinations);
@@ -101,13 +105,13 @@ export function scopesByDestination(scopes: readonly Pick<JailScaffold, 'ports' 
 export interface XdpMaps {
   drop4: number;
   drop6: number;
-  /** Packets dropped, by the number of the jail. */
+  /** Dropped packets, by the number of the jail. */
   counters: number;
   /** undefined = no scope has ports. */
   ports: number | undefined;
   /** undefined = no network is allowed. */
   allow: number | undefined;
-  /** Not read by the program: it only keeps the map, so that a later start finds it. */
+  /** The program does not read it but keeps the map alive, so that a later start finds it. */
   bans: number;
 }
 
@@ -121,14 +125,14 @@ function wordMask(prefix: number, index: number): number {
 }
 
 /**
- * @param prefixes lengths of IPv6 prefixes that may be banned, each looked up @param scopes how
- * many there are
+ * @param prefixes lengths of IPv6 prefixes that may be banned, each looked up @param scopes number
+ * of scopes
  */
 export function xdpProgram(maps: XdpMaps, prefixes: readonly number[], scopes: number): Buffer {
   const code = new Assembler();
   // A map lives as long as a program refers to it.
   code.loadMap(2, maps.bans);
-  // r6: what is not read yet, then the IP header; r7: end of the packet; r3: EtherType; r8:
+  // r6: start of the unread part, later the IP header; r7: end of the packet; r3: EtherType; r8:
   // destination.
   code
     .load('word', 6, 1, context.data)
@@ -159,7 +163,7 @@ export function xdpProgram(maps: XdpMaps, prefixes: readonly number[], scopes: n
   code.label('ipv4').move(2, 6).add(2, ipv4.header).jumpIfRegister(2, 'greater', 7, 'pass');
   if (maps.ports !== undefined) findDestination4(code);
   code.load('word', 3, 6, ipv4.source).store('word', 10, -drop4KeyBytes, 3);
-  // What is banned of IPv4 is one address: if it is allowed it is never banned.
+  // An IPv4 ban is one address: if it is allowed, it is never banned.
   lookUp(code, { map: maps.drop4, keyBytes: drop4KeyBytes, ports: maps.ports, allow: undefined, scopes, name: 'IPv4' });
   code.label('not in IPv4').jump('pass');
 
@@ -174,7 +178,7 @@ export function xdpProgram(maps: XdpMaps, prefixes: readonly number[], scopes: n
   }
   code.jump('pass');
 
-  // r1: the slot, whose lowest byte is the jail: the number of its counter.
+  // r1: the slot; its lowest byte is the jail, which is the number of its counter.
   code
     .label('banned')
     .mask(1, 0xff)
@@ -192,7 +196,7 @@ export function xdpProgram(maps: XdpMaps, prefixes: readonly number[], scopes: n
   return code.label('pass').set(0, verdict.pass).exit().finish();
 }
 
-/** Neighbour discovery passes whatever is banned: without it we could lose the network. */
+/** Neighbour discovery passes, whatever is banned: without it we could lose the network. */
 function passDiscovery(code: Assembler): void {
   code
     .load('byte', 3, 6, ipv6.nextHeader)
@@ -207,8 +211,9 @@ function passDiscovery(code: Assembler): void {
 }
 
 /**
- * The source, cut to `prefix` bits, as a key at the stack's end. Stored by eight bytes: before 6.8
- * Linux takes half a slot for one that could corrupt a pointer, unless CAP_PERFMON is there.
+ * Stores the source, masked to `prefix` bits, as a key at the end of the stack. In units of eight
+ * bytes: before 6.8, Linux treats a write of half a slot as one that could corrupt a pointer,
+ * unless the process has CAP_PERFMON.
  */
 function storeKey6(code: Assembler, prefix: number): void {
   const start = -drop6KeyBytes;
@@ -312,21 +317,21 @@ interface Lookup {
   ports: number | undefined;
   allow: number | undefined;
   scopes: number;
-  /** In labels. */
+  /** Part of the labels. */
   name: string;
 }
 
 /**
- * Looks the key at the stack's end up: to `banned` where a scope of the packet drops its source
- * now, else to `not in`.
+ * Looks up the key at the end of the stack: jumps to `banned` if a scope of the packet drops its
+ * source now, else to `not in`.
  */
 function lookUp(code: Assembler, { map, keyBytes, ports, allow, scopes, name }: Lookup): void {
   const absent = `not in ${name}`;
   const find = (descriptor: number, at: number, otherwise: string) =>
     code.loadMap(1, descriptor).move(2, 10).add(2, at).call(helper.mapLookup).jumpIf(0, 'equal', 0, otherwise);
   find(map, -keyBytes, absent);
-  // Few come here: what follows costs only banned sources. r9: the slots, r7: the scopes that the
-  // packet is in.
+  // Few packets get here: only banned sources pay for what follows. r9: the slots, r7: the scopes
+  // of the packet.
   code.move(9, 0).set(7, -1);
   if (ports !== undefined) {
     code.store('word', 10, numberAt, 8);
@@ -344,7 +349,7 @@ function lookUp(code: Assembler, { map, keyBytes, ports, allow, scopes, name }: 
     code
       .load('double', 1, 9, scope * slotBytes)
       .jumpIfRegister(0, 'greater', 1, next)
-      // Bit by bit in another register: the verifier would remember of r7 what was asked, and try
+      // Each bit is tested in another register: the verifier would remember each test of r7 and try
       // every combination.
       .move(2, 7)
       .shiftRight(2, scope)

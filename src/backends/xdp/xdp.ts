@@ -1,18 +1,18 @@
 /**
- * The xdp backend: an eBPF program on configured interfaces drops banned sources before the network
- * stack works on them. It sees every packet that comes in there and knows its ports, but not
- * whether it is for this host: packets to be forwarded are dropped as well, which `notes` says
- * where this host forwards any. It cannot answer: a jail that rejects is refused.
+ * The xdp backend: an eBPF program on configured interfaces drops packets of banned sources before
+ * the network stack processes them. It sees every packet that arrives there and knows its ports,
+ * but not whether it is for this host: packets to be forwarded are dropped as well, and `notes`
+ * says so if this host forwards any. It cannot answer a packet: a jail with `reject` is refused.
  *
- * Bans stand in hash maps with their end, which the program honours, so that a ban ends though we
- * are gone; the program stays attached when we end. `bans` says which jail bans a source until
- * when; `drop4` and `drop6` say the same by scope, for the jail that bans it longest
- * (xdp-program.ts). Ends that are over are removed when bans are listed, and where a map is full
- * (E2BIG). A program of ours that is found attached is replaced in one step, once the maps of its
- * successor are filled from its bans; until then it goes on. Without CAP_SYS_ADMIN the kernel shows
- * a daemon no program that it has not loaded itself: of one that an earlier run attached only the
- * id is known, from `record`, and its bans come from the state. Each change is a map update of a
- * microsecond; there are no transactions: after an error what came before holds.
+ * Bans are in hash maps with their end, which the program checks, so a ban ends even if the daemon
+ * is gone; the program stays attached when the daemon stops. `bans` says which jail bans a source
+ * until when; `drop4` and `drop6` say the same by scope, for the jail that bans it longest
+ * (program.ts). Expired entries are removed when bans are listed, and when a map is full (E2BIG). A
+ * program of ours that is already attached is replaced in one step, after the new maps were filled
+ * from its bans; until then it keeps running. Without CAP_SYS_ADMIN the kernel shows a daemon no
+ * program that it has not loaded itself: of an earlier run's program we only know the id, from
+ * `record`, and its bans come from the state. Each change is a map update of a microsecond. There
+ * are no transactions: after an error, the changes before it are applied.
  */
 import { closeSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -47,13 +47,13 @@ const endBytes = 8;
 const bansMapName = 'f2z_bans';
 const counterBytes = 8;
 const nanosecondsPerMillisecond = 1_000_000n;
-/** An interface has none of ours; it has one of ours that may not be opened. */
+/** The interface has no program of ours; or it has one that we may not open. */
 const noProgram = -1;
 const hiddenProgram = -2;
 /** Whether this host passes on packets that are not its own. */
 const forwardingFiles = ['/proc/sys/net/ipv4/ip_forward', '/proc/sys/net/ipv6/conf/all/forwarding'];
 
-/** What depends on the jails, made anew with them. */
+/** The maps that depend on the jails; a change of the jails makes new ones. */
 interface Maps {
   drop4: BpfMap;
   drop6: BpfMap;
@@ -62,16 +62,16 @@ interface Maps {
   allow: BpfMap | undefined;
 }
 
-/** The jails, as the program knows them. */
+/** The jails in the form that the program needs. */
 interface Plan {
-  /** By name; a jail's number is its place. */
+  /** By name; a jail's number is its index. */
   jails: Map<string, PlannedJail>;
   /** Lengths of IPv6 prefixes that may be banned, the longest first. */
   prefixes: number[];
   scopes: Scope[];
 }
 
-/** What jails with the same ports and allowed networks share. */
+/** Jails with the same ports and allowed networks. */
 interface Scope {
   ports: JailScaffold['ports'];
   protocols: JailScaffold['protocols'];
@@ -175,7 +175,7 @@ export class XdpBackend implements Backend {
     }
   }
 
-  /** A ban that the program does not honour is none; bans that are over are removed on the way. */
+  /** A ban that the program does not enforce is not listed; expired bans are removed on the way. */
   async each(visit: (ban: Ban) => void): Promise<number> {
     const { bans } = this.#installed();
     let count = 0;
@@ -198,7 +198,7 @@ export class XdpBackend implements Backend {
     return count;
   }
 
-  /** Packets that the program dropped since its counters were made: a lookup for each jail. */
+  /** Packets that the program dropped since its counters were created: one lookup for each jail. */
   drops(): Promise<Drops> {
     const { counters } = this.#installed();
     const key = Buffer.alloc(4);
@@ -220,12 +220,15 @@ export class XdpBackend implements Backend {
     return false;
   }
 
-  /** Takes the program off the interfaces; with its last user it goes, and the maps with it. */
+  /**
+   * Detaches the program from the interfaces; the kernel frees it and its maps with the last
+   * reference.
+   */
   async remove(): Promise<void> {
     for (const { interface: name, mode } of this.#attached) {
       if ((await this.#links.programId(name)) === this.#programId) await this.#links.detach(name, mode, this.#program);
     }
-    // What an earlier process attached stays attached when that is gone.
+    // A program that an earlier process attached stays attached after that process has ended.
     if (this.#program < 0) for (const name of this.#interfaces) await this.#takeOff(name);
     this.#attached = [];
     this.#release();
@@ -295,7 +298,7 @@ export class XdpBackend implements Backend {
     }
   }
 
-  /** Fills maps that no program reads yet from the bans of an earlier one. */
+  /** Fills maps that no program uses yet from the bans of an earlier run. */
   async #fill(): Promise<void> {
     const { bans } = this.#installed();
     for (const { keys, values, count } of bans.slices(xdpSliceElements)) {
@@ -309,7 +312,7 @@ export class XdpBackend implements Backend {
     }
   }
 
-  /** Loads the program over the maps and puts it in the place of those that are `present`. */
+  /** Loads the program with the maps and replaces those in `present`. */
   async #start(present: Map<string, number>): Promise<void> {
     const { drop4, drop6, counters, ports, allow, bans } = this.#installed();
     const descriptors = {
@@ -334,7 +337,9 @@ export class XdpBackend implements Backend {
     this.#writeRecord();
   }
 
-  /** On every interface, or on none that had none. */
+  /**
+   * Attaches to every interface; if one fails, detaches again where nothing was attached before.
+   */
   async #attach(program: number, present: Map<string, number>): Promise<void> {
     const attached: Attached[] = [];
     try {
@@ -365,7 +370,7 @@ export class XdpBackend implements Backend {
       this.#put(jail, address, end);
     } catch (error) {
       if (!(error instanceof BpfError) || error.errno !== E2BIG) throw error;
-      // Bans that are over may be in the way.
+      // Expired bans may take the room.
       await this.each(() => undefined);
       this.#put(jail, address, end);
     }
@@ -375,14 +380,14 @@ export class XdpBackend implements Backend {
     const { bans } = this.#installed();
     const value = Buffer.alloc(endBytes);
     value.writeBigUInt64LE(end);
-    // The program first: what it does not honour is not to be believed.
+    // The program first: a ban that it does not enforce does not count.
     const isLongest = this.#raise(address, jail, end);
     let isHeld = false;
     try {
       bans.update(banKey(jail.name, address), value);
       isHeld = true;
     } finally {
-      // Where the ban became shorter, and where it found no room.
+      // If the ban became shorter, or found no room.
       if (!isLongest || !isHeld) this.#settle(address, jail);
     }
   }
@@ -393,8 +398,8 @@ export class XdpBackend implements Backend {
   }
 
   /**
-   * Drops a source in a jail's scope until `end` at least. @returns false where it is dropped for
-   * longer already
+   * Drops a source in a jail's scope until `end` at least. @returns false if it is already dropped
+   * for longer
    */
   #raise(address: Address, jail: PlannedJail, end: bigint): boolean {
     const slots = this.#slots(address);
@@ -407,8 +412,8 @@ export class XdpBackend implements Backend {
   }
 
   /**
-   * After a ban of a jail became shorter or ended: its scope drops the source as long as the jail
-   * that bans it longest says.
+   * After a ban of a jail became shorter or ended: the scope now drops the source as long as the
+   * longest of the remaining bans.
    */
   #settle(address: Address, { scope, number }: PlannedJail): void {
     const slots = this.#slots(address);
@@ -433,14 +438,14 @@ export class XdpBackend implements Backend {
     return family === 4 ? drop4 : drop6;
   }
 
-  /** Until when the program drops a source, by scope; zeros = it does not. */
+  /** Until when the program drops a source, by scope; zeros = not dropped. */
   #slots(address: Address): Buffer {
     const slots = Buffer.alloc(this.#plan.scopes.length * slotBytes);
     if (!this.#dropMap(address).lookup(dropKey(address), slots)) slots.fill(0);
     return slots;
   }
 
-  /** Bans of jails that are gone end. */
+  /** Ends bans of jails that no longer exist. */
   async #dropOtherJails(): Promise<void> {
     const { bans } = this.#installed();
     for (const { keys, count } of bans.slices(xdpSliceElements)) {
@@ -456,7 +461,7 @@ export class XdpBackend implements Backend {
 
 // --- Plan ----------------------------------------------------------------------------------------
 
-/** @throws UnsupportedChange where the program cannot do what the jails ask for */
+/** @throws UnsupportedChange if the program cannot do what the jails ask for */
 function planOf(jails: JailScaffold[]): Plan {
   const answering = jails.find(({ action }) => action === 'reject');
   if (answering !== undefined) {
@@ -510,7 +515,7 @@ function scopeText({ ports, protocols, allow }: Pick<Scope, 'ports' | 'protocols
   return JSON.stringify([ports.map(({ first, last }) => [first, last]), chosen, allow.map(networkText).sort()]);
 }
 
-/** A text that two plans share if the same maps serve both. */
+/** A text that is equal for two plans if the same maps serve both. */
 function textOf({ jails, scopes, prefixes }: Plan): string {
   return JSON.stringify([[...jails.values()].map(({ name, scope }) => [name, scope]), scopes.map(scopeText), prefixes]);
 }
@@ -561,15 +566,15 @@ function closeMaps(maps: Maps | undefined): void {
   for (const map of Object.values(maps ?? {})) map?.close();
 }
 
-/** Each once. */
+/** Each network once. */
 function allowedNetworks(scopes: readonly Scope[]): Address[] {
   const all = scopes.flatMap(({ allow }) => allow.map((network): [string, Address] => [networkText(network), network]));
   return [...new Map(all).values()];
 }
 
 /**
- * The scopes that do not let a network pass. The kernel finds the longest: it says what the wider
- * ones around it say, too.
+ * The scopes that do not let a network pass. The kernel finds the longest matching network, so its
+ * bits include those of the wider networks around it.
  */
 function denyingScopes(scopes: readonly Scope[], network: Address): Buffer {
   const value = Buffer.alloc(scopeBitsBytes);
@@ -581,7 +586,7 @@ function denyingScopes(scopes: readonly Scope[], network: Address): Buffer {
   return value;
 }
 
-/** The bans of an earlier run. */
+/** The map with the bans of an earlier run. */
 function adoptBans(programs: number[]): BpfMap | undefined {
   for (const program of programs) {
     let adopted: BpfMap | undefined;

@@ -1,7 +1,7 @@
 /**
  * The blob of a legacy table (linux/netfilter_ipv4/ip_tables.h): entries that refer to each other
- * by offset. It is taken apart into entries that refer to entries, ours are removed and added, and
- * it is put together again. The blob is the kernel's, yet every offset in it is checked.
+ * by offset. It is decoded into entries that refer to entries, our entries are removed and added,
+ * and it is encoded again. The blob comes from the kernel, but every offset in it is checked.
  */
 import { crc32 } from 'node:zlib';
 import { type Hook, hookNumbers, type Ours, type Rule } from './rules.ts';
@@ -16,7 +16,7 @@ const verdict = { drop: -1, return: -5 } as const;
 const protocolNumber = { tcp: 6, udp: 17, icmp6: 58 } as const;
 /** Targets of the module REJECT: a TCP reset, else "administratively prohibited". */
 const rejectWith = { 4: { reset: 7, prohibited: 8 }, 6: { reset: 6, prohibited: 1 } } as const;
-/** Where struct ipt_entry and ip6t_entry keep what we read and write. */
+/** Offsets in struct ipt_entry and ip6t_entry of the fields that we read and write. */
 export const layouts = {
   4: {
     header: 112,
@@ -41,14 +41,14 @@ export const layouts = {
     counters: 152,
   },
 } as const;
-/** IP6T_F_PROTO: the protocol is to be compared. */
+/** IP6T_F_PROTO: compare the protocol. */
 const flagProtocol = 1;
 
 export interface Entry {
   bytes: Buffer;
-  /** Where its verdict leads, if that is an entry. */
+  /** The entry to which its verdict jumps, if any. */
   to: Entry | null;
-  /** Place in the table as it was read, -1 for a new one. */
+  /** Its index in the table as it was read, -1 for a new entry. */
   oldIndex: number;
   offset: number;
 }
@@ -67,15 +67,15 @@ export function isStandard(bytes: Buffer, targetField: number): boolean {
   return bytes[bytes.readUInt16LE(targetField) + 2] === 0;
 }
 
-/** Whether a rule of ours is for packets of banned sources: it does not let them pass. */
+/** Whether a rule of ours drops or rejects packets, rather than letting them pass. */
 export function deniesPacket({ bytes }: Entry, targetField: number): boolean {
   const at = bytes.readUInt16LE(targetField) + matchHeaderBytes;
   return !isStandard(bytes, targetField) || bytes.readInt32LE(at) !== verdict.return;
 }
 
 /**
- * The name in an ERROR target: a user chain's head, or ERROR at the table's end; null for other
- * entries.
+ * The name in an ERROR target: that of a user chain at its head, or ERROR at the end of the table;
+ * null for other entries.
  */
 export function errorName(bytes: Buffer, targetField: number): string | null {
   const at = bytes.readUInt16LE(targetField);
@@ -84,7 +84,7 @@ export function errorName(bytes: Buffer, targetField: number): string | null {
   return bytes.toString('latin1', at + matchHeaderBytes, end < 0 ? bytes.length : end);
 }
 
-/** Takes a blob apart. null = it is not one. */
+/** Decodes a blob. null = malformed. */
 export function parseTable(blob: Buffer, info: Buffer, family: 4 | 6): Table | null {
   const layout = layouts[family];
   const byOffset = new Map<number, Entry>();
@@ -119,14 +119,15 @@ export function parseTable(blob: Buffer, info: Buffer, family: 4 | 6): Table | n
   const found = { validHooks, entries, hookEntries: places(36), underflows: places(56), count: entries.length };
   const last = entries.at(-1);
   if (last === undefined || errorName(last.bytes, layout.target) !== errorTarget) return null;
-  // A hook we would put a jump into must lead somewhere: a jump left out would be a ban pretended.
+  // The hooks into which we put a jump must exist: leaving a jump out would only pretend to ban.
   for (const hook of Object.values(hookNumbers)) if (!found.hookEntries[hook] || !found.underflows[hook]) return null;
   return found;
 }
 
 /**
- * A checksum of the chains whose names begin with `prefix`, counters apart; the blob is changed. A
- * rule that another of its size replaced does not show in the size of the table.
+ * A checksum of the chains whose names begin with `prefix`, without counters; changes the blob. If
+ * somebody replaced a rule by another one of the same size, the table's size does not show it, but
+ * this does.
  */
 export function checksumOf(blob: Buffer, family: 4 | 6, prefix: string): number {
   const { header, next, target, counters } = layouts[family];
@@ -150,7 +151,7 @@ interface Chain {
 
 /**
  * The chains in the order of the blob; a user chain's first entry is its head. The end of the table
- * is in none.
+ * belongs to none.
  */
 export function chainsOf(found: Table, family: 4 | 6): Chain[] {
   const chains: Chain[] = [];
@@ -189,8 +190,8 @@ export function removeOurs(found: Table, family: 4 | 6, prefix: string): void {
     chains.filter(({ builtin, name }) => !builtin && name.startsWith(prefix)).flatMap((chain) => chain.entries),
   );
   const gone = (entry: Entry) => ours.has(entry) || (entry.to !== null && heads.has(entry.to));
-  // What led to an entry that goes (a rule that falls through to the next one) leads to the next
-  // one that stays.
+  // Entries that led to a removed entry (a rule falls through to the next one) now lead to the next
+  // remaining one.
   const successor = new Map<Entry, Entry>();
   let next: Entry | undefined;
   for (const entry of found.entries.toReversed()) {
@@ -276,7 +277,10 @@ function match(name: string, revision: number, data: Buffer): Buffer {
   return bytes;
 }
 
-/** struct xt_conntrack_mtinfo3 (linux/netfilter/xt_conntrack.h); numbers in the machine's order. */
+/**
+ * struct xt_conntrack_mtinfo3 (linux/netfilter/xt_conntrack.h); numbers in the machine's byte
+ * order.
+ */
 const connection = {
   bytes: 168,
   askedFirst: 140,
@@ -303,7 +307,7 @@ function connectionMatch({ asked, isUntracked = false }: Pick<Rule, 'asked' | 'i
 function matchesOf(rule: Rule): Buffer[] {
   const matches: Buffer[] = [];
   if (rule.protocol && rule.ports) {
-    // struct xt_tcp and xt_udp begin alike: source ports, destination ports.
+    // struct xt_tcp and xt_udp begin the same way: source ports, destination ports.
     const data = Buffer.alloc(16);
     data.writeUInt16LE(0xffff, 2);
     data.writeUInt16LE(rule.ports.first, 4);
@@ -311,7 +315,7 @@ function matchesOf(rule: Rule): Buffer[] {
     matches.push(match(rule.protocol, 0, data));
   }
   if (rule.icmpType !== undefined) {
-    // struct ip6t_icmp: the type, then the codes, which are all.
+    // struct ip6t_icmp: the type, then the range of codes, here all.
     const data = Buffer.alloc(8);
     data.set([rule.icmpType, 0, 0xff]);
     matches.push(match('icmp6', 0, data));
@@ -330,8 +334,8 @@ function matchesOf(rule: Rule): Buffer[] {
 }
 
 /**
- * struct ipt_replace and its entries, with every offset filled in. The addon adds the counters'
- * address.
+ * struct ipt_replace and its entries, with every offset filled in. The addon adds the address of
+ * the counters.
  */
 export function emitTable(found: Table, family: 4 | 6): Buffer {
   const { target } = layouts[family];

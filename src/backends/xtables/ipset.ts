@@ -1,10 +1,10 @@
 /**
  * The ipset backend: two sets per jail over netlink, of addresses (hash:ip) and of IPv6 prefixes
- * and addresses (hash:net), whose elements carry their own end, and one rule per set in a chain of
- * legacy iptables that matches them. ipset has no transactions: of a request that was refused, what
- * stood before the refused element holds; applying it again does no harm. Sets are kept over a new
- * start, the rules replaced in one step per family. A set is full at `bansMaxLargest`: the kernel
- * says IPSET_ERR_HASH_FULL and the caller learns it.
+ * and addresses (hash:net), whose elements carry their own timeout, and one rule per set in a chain
+ * of legacy iptables that matches them. ipset has no transactions: if a request is refused, the
+ * elements before the refused one are applied; applying it again does no harm. A new start keeps
+ * the sets and replaces the rules in one step per family. A set is full at `bansMaxLargest`: the
+ * kernel returns IPSET_ERR_HASH_FULL, which the caller gets.
  */
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -27,23 +27,23 @@ const subsystem = 6 << 8;
 const protocolVersion = 7;
 const command = { create: 2, destroy: 3, list: 7, swap: 6, add: 9, del: 10 } as const;
 /**
- * Types and their oldest revisions with all we use (Linux 3.19); newer kernels still take them. A
- * set of networks looks for each length of prefix that it holds.
+ * Set types and their oldest revisions with everything that we use (Linux 3.19); newer kernels
+ * still accept them. A set of networks looks up each prefix length that it holds.
  */
 const setTypes = { addresses: { name: 'hash:ip', revision: 4 }, networks: { name: 'hash:net', revision: 6 } } as const;
-/** Whether a set holds networks: what is no single address. */
+/** Whether a set holds networks, not only single addresses. */
 const hasNetworks = ({ family, prefix }: SetShape) => family === 6 || prefix < 32;
 /**
- * IPSET_FLAG_LIST_SETNAME and IPSET_FLAG_LIST_HEADER: only names, or what stands before members.
+ * IPSET_FLAG_LIST_SETNAME and IPSET_FLAG_LIST_HEADER: only names, or only headers without members.
  */
 const list = { names: 2, headers: 4 } as const;
-/** On the type of an attribute whose number is big-endian. */
+/** Flag in the type of an attribute whose number is big-endian. */
 const networkOrder = 0x4000;
-/** Attributes of linux/netfilter/ipset/ip_set.h, by what has them. */
+/** Attributes of linux/netfilter/ipset/ip_set.h, by the object that they belong to. */
 const attribute = {
   protocol: 1,
   set: 2,
-  /** Of a swap; of a new set its type. */
+  /** In a swap the other set; in a new set its type. */
   other: 3,
   revision: 4,
   family: 5,
@@ -73,7 +73,7 @@ const named = (text: string) => text.split(' ').map((name) => `IPSET_ERR_${name}
 nameErrors(4097, named(errors));
 nameErrors(4352, named('HASH_FULL HASH_ELEM'));
 
-/** What bears this prefix, set or chain, is ours. */
+/** Every set or chain with this prefix is ours. */
 export const ipsetPrefix = 'f2z';
 const chainPrefix = `${ipsetPrefix}-`;
 const temporarySet = `${ipsetPrefix}-new`;
@@ -132,12 +132,12 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
   readonly timeoutMsMax = ipsetTimeoutSecondsMax * 1000;
   readonly #tables = ([4, 6] as const).map((family) => new Xtables(family, chainPrefix));
   readonly #setElementsMax: number;
-  /** What others may have changed, as it was last seen; null = not yet. */
+  /** What others may have changed, at the last look; null = not looked yet. */
   #seen: { marks: string; sets: number; elements: number } | null = null;
-  /** Elements that we added and deleted since. */
+  /** Number of elements that we have added and deleted since. */
   #added = 0;
   #deleted = 0;
-  /** When the first element that we know of ends, monotonic ms. */
+  /** When the first known element expires, monotonic ms. */
   #soonestEnd = Number.POSITIVE_INFINITY;
 
   constructor({ open = () => openTransport(netlinkNetfilter), setElementsMax = bansMaxLargest }: IpsetOptions = {}) {
@@ -150,13 +150,13 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
     for (const each of this.#tables) each.close();
   }
 
-  /** Makes sets and rules what `jails` ask for. Sets that are there keep their elements. */
+  /** Makes sets and rules what `jails` ask for. Existing sets keep their elements. */
   async install(jails: JailScaffold[]): Promise<void> {
     const layouts = jails.map(layoutOf);
     const sets = layouts.flatMap((layout) => [layout.sets[4], layout.sets[6]]);
     for (const set of sets) await this.#makeSet(set);
     for (const table of this.#tables) await table.put(this.#rules(jails, layouts, table.family));
-    // The rules of jails that are gone are gone: their sets can go now.
+    // The rules of removed jails are gone, so their sets can be removed now.
     const wanted = new Set(sets.map((set) => set.name));
     for (const name of await this.#names()) if (!wanted.has(name)) await this.#destroy(name);
     await this.note(layouts);
@@ -172,10 +172,11 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
   }
 
   /**
-   * ipset tells nobody of a change, so the numbers of sets and elements are looked at, and how sets
-   * were made: one of equal size that others swapped in has another bound, or a seed, which the
-   * kernel tells of sets that newer programs make, not of ours. Elements that end are fewer as
-   * well: where some may have ended, only the loss of half of them is others' work.
+   * ipset reports no changes to others. So we compare the number of sets and elements, and the
+   * properties of the sets: a set of equal size that others swapped in has another bound, or a
+   * seed, which the kernel only shows for sets of newer programs, not for ours. Elements also
+   * become fewer by expiring: if some may have expired, only the loss of more than half counts as a
+   * change by others.
    */
   async disturbed(): Promise<boolean> {
     const before = this.#seen;
@@ -187,7 +188,9 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
     return marks !== before.marks || sets !== before.sets || areMissing || elements > before.elements + added;
   }
 
-  /** Looks at what others may change; what we changed since the last look is part of the answer. */
+  /**
+   * Reads what others may have changed; our own changes since the last look are part of the result.
+   */
   async #look() {
     const rules = this.#tables.map((table) => table.mark()).join('');
     const seen = { marks: rules, sets: 0, elements: 0 };
@@ -217,7 +220,7 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
     return dropsOf(this.#tables, [...this.layouts.values()]);
   }
 
-  /** Removes rules, chains and sets; absent ones are success. */
+  /** Removes rules, chains and sets; absent ones are no error. */
   async remove(): Promise<void> {
     for (const table of this.#tables) await table.put({ chains: [], jumps: [] });
     for (const name of await this.#names()) await this.#destroy(name);
@@ -235,9 +238,10 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
   #create(name: string, set: SetShape): Promise<void> {
     const type = setTypes[hasNetworks(set) ? 'networks' : 'addresses'];
     const data: Field[] = [
-      // A default of 0: the set knows timeouts, and an element without one stays.
+      // A default timeout of 0: the set supports timeouts, and an element without one stays.
       [dataAttribute.timeout | networkOrder, 0],
-      // A few more by the prefix: so the kernel knows a set for another prefix from this one.
+      // The bound includes the prefix length, so that the kernel's answer shows for which prefix
+      // length a set was created.
       [dataAttribute.elementsMax | networkOrder, this.#setElementsMax + (hasNetworks(set) ? set.prefix : 0)],
     ];
     return this.#request(command.create, `create set ${name}`, [
@@ -254,8 +258,8 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
   }
 
   /**
-   * Creates a set; one of the same name made otherwise is replaced by swapping, with its elements,
-   * under the rules.
+   * Creates a set; an existing one with other properties is replaced by swapping, with its
+   * elements, under the rules.
    */
   async #makeSet(set: SetShape): Promise<void> {
     try {
@@ -311,7 +315,7 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
     return index;
   }
 
-  /** Rules and the sets they refer to; '' where a set is gone. */
+  /** Rules and the sets they refer to; '' if a set is gone. */
   protected async readFingerprint(): Promise<string> {
     const indices: number[] = [];
     try {
@@ -341,7 +345,7 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
 
   // --- Elements ----------------------------------------------------------------------------------
 
-  /** Smaller requests where this one is too large, or has too many answers. */
+  /** Sends smaller requests if this one is too large, or has too many answers. */
   protected async applyGroups(groups: SetChanges<SetShape>[]): Promise<void> {
     const request = new Request(this.socket);
     for (const { set, bans, unbans } of groups) {
@@ -376,7 +380,7 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
     return this.#dump(operation, [attribute.set, name], visitPart, restart);
   }
 
-  /** A list that is narrowed by one attribute. */
+  /** A dump that one attribute limits. */
   #dump(
     operation: string,
     field: Field,
@@ -393,20 +397,23 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
 
 function layoutOf(jail: JailScaffold): JailSets {
   const { ipv4Prefix = 32 } = jail;
-  // The kernel replaces no set by one of another type.
+  // The kernel does not replace a set by one of another type.
   const kind = ipv4Prefix === 32 ? '4-' : '4n-';
   return {
     jail: jail.name,
     chain: kernelName(chainPrefix, jail.name, chainNameMax),
     sets: {
       4: { name: kernelName(`${ipsetPrefix}${kind}`, jail.name), family: 4, prefix: ipv4Prefix },
-      // Sets of another type had no letter.
+      // Names of sets of the other type had no letter.
       6: { name: kernelName(`${ipsetPrefix}6n-`, jail.name), family: 6, prefix: jail.ipv6Prefix },
     },
   };
 }
 
-/** Without NLM_F_EXCL adding again renews the timeout, and deleting what is absent succeeds. */
+/**
+ * Without NLM_F_EXCL, adding an element again renews its timeout, and deleting an absent one
+ * succeeds.
+ */
 function encodeElements(
   request: Request,
   number: typeof command.add | typeof command.del,
@@ -416,12 +423,12 @@ function encodeElements(
   const { name, family, prefix } = set;
   const adds = number === command.add;
   const { writer } = request;
-  // ipset cannot hold the unspecified address; no packet that the kernel takes has it as its
-  // source.
+  // ipset cannot hold the unspecified address; the kernel accepts no packet with that source
+  // anyway.
   const possible = elements.filter(({ key }) => key.some((byte) => byte !== 0));
   for (let from = 0; from < possible.length; from += elementsPerMessage) {
     const part = possible.slice(from, from + elementsPerMessage);
-    // A line number makes the kernel work through the whole list.
+    // With a line number the kernel processes the whole list.
     const fields: Field[] = [
       [attribute.set, name],
       [attribute.line, 0],
@@ -444,8 +451,8 @@ function encodeElements(
 }
 
 /**
- * The number of elements of the set that a dump of headers tells of, and how it was made; -1 = it
- * is not one of ours.
+ * The number of elements and the properties of a set in a dump of headers; -1 = the set is not
+ * ours.
  */
 function decodeHeader(bytes: Buffer, start: number, end: number): { elements: number; make: string } {
   const reader = new AttributeReader(bytes, start, end);
@@ -464,9 +471,8 @@ function decodeHeader(bytes: Buffer, start: number, end: number): { elements: nu
 }
 
 /**
- * Hands the members in one dumped message to `visit`: their key is at bytes [at, at + length), the
- * time in milliseconds.
- * @returns false when the message is malformed
+ * Calls `visit` for the members in one dumped message: the key is at bytes [at, at + length), the
+ * time in milliseconds. @returns false if the message is malformed
  */
 export function decodeMembers(
   bytes: Buffer,

@@ -1,10 +1,10 @@
 /**
- * The iptables backend, for kernels with neither nf_tables nor ipset: a chain per jail in the
- * legacy filter table, a rule per ban, one replace per family for a whole batch. The kernel knows
- * no timeouts there, so we end the bans ourselves: a ban that outlives us stays until the next
- * start reconciles it. Each replace costs O(rules), hence `iptablesBansMax` per family; beyond it
- * the batch is refused as a whole with ENOSPC and nothing changes. The two families are two
- * replaces.
+ * The iptables backend, for kernels with neither nf_tables nor ipset: one chain per jail in the
+ * legacy filter table, one rule per ban, one replace per family for a whole batch. The kernel has
+ * no timeouts there, so we end the bans ourselves: if the daemon dies, a ban stays until the next
+ * start reconciles it. Each replace costs O(rules), so there are at most `iptablesBansMax` bans per
+ * family; beyond that the whole batch is refused with ENOSPC and nothing changes. The two families
+ * are two replaces.
  */
 import { constants } from 'node:os';
 import { chainNameMax, iptablesBansMax } from '../../limits.ts';
@@ -29,13 +29,14 @@ import { Xtables } from './xtables.ts';
 
 const chainPrefix = 'f2z-';
 /**
- * Ending bans is one replace per this time at most, and tried again after it where it failed, ms.
+ * Expired bans are removed in at most one replace per this time; a failed one is tried again after
+ * it, ms.
  */
 const endingsApartMs = 250;
-/** Longest wait of a timer of Node's, ms. */
+/** Longest timer of Node, ms. */
 const timerMillisecondsMax = 2 ** 31 - 1;
 
-/** The bans of one jail and family: its name is that of their chain. */
+/** The bans of one jail and family; the name is that of their chain. */
 interface Bans extends SetShape {
   /** End of each ban by key, on the monotonic clock in milliseconds; Infinity = never. */
   ends: Map<string, number>;
@@ -50,7 +51,7 @@ export interface IptablesOptions {
   bansMax?: number;
   /** A clock in milliseconds that does not jump. */
   now?: () => number;
-  /** Told when ending bans failed; it is tried again. */
+  /** Called if ending bans failed; it is tried again. */
   onError?: (error: unknown) => void;
 }
 
@@ -64,7 +65,7 @@ export class IptablesBackend implements Backend {
   readonly #onError: (error: unknown) => void;
   #jails = new Map<string, JailBans>();
   #shapes: { 4: string; 6: string } | null = null;
-  /** How both tables looked when we put or saw them last (see Xtables.mark). */
+  /** The state of both tables when we last wrote or read them (see Xtables.mark). */
   #marks: string | null = null;
   #timer: NodeJS.Timeout | undefined;
   readonly #turns = new Turns();
@@ -87,16 +88,16 @@ export class IptablesBackend implements Backend {
   }
 
   /**
-   * Makes chains and rules what `jails` ask for. Rules of an earlier run are kept, without end
-   * until reconcile tells.
+   * Makes chains and rules what `jails` ask for. Rules of an earlier run are kept without an end,
+   * until reconciliation sets it.
    */
   install(jails: JailScaffold[]): Promise<void> {
     return this.#turns.take(() => this.#install(jails));
   }
 
   /**
-   * Bans and unbans, a replace per family that is touched; of several changes of one address the
-   * last one counts.
+   * Bans and unbans, with one replace for each family concerned; of several changes of one address
+   * the last one counts.
    */
   apply(changes: Change[]): Promise<void> {
     return this.#turns.take(() => this.#applyGroups(groupChanges(changes, 0, changes.length, this.#setOf)));
@@ -220,7 +221,7 @@ export class IptablesBackend implements Backend {
       replaced.set(set, ends);
     }
     const touched = ([4, 6] as const).filter((family) => [...replaced.keys()].some((set) => set.family === family));
-    // Both are worked out before the first is put, so that a full table changes nothing.
+    // Both are computed before the first one is written, so that a full table changes nothing.
     const rules = touched.map((family) => this.#rules(this.#jails, family, replaced));
     for (const [index, family] of touched.entries()) {
       await this.#tables[family].put(rules[index]!);
@@ -240,7 +241,7 @@ export class IptablesBackend implements Backend {
     return shapes !== null && ([4, 6] as const).every((family) => this.#tables[family].shape() === shapes[family]);
   }
 
-  /** Wakes when the next ban ends. */
+  /** Sets the timer for the next ban that ends. */
   #schedule(): void {
     clearTimeout(this.#timer);
     let next = Infinity;

@@ -1,6 +1,6 @@
 /**
- * The rules that jails ask of a legacy filter table, for the ipset and the iptables backend: chains
- * of ours, and the jumps to them at the head of the hooks.
+ * The rules that jails need in a legacy filter table, for the ipset and the iptables backend: our
+ * own chains, and the jumps to them at the head of the hooks.
  */
 import type { Drops, JailScaffold, PortRange } from '../../types.ts';
 import { discoveryTypes, keyBytes, prefixMask } from '../elements.ts';
@@ -28,15 +28,18 @@ export interface Rule {
   target: 'drop' | 'return' | 'reset' | 'prohibited' | { chain: string };
 }
 
-/** All of ours in the table: chains, and the jumps to them at the head of the hooks, in order. */
+/**
+ * Everything of ours in the table: chains, and the jumps to them at the head of the hooks, in
+ * order.
+ */
 export interface Ours {
   chains: { name: string; rules: Rule[] }[];
   jumps: { hook: Hook; rule: Rule }[];
 }
 
 /**
- * What becomes of the packets of a jail's banned sources; and the chain that this needs, shared by
- * all jails, before theirs.
+ * What happens to packets of a jail's banned sources; and the chain that this needs, which all
+ * jails share and which comes before theirs.
  */
 export function denialOf({ action }: JailScaffold, prefix: string): Rule['target'] {
   return action === 'reject' ? { chain: rejectChainName(prefix) } : 'drop';
@@ -47,13 +50,13 @@ export function denialChains(jails: JailScaffold[], prefix: string): Ours['chain
   return [{ name: rejectChainName(prefix), rules: [{ protocol: 'tcp', target: 'reset' }, { target: 'prohibited' }] }];
 }
 
-/** No chain of a jail: the names of those have no colon (see kernelName). */
+/** Cannot be the chain of a jail: their names have no colon (see kernelName). */
 const rejectChainName = (prefix: string) => `${prefix}:reject`;
 
 /**
- * The jumps of a jail to its chain: one per hook, protocol and port range; without ports one for
- * every packet. Forwarded packets may have passed a destination NAT: there the port that the client
- * asked for counts. A packet without a connection was not translated.
+ * The jumps to a jail's chain: one per hook, protocol and port range; without ports one for every
+ * packet. Forwarded packets may have passed a destination NAT: there the port that the client asked
+ * for counts. A packet without a connection was not translated.
  */
 export function jumpRules({ hooks, ports, protocols }: JailScaffold, chain: string): Ours['jumps'] {
   const target = { chain };
@@ -73,8 +76,8 @@ export function jumpRules({ hooks, ports, protocols }: JailScaffold, chain: stri
 
 /**
  * The rules at the head of a jail's chain that let packets pass, whatever is banned: those of its
- * allowed networks, and neighbour discovery (without it we could lose the network). Where a jail
- * has ports no such message comes to its chain.
+ * allowed networks, and neighbour discovery (without it we could lose the network). If a jail has
+ * ports, neighbour discovery never reaches its chain.
  */
 export function passRules({ allow = [], ports }: JailScaffold, family: 4 | 6): Rule[] {
   const length = keyBytes[family];
@@ -93,7 +96,7 @@ export function passRules({ allow = [], ports }: JailScaffold, family: 4 | 6): R
   return rules;
 }
 
-/** Packets that the chains of jails dropped, both families together. */
+/** Packets that the jails' chains dropped, both families together. */
 export async function dropsOf(tables: Xtables[], chains: { jail: string; chain: string }[]): Promise<Drops> {
   const dropped: Drops = new Map(chains.map(({ jail }) => [jail, 0]));
   for (const each of tables) {

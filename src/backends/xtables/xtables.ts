@@ -1,8 +1,9 @@
 /**
  * The `filter` table of legacy iptables, read, edited and replaced through socket options, without
- * iptables. Ours are taken out and put in again, and the whole goes back in one atomic replace:
- * packets see the old table or the new one. Rules of others keep their place and their counters.
- * The lock of the iptables programs is honoured. A replace costs O(rules of the table).
+ * the iptables programs. Our chains and rules are taken out and put in again, and the whole table
+ * is written in one atomic replace: packets see the old table or the new one. Rules of others keep
+ * their place and their counters. We take the lock of the iptables programs. A replace costs
+ * O(rules of the table).
  */
 import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -41,7 +42,7 @@ const addCounters = 65;
 const infoBytes = 84;
 const entriesHeaderBytes = 40;
 const countersHeaderBytes = 40;
-/** Reads and replaces that may lose the race against another writer. */
+/** Reads and replaces that may fail because another program wrote at the same time. */
 const replaceTriesMax = 5;
 
 /** The filter table of one family. */
@@ -52,12 +53,12 @@ export class Xtables {
   readonly #fd: number;
   /**
    * What the rules that we replaced had counted, by chain; undefined until the first replace, which
-   * meets an earlier run's.
+   * finds the rules of an earlier run.
    */
   #counted: Map<string, number> | undefined;
   readonly #turns = new Turns();
 
-  /** @param prefix of the names of our chains: what bears it is ours */
+  /** @param prefix of the names of our chains: every chain with it is ours */
   constructor(family: 4 | 6, prefix: string, lockPath = '/run/xtables.lock') {
     this.family = family;
     this.#prefix = prefix;
@@ -88,9 +89,7 @@ export class Xtables {
     });
   }
 
-  /**
-   * The rules of our chains that packets of banned sources end in, with the names of the chains.
-   */
+  /** The rules of our chains that drop or reject packets, with the names of the chains. */
   *#denials(found: Table): Generator<[chain: string, entry: Entry]> {
     const { target } = layouts[this.family];
     for (const { name, builtin, entries } of chainsOf(found, this.family)) {
@@ -109,7 +108,7 @@ export class Xtables {
         addOurs(found, this.family, ours);
         const result = await this.#replace(found, denials);
         if (result === 0) return;
-        // Somebody without the lock was faster: the number of counters is no longer right.
+        // A program without the lock was faster: the number of counters no longer matches.
         if (result !== -EAGAIN || tries === replaceTriesMax) throw new KernelError(-result, this.#operation('replace'));
       }
     } finally {
@@ -119,14 +118,14 @@ export class Xtables {
 
   /**
    * A text that changes with the number or the size of the table's rules, whoever changes them, and
-   * with what our chains hold: a cheap look, for a second's notice.
+   * with the content of our chains: a cheap check.
    */
   mark(): string {
     const { info, blob } = this.#entries();
     return `${info.toString('latin1')} ${checksumOf(blob, this.family, this.#prefix)}`;
   }
 
-  /** A text that changes when any of ours in the kernel does (counters and places apart). */
+  /** A text that changes when any of ours in the kernel does (except counters and positions). */
   shape(): string {
     const found = this.#read();
     const lines: string[] = [];
@@ -143,11 +142,13 @@ export class Xtables {
     return lines.join('\n');
   }
 
-  /** Source keys of the rules in one of our chains; but for single ones cut to `prefix` bits. */
+  /**
+   * Source keys of the rules in one of our chains, masked to `prefix` bits except single addresses.
+   */
   sources(chain: string, prefix = 128): Uint8Array[] {
     const { source, target } = layouts[this.family];
     const found = chainsOf(this.#read(), this.family).find(({ name }) => name === chain);
-    // Not its head, not its end, and not the rules that let someone pass.
+    // Without its head, its end, and the rules that let packets pass.
     const rules = (found === undefined ? [] : found.entries.slice(1, -1)).filter((entry) =>
       deniesPacket(entry, target),
     );
@@ -164,7 +165,7 @@ export class Xtables {
     const { comefrom, counters, target } = layouts[this.family];
     const copy = Buffer.from(bytes);
     copy.fill(0, comefrom, counters + counterBytes);
-    // A jump's offset says nothing; where it leads is told by name.
+    // The offset of a jump may change; the name of its target is stable.
     if (isStandard(copy, target)) {
       const at = copy.readUInt16LE(target) + matchHeaderBytes;
       if (copy.readInt32LE(at) >= 0) copy.writeInt32LE(0, at);
@@ -220,7 +221,7 @@ export class Xtables {
       try {
         this.#ask(getEntries, answer);
       } catch (error) {
-        // The table changed between the two questions.
+        // The table changed between the two calls.
         if (error instanceof KernelError && error.errno === EAGAIN && tries < replaceTriesMax) continue;
         throw error;
       }
@@ -228,7 +229,7 @@ export class Xtables {
     }
   }
 
-  /** @param denials rules that go, of which the kernel says at last what they counted */
+  /** @param denials rules that are removed; the kernel returns their last counts */
   async #replace(found: Table, denials: [chain: string, entry: Entry][]): Promise<number> {
     const replace = emitTable(found, this.family);
     const old = Buffer.alloc(Math.max(1, found.count) * counterBytes);
@@ -241,7 +242,7 @@ export class Xtables {
       }
     }
     this.#counted = counted;
-    // A new table starts at zero: give the rules that stayed what they had counted.
+    // A new table starts at zero: restore the counters of the rules that stayed.
     const counters = Buffer.alloc(countersHeaderBytes + found.entries.length * counterBytes);
     counters.write(table);
     counters.writeUInt32LE(found.entries.length, 32);

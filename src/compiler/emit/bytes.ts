@@ -8,8 +8,8 @@ export function literalHere(writer: Writer, text: string): string {
 }
 
 /**
- * Compares the literal at a position: whole words, the last of which may overlap; single bytes
- * below four.
+ * Compares the literal at a position: in whole words, the last of which may overlap; in single
+ * bytes if it is shorter than four.
  */
 export function sameBytes(writer: Writer, text: string, at: string): string {
   const bytes = bytesOf(text);
@@ -40,7 +40,7 @@ const namedRuns: [ByteClass['name'], string][] = [
   ['alpha', 'skipAlpha'],
 ];
 
-/** An expression: the end of the run of bytes of `set` that begins at `at`, `limit` at most. */
+/** An expression: the end of the run of bytes of `set` that begins at `at`, at most `limit`. */
 export function run(writer: Writer, set: ByteSet, at: string, limit: string): string {
   const key = JSON.stringify(rangesOf(set));
   const outside = set.flatMap((within, byte) => (within ? [] : [byte]));

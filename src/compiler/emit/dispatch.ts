@@ -1,28 +1,28 @@
 /**
- * Which patterns to try on a message: decided by its first bytes, four at a time, so that a message
- * nobody wants costs a few comparisons. The patterns left are tried in the filter's order. Words
- * are read without asking whether the message is that long: a wrong guess only leads to patterns
- * that look again. So `dispatchReach` bytes after a message must be readable memory.
+ * Which patterns to try on a message: decided by its first bytes, four at a time, so that an
+ * irrelevant message costs a few comparisons. The remaining patterns are tried in the filter's
+ * order. Words are read even if the message is shorter: a wrong guess only selects patterns that
+ * check for themselves. So `dispatchReach` bytes after a message must be readable memory.
  */
 import { commonPrefix } from '../shape.ts';
 import { wordAt } from './bytes.ts';
 import { indent } from './writer.ts';
 
-/** How far beyond the start of a message a dispatch may read, in bytes. */
+/** How many bytes after the start of a message a dispatch may read. */
 export const dispatchReach = 28;
 
-/** Comparing more words than this one by one costs more than halving them first. */
+/** Up to this many words are compared one by one; more are halved first. */
 const casesMax = 6;
 
 export interface Candidate {
   number: number;
-  /** An expression: does the pattern take the message? */
+  /** An expression: whether the pattern matches the message. */
   call: string;
   /** Bits of the modes in which it applies; 0 = all. */
   modes: number;
-  /** One of these (latin1) begins every message it takes. */
+  /** Every message that it matches begins with one of these (latin1). */
   prefixes: string[];
-  /** Statements that undo captures of a failed try; asked for only where they are needed. */
+  /** Statements that reset captures of a failed try; called only if they are needed. */
   undo: () => string;
 }
 
@@ -60,7 +60,7 @@ function dispatch(candidates: Candidate[], depth: number, use: (name: string) =>
   return `${read}\n${select(variable, branches)}\n${attempts(open)}`;
 }
 
-/** Can a message that has `word` here begin with this part of a prefix, whole or cut short? */
+/** Whether a message with `word` here can begin with this part of a prefix, whole or shortened. */
 function agrees(part: string, word: string): boolean {
   return word.startsWith(part);
 }
@@ -89,7 +89,7 @@ function select(variable: string, branches: Branch[]): string {
     .join('\n');
 }
 
-/** Where the next word tells candidates apart, or -1. */
+/** The position of the next word that distinguishes candidates, or -1. */
 function decidingPosition(candidates: Candidate[], depth: number): number {
   const long = candidates.flatMap(({ prefixes }) => prefixes).filter((prefix) => prefix.length >= depth + 4);
   if (long.length < 2) return -1;

@@ -1,4 +1,6 @@
-/** A text and the segment that ends it, as engine source: a search from the side the text says. */
+/**
+ * A text and the segment that ends it, as engine source: a search from the text's side.
+ */
 import { byteSet, bytesOf, complement, rarity } from '../bytes.ts';
 import { describe, quote } from '../describe.ts';
 import type { Token } from '../pattern.ts';
@@ -9,7 +11,7 @@ import { run, sameBytes, wordAt } from './bytes.ts';
 import { emitPart, leftovers, type Scope } from './tokens.ts';
 import { captures, comment, indent, memory, scans, type Writer } from './writer.ts';
 
-/** `sample`: of the pattern, where the segment is its last. */
+/** `sample`: the pattern's sample, if the segment is its last. */
 export function emitSearch(scope: Scope, text: TextToken, segment: Token[], sample?: string): string[] {
   const { writer, fail } = scope;
   const number = scope.next();
@@ -42,7 +44,7 @@ export function emitSearch(scope: Scope, text: TextToken, segment: Token[], samp
   return [...lines, ...capture(place), `at = ${next};`];
 }
 
-/** A function that finds the usual end of a message from its right end. */
+/** A function that matches the usual end of a message from the right. */
 function emitUsualEnd(writer: Writer, { before, between, after }: UsualEnd): string {
   const key = `${before}\0${between}\0${after}`;
   const known = writer.usual.get(key);
@@ -80,9 +82,7 @@ interface Search {
   last: string;
 }
 
-/**
- * Tries the part at each place where its rarest leading byte stands, from the side the text says.
- */
+/** Tries the part at each place of its rarest leading byte, from the text's side. */
 function emitPlaces(scope: Scope, { text, segment, place, next, part, last }: Search): string[] {
   const { writer, fail } = scope;
   const shortest = minimumLength(segment);
@@ -140,7 +140,7 @@ function emitWindow(
   ];
 }
 
-/** What adds a number to an expression. */
+/** Code that adds a number to an expression. */
 function plusNumber(value: number): string {
   if (value === 0) return '';
   return value > 0 ? ` + ${value}` : ` - ${-value}`;
@@ -168,23 +168,23 @@ function findLast(writer: Writer, text: string): string {
   return `${name}(at, end)`;
 }
 
-/** What a search looks for first: one byte, two or four of them. */
+/** What a search looks for first: one, two or four bytes. */
 interface Key {
-  /** '' = nothing is known. */
+  /** '' = unknown. */
   text: string;
-  /** Where it stands in the literal, and how many more bytes than one it has. */
+  /** Its offset in the literal, and how many bytes it has beyond one. */
   offset: number;
   more: number;
   /** An expression: its first or last position in [from, to). */
   find: (which: '' | 'Last', writer: Writer, from: string, to: string) => string;
 }
 
-/** Only so many bytes of a literal are weighed. */
+/** At most this many bytes of a literal are compared. */
 const weighedBytes = 12;
 
 /**
- * The four bytes of the prefix that are least likely in a log line, or two, or one, as far as it
- * has them: the more of them are looked for at once, the harder they are to write often.
+ * The four bytes of the prefix that are rarest in a log line, or two, or one, if it is shorter: the
+ * more bytes are searched at once, the harder it is for an attacker to write them often.
  */
 function rarest(prefix: string): Key {
   const length = prefix.length < 4 ? Math.min(prefix.length, 2) : 4;

@@ -1,6 +1,6 @@
 /**
- * Tokens as engine source, tried where the one before them ended. What is tried inside a pattern is
- * a `part` function of its own.
+ * Tokens as engine source, each tried where the one before it ended. What is tried inside a pattern
+ * becomes a `part` function.
  */
 import { byteSet, bytesOf } from '../bytes.ts';
 import { describe, quote } from '../describe.ts';
@@ -9,10 +9,10 @@ import { capturesOf } from '../shape.ts';
 import { literalHere, run } from './bytes.ts';
 import { captures, comment, indent, memory, scans, type Writer } from './writer.ts';
 
-/** Code for tokens in a function whose variables are `at` and `end`; `fail` leaves it. */
+/** Code for tokens in a function with the variables `at` and `end`; `fail` returns from it. */
 export interface Scope {
   writer: Writer;
-  /** Numbers what needs a number of its own in this function. */
+  /** Gives the next number that is unused in this function. */
   next: () => number;
   fail: string;
 }
@@ -78,7 +78,7 @@ function emitToken(scope: Scope, token: Token): string[] {
   }
 }
 
-/** A choice of more words than these looks at their first byte before it looks at them. */
+/** A choice of more words than this first compares their first byte. */
 const wordsTriedMax = 8;
 
 function emitChoice({ writer, next, fail }: Scope, of: readonly string[]): string[] {
@@ -88,7 +88,7 @@ function emitChoice({ writer, next, fail }: Scope, of: readonly string[]): strin
       .join('\nelse ');
   if (of.length <= wordsTriedMax) return [`${tests(of)}\nelse ${fail}`];
   const first = `first${next()}`;
-  // Behind the end stands some byte, and a word that begins with it is too long.
+  // After the end there is some byte, but a word that begins with it is too long.
   const groups = [...Map.groupBy(of, (text) => bytesOf(text)[0])].map(
     ([byte, words]) => `if (${first} === ${byte}) {\n${indent(`${tests(words)}\nelse ${fail}`)}\n}`,
   );
@@ -146,7 +146,7 @@ function emitSpan(scope: Scope, token: Extract<Token, { kind: 'span' }>): string
   return [...lines, `at = ${stop};`];
 }
 
-/** Statements that undo captures the tokens may have left when they failed. */
+/** Statements that reset captures which failed tokens may have set. */
 export function leftovers(writer: Writer, tokens: readonly Token[]): string {
   const forget = { address: 'forgetAddress', user: 'forgetUser', time: 'forgetTime' };
   return [...capturesOf(tokens)].map((capture) => `${writer.use(forget[capture], captures)}();`).join('\n');

@@ -1,4 +1,6 @@
-/** The source text of one emitted file while it is written, and what its helpers come from. */
+/**
+ * The source text of one generated file while it is written, and its imports.
+ */
 
 export class Writer {
   readonly functions: string[] = [];
@@ -9,7 +11,7 @@ export class Writer {
   readonly lasts = new Map<string, string>();
   /** usual end of a line -> the function that finds it */
   readonly usual = new Map<string, string>();
-  /** body of a part -> its name: patterns of one filter share what they say alike */
+  /** body of a part -> its name: the patterns of one filter share equal parts */
   readonly parts = new Map<string, string>();
 
   use(name: string, from: string): string {

@@ -1,8 +1,8 @@
 /**
  * Searches and runs, byte by byte: in plain TypeScript, and in the wasm build for processors
- * without SIMD. The other wasm build (../simd/#linear.ts) looks at sixteen bytes a step or at 64,
- * and may read (never write) up to 63 bytes behind `end` or eighteen before `p`; the layout keeps
- * that much memory around every region that lines stand in.
+ * without SIMD. The other wasm build (../simd/#linear.ts) examines 16 or 64 bytes a step, and may
+ * read (never write) up to 63 bytes after `end` or eighteen before `p`; the layout leaves that much
+ * memory around every region that holds lines.
  */
 import { byte, int, seconds, word } from '#linear';
 
@@ -36,7 +36,7 @@ export function findWord(p: i32, end: i32, wanted: i32): i32 {
   return end;
 }
 
-/** Whether one of two words of four bytes, as `word` reads them, stands in [p, end). */
+/** Whether one of two four-byte words, as `word` reads them, is in [p, end). */
 export function holdsWord(p: i32, end: i32, one: i32, other: i32): bool {
   return findWord(p, end, one) < end || findWord(p, end, other) < end;
 }
@@ -68,8 +68,8 @@ export function skipNonspace(p: i32, end: i32): i32 {
 }
 
 /**
- * Whether each of the bytes at `p`, of `blocks` sixteen bytes, is at least the one at `low` and at
- * most that and the one at `range`: what a form says of a text (layout.ts).
+ * Whether each byte at `p`, `blocks` times sixteen of them, is at least the byte at `low` and at
+ * most that plus the one at `range`: compares a text with a form (layout.ts).
  */
 export function lies(p: i32, low: i32, range: i32, blocks: i32): bool {
   for (let i = 0; i < blocks << 4; i++) {
@@ -115,9 +115,7 @@ export function wordsAre(p: i32, wanted: i32): i32 {
   return bits;
 }
 
-/**
- * Which of the four words at `p`, numbers without a sign, is the least one; the first of equals.
- */
+/** Which of the four unsigned words at `p` is the smallest; the first of equals. */
 export function leastWord(p: i32): i32 {
   let least = 0;
   for (let i = 1; i < 4; i++) if (seconds(p + i * 4) < seconds(p + least * 4)) least = i;
@@ -125,7 +123,7 @@ export function leastWord(p: i32): i32 {
 }
 
 /**
- * Which of the sixteen bytes at `p` may stand in an address, one bit each, lowest first: letters,
+ * Which of the sixteen bytes at `p` may occur in an address, one bit each, lowest first: letters,
  * digits and `.:-_%`.
  */
 export function addressBits(p: i32): i32 {
@@ -134,7 +132,7 @@ export function addressBits(p: i32): i32 {
     const value = byte(p + i);
     const lower = value | 32;
     const isLetter = lower >= 97 && lower <= 122;
-    // Behind the digits stands ":"; "-" and "." are neighbours.
+    // ":" follows the digits; "-" and "." are neighbours.
     const isOther = (value >= 48 && value <= 58) || value === 45 || value === 46 || value === 95 || value === 37;
     if (isLetter || isOther) bits |= 1 << i;
   }

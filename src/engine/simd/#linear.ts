@@ -1,7 +1,8 @@
 /**
  * The engine's one memory in the wasm build with SIMD (AssemblyScript). Same exports as
- * ../linear.ts, which documents them with ../scalar/bytewise.ts. The VM checks every access. Vector
- * loads reach past the range that is asked for, up to 63 bytes behind it, eighteen before it.
+ * ../linear.ts, which documents them together with ../scalar/bytewise.ts. The VM checks every
+ * access. Vector loads read beyond the requested range, up to 63 bytes after it and eighteen before
+ * it.
  */
 export * from '#access';
 
@@ -10,7 +11,7 @@ export function findByte(p: i32, end: i32, wanted: i32): i32 {
   if (p >= end) return end;
   const mask = i8x16.bitmask(i8x16.eq(v128.load(p), splat));
   if (mask != 0) return nearer(p + ctz(mask), end);
-  // What is not near is far, as the end of a line is: four blocks a step.
+  // What is not close is usually far away, like the end of a line: four blocks a step.
   p += 16;
   while (p < end) {
     const first = i8x16.eq(v128.load(p), splat);
@@ -42,7 +43,7 @@ export function findByteLast(p: i32, end: i32, wanted: i32): i32 {
 }
 
 /**
- * The position of the highest of sixteen bits, the lowest of which stands for `at`; -1 when it lies
+ * The position of the highest of sixteen bits, the lowest of which stands for `at`; -1 if it lies
  * before `p`.
  */
 function found(p: i32, at: i32, mask: i32): i32 {
@@ -73,7 +74,9 @@ export function findPairLast(p: i32, end: i32, wanted: i32): i32 {
   return -1;
 }
 
-/** Which of the sixteen positions from `p` on hold the four bytes, one bit each, lowest first. */
+/**
+ * At which of the sixteen positions from `p` on the four bytes stand, one bit each, lowest first.
+ */
 function wordBits(p: i32, first: v128, second: v128, third: v128, fourth: v128): i32 {
   const front = v128.and(i8x16.eq(v128.load(p), first), i8x16.eq(v128.load(p, 1), second));
   const back = v128.and(i8x16.eq(v128.load(p, 2), third), i8x16.eq(v128.load(p, 3), fourth));
@@ -94,7 +97,7 @@ export function findWord(p: i32, end: i32, wanted: i32): i32 {
 }
 
 export function holdsWord(p: i32, end: i32, one: i32, other: i32): bool {
-  // Their last two bytes tell nearly always that they are not there.
+  // Their last two bytes nearly always show that they are not there.
   const third = i8x16.splat((one >> 16) as i8);
   const fourth = i8x16.splat((one >> 24) as i8);
   const otherThird = i8x16.splat((other >> 16) as i8);

@@ -1,6 +1,6 @@
 /**
- * Bytes, numbers and arithmetic as both wasm builds have them (AssemblyScript): what ../linear.ts
- * has of its own, and documents. The VM checks every access.
+ * Bytes, numbers and arithmetic for both wasm builds (AssemblyScript): the part of ../linear.ts
+ * that is its own, and documented there. The VM checks every access.
  */
 
 export function byte(p: i32): i32 {
@@ -74,7 +74,7 @@ export function spread(hash: i32, count: i32): i32 {
 // @inline
 export function clockSeconds(p: i32): i32 {
   const digits = load<u64>(p) & 0x0f0f000f0f000f0f;
-  // A number of two digits in the place of each first one.
+  // The number of two digits, in the place of each first one.
   const numbers = digits * 10 + (digits >> 8);
   const hour = (numbers & 255) as i32;
   const minute = ((numbers >> 24) & 255) as i32;

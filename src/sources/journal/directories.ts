@@ -1,8 +1,8 @@
 /**
- * Where journals lie: below /run/log/journal and /var/log/journal, in the directory of this machine
- * and those of its namespaces (`<machine id>.<namespace>`). Other hosts and containers have theirs
- * beside it and may write there whatever they like: they are read only where the operator names a
- * directory. In one that he names, its own files and those of every machine below it are read.
+ * Finds journals: below /run/log/journal and /var/log/journal, in the directory of this machine and
+ * those of its namespaces (`<machine id>.<namespace>`). Other hosts and containers have their own
+ * directories beside it and may write anything there: those are read only if the operator names
+ * one. In a named directory, its own files and those of every machine below it are read.
  */
 import { readFileSync } from 'node:fs';
 import { journalNamesMax } from '../../limits.ts';
@@ -12,19 +12,19 @@ export const systemDirectories = ['/run/log/journal', '/var/log/journal'];
 const machineIdFile = '/etc/machine-id';
 const idDigits = 32;
 
-/** Whether a directory's name is that of a machine, or of a namespace of one. */
+/** Whether a directory's name is that of a machine, or of a namespace of it. */
 function isOfMachine(name: string): boolean {
   const isId =
     name.length >= idDigits && [...name.slice(0, idDigits)].every((digit) => '0123456789abcdef'.includes(digit));
   return isId && (name.length === idDigits || (name[idDigits] === '.' && name.length > idDigits + 1));
 }
 
-/** `~`: journald found it damaged, or it was not closed in time. */
+/** `~`: journald found the file damaged, or it was not closed properly. */
 function isJournal(name: string): boolean {
   return name.endsWith('.journal') || name.endsWith('.journal~');
 }
 
-/** This machine's id, or '' where it is not known: then every machine's directory counts. */
+/** This machine's id, or '' if unknown: then every machine's directory counts. */
 function machineId(): string {
   try {
     const id = readFileSync(machineIdFile, 'latin1').trim();
@@ -48,34 +48,34 @@ function names(directory: string): string[] {
 
 export class JournalDirectories {
   readonly #named: readonly string[];
-  /** Times of change of the directories that were read last. */
+  /** Modification times of the directories at their last reading. */
   #seen = new Map<string, bigint>();
 
-  /** Empty: the system's. */
+  /** Empty: the system's directories. */
   constructor(named: readonly string[]) {
     this.#named = named;
   }
 
-  /** Where journals are looked for. */
+  /** The directories to search. */
   get roots(): readonly string[] {
     return this.#named.length > 0 ? this.#named : systemDirectories;
   }
 
-  /** Whether a name came or went since `files` was asked. A cheap question. */
+  /** Whether a name appeared or disappeared since the last call of `files`. Cheap. */
   changed(): boolean {
     for (const [path, time] of this.#seen) if (timeOf(path) !== time) return true;
     return false;
   }
 
   /**
-   * The journal files that are there, with their root's place in `roots`. `failed` is told of what
-   * cannot be read.
+   * The existing journal files, each with the index of its root in `roots`. `failed` is called for
+   * what cannot be read.
    */
   files(failed: (path: string, error: Error) => void): { path: string; root: number }[] {
     const seen = new Map<string, bigint>();
     const found: { path: string; root: number }[] = [];
     const read = (path: string): string[] => {
-      // The time first: what comes meanwhile is a change.
+      // Read the time first: whatever comes later counts as a change.
       const time = timeOf(path);
       seen.set(path, time);
       if (time === missing) return [];

@@ -1,10 +1,11 @@
 /**
- * Hands one entry of a journal to the engine, as `identifier[pid]: message`. The bytes of MESSAGE
- * belong to whoever writes to the journal and are not looked at here: they go by pread into the
- * engine's memory. An identifier is anybody's too: what could end it early stands there as `_`.
+ * Passes one entry of a journal to the engine, as `identifier[pid]: message`. Whoever writes to the
+ * journal controls the bytes of MESSAGE; they are not examined here but go by pread into the
+ * engine's memory. Anybody may set an identifier too: characters that could end it early are
+ * replaced by `_`.
  *
- * A message that journald compressed with zstd is read as far as it and its window keep within
- * their bounds. What exceeds them, and what was compressed otherwise, is counted.
+ * A message that journald compressed with zstd is read if it and its window are within their
+ * bounds. Larger ones, and those with another compression, are counted.
  */
 import { constants, zstdDecompressSync } from 'node:zlib';
 import type { EntrySink } from '../../engine/host.ts';
@@ -27,14 +28,14 @@ export type Unread = Map<string, number>;
 
 export class EntryFeeder {
   readonly unread: Unread;
-  /** Decompressions so far: each costs some tenths of a millisecond. */
+  /** Number of decompressions so far: each costs some tenths of a millisecond. */
   decompressions = 0;
-  /** Lines that came of each match. */
+  /** Number of lines for each match. */
   readonly fed: number[];
   readonly #matcher: Matcher;
   readonly #sink: EntrySink;
 
-  /** `unread` goes on counting what was not read before. */
+  /** `unread` continues earlier counts. */
   constructor(matcher: Matcher, sink: EntrySink, unread: Unread = new Map()) {
     this.#matcher = matcher;
     this.#sink = sink;
@@ -43,8 +44,8 @@ export class EntryFeeder {
   }
 
   /**
-   * Feeds the entry at hand to each source whose match it fits, once for each of its messages.
-   * Returns how often. Throws DamagedEntry.
+   * Feeds the current entry to each source whose match it fits, once for each of its messages.
+   * Returns the number of lines. Throws DamagedEntry.
    */
   feed(file: JournalFile, meanings: Meanings, sources: readonly number[], now: number): number {
     const { messages, compressed } = this.#matcher;
@@ -78,7 +79,7 @@ export class EntryFeeder {
     return fed;
   }
 
-  /** `identifier[pid]: ` at the start of the engine's buffer; returns its length. */
+  /** Writes `identifier[pid]: ` to the start of the engine's buffer; returns its length. */
   #writeHead(): number {
     const { buffer } = this.#sink;
     const { found } = this.#matcher;
@@ -99,14 +100,11 @@ export class EntryFeeder {
     return end;
   }
 
-  /**
-   * The message that a compressed object holds; undefined where it holds something else or cannot
-   * be read.
-   */
+  /** The message in a compressed object; undefined if it holds something else or cannot be read. */
   #unpack(file: JournalFile, { payload, length, compressed }: DataHead, hasMessage: boolean): Buffer | undefined {
     const name = compression[compressed] ?? 'unreadable';
     if (name !== 'zstd') {
-      // Without a message beside it, this may be the one.
+      // If there is no other message, this may be the one.
       if (!hasMessage) this.#count(name);
       return undefined;
     }

@@ -1,16 +1,17 @@
 /**
- * One journal file, read from its first entry to its last as it grows. The form is systemd's
- * (Journal File Format): a header, then objects at multiples of eight; the entries stand in a chain
- * of arrays. Regular and compact files, with keyed hashes or not: hash tables are not looked at.
+ * One journal file, read from its first entry to its last as it grows. The format is systemd's
+ * (Journal File Format): a header, then objects at multiples of eight; the entries are listed in a
+ * chain of arrays. Supports regular and compact files, with keyed hashes or without: hash tables
+ * are not used.
  *
- * A file may be damaged, and whoever can write one may lie: every offset, size, type and order is
- * checked, offsets in a chain only ever grow, and each step costs a bounded read. What cannot be is
- * thrown as `DamagedFile`, which sets the file aside, or `DamagedEntry`, which passes over one
- * entry.
+ * A file may be damaged, and whoever can write to it may put anything there: every offset, size,
+ * type and order is checked, offsets in a chain must grow, and each step costs a bounded read.
+ * Invalid content is thrown as `DamagedFile`, which sets the file aside, or as `DamagedEntry`,
+ * which skips one entry.
  *
- * Files are read while journald writes them: the number of entries is read first, then the arrays,
- * then the entry, then its fields, the reverse of the order in which they are written. Nothing that
- * was read before the number is used after it.
+ * Files are read while journald writes them. So we read the number of entries first, then the
+ * arrays, then the entry, then its fields: the reverse of the order of writing. Nothing that was
+ * read before the number is used after it.
  */
 import { closeSync, readSync } from 'node:fs';
 import { journalArraysMax, journalFieldsMax, journalWindowBytes } from '../../limits.ts';
@@ -21,7 +22,7 @@ export class DamagedEntry extends Error {}
 
 /** The first bytes of every journal file. */
 export const journalMagic = 'LPKSHHRH';
-/** The part of the header that is read, which the oldest version has but for its end. */
+/** The part of the header that we read. Even the oldest version has it, except for its end. */
 const headerBytes = 272;
 const headerBytesMin = 208;
 /** Compression by xz, lz4 and zstd, keyed hash, compact. */
@@ -33,31 +34,31 @@ const arrayHeadBytes = 24;
 const entryHeadBytes = 64;
 /** Compression of a data object, by its flags. */
 export const compression: Readonly<Record<number, string>> = { 1: 'xz', 2: 'lz4', 4: 'zstd' };
-/** Items of an entry array that are read at once. */
+/** Items of an entry array read at once. */
 const itemsAtOnce = 64;
-/** Of an object's start, so much is asked for; a window reads on anyway. */
+/** Bytes to read of an object's start; a window reads more anyway. */
 const dataHeadBytes = 512;
-/** So much before an entry is read with it: its fields. */
+/** Bytes before an entry that are read with it: its fields. */
 const windowBackBytes = journalWindowBytes / 4;
 
-/** What is read around an entry, and far from it. One file's at a time. */
+/** Buffers for what is near an entry and far from it; shared, used by one file at a time. */
 const near = { owner: undefined as JournalFile | undefined, start: 0, length: 0, bytes: Buffer.alloc(0) };
 const far = Buffer.allocUnsafeSlow(dataHeadBytes);
 
 function number(bytes: Buffer, at: number): number {
   const high = bytes.readUInt32LE(at + 4);
-  // More than 2^53 is no offset, size, number or time that a journal holds.
+  // A journal holds no offset, size, number or time above 2^53.
   return high > 0x1f_ffff ? Number.POSITIVE_INFINITY : high * 0x1_0000_0000 + bytes.readUInt32LE(at);
 }
 
-/** A data object's head. */
+/** The head of a data object. */
 export interface DataHead {
-  /** Where its payload stands in the file, and its length. */
+  /** The offset of its payload in the file, and its length. */
   payload: number;
   length: number;
   /** 0 = none; else a key of `compression`, or unknown. */
   compressed: number;
-  /** The payload's first bytes stand at `at` of `bytes`, as many as `shown`. */
+  /** `shown` first bytes of the payload are at `at` of `bytes`. */
   bytes: Buffer;
   at: number;
   shown: number;
@@ -67,42 +68,42 @@ export class JournalFile {
   readonly path: string;
   /** Device and inode. */
   readonly id: string;
-  /** As the header has them, hexadecimal. */
+  /** As in the header, hexadecimal. */
   fileId = '';
   seqnumId = '';
   /** journald has closed it for good, or has it open. */
   archived = false;
   online = false;
-  /** Entries there are, and those that were passed. */
+  /** Number of entries in the file, and of those behind us. */
   entries = 0;
   passed = 0;
   tailSeqnum = 0;
   headRealtime = 0;
   tailRealtime = 0;
 
-  /* The entry at hand. */
+  /* The current entry. */
   offset = 0;
   seqnum = 0;
   /** Microseconds since 1970, and since boot. */
   realtime = 0;
   monotonic = 0;
   boot = '';
-  /** Offsets of its fields' data objects. */
+  /** Offsets of the data objects of its fields. */
   readonly fields: number[] = [];
 
   readonly #descriptor: number;
   readonly #items = Buffer.allocUnsafeSlow(itemsAtOnce * 8);
-  /** The state and the low half of the number of entries, as the header had them last. */
+  /** The state and the low half of the number of entries, from the last header. */
   #state = -1;
   #entriesLow = -1;
   #compact = false;
   #headerSize = 0;
   #firstArray = 0;
-  /** The array at hand, items that it holds, and the next one's place in it. */
+  /** The current array, its number of items, and the index of the next one. */
   #array = 0;
   #capacity = 0;
   #index = 0;
-  /** Places of the items that were read. */
+  /** Index of the first item that was read. */
   #itemsFrom = 0;
   #itemsTo = 0;
 
@@ -129,14 +130,14 @@ export class JournalFile {
     closeSync(this.#descriptor);
   }
 
-  /** Reads the header: whether there are entries that were not passed. */
+  /** Reads the header; returns whether there are new entries. */
   look(): boolean {
     const count = readSync(this.#descriptor, far, 0, headerBytes, 0);
-    // Most looks find what the last one found: no more is done then.
+    // Most of the time nothing has changed: then this is all.
     if (far[16] === this.#state && far.readUInt32LE(152) === this.#entriesLow && count === headerBytes)
       return this.passed < this.entries;
     if (count < headerBytesMin) throw new DamagedFile('it has no whole header');
-    // Room for it is taken before its header is written.
+    // journald reserves space before it writes the header.
     if (far.toString('latin1', 0, 8) !== journalMagic) throw new DamagedFile('it is no journal file');
     const flags = far.readUInt32LE(12);
     if ((flags & ~incompatible.known) !== 0) throw new DamagedFile(`it has features that nobody here knows (${flags})`);
@@ -165,14 +166,14 @@ export class JournalFile {
     return this.passed < entries;
   }
 
-  /** What was read before is not believed any more: journald may have written since. */
+  /** Drops what was read before: journald may have written since. */
   #forget(): void {
     if (near.owner === this) near.owner = undefined;
     this.#itemsFrom = 0;
     this.#itemsTo = 0;
   }
 
-  /** Moves to the next entry; false where there is none (yet). Throws Damaged…. */
+  /** Moves to the next entry; false if there is none (yet). Throws DamagedFile or DamagedEntry. */
   next(): boolean {
     if (this.passed >= this.entries) return false;
     if (!this.#toArray()) return false;
@@ -186,7 +187,7 @@ export class JournalFile {
     return true;
   }
 
-  /** Passes over the entries for which `isBefore` holds, which are the first ones. */
+  /** Skips the leading entries for which `isBefore` holds. */
   seek(isBefore: () => boolean): void {
     for (let arrays = 0; this.passed < this.entries && this.#toArray(); arrays++) {
       if (arrays > journalArraysMax) throw new DamagedFile('its entries stand in too many arrays');
@@ -194,7 +195,7 @@ export class JournalFile {
       const end = Math.min(this.#capacity, from + this.entries - this.passed);
       let first = from;
       let last = end;
-      // The last one first: most often the whole array is passed over.
+      // Tries the last one first: mostly the whole array is skipped.
       for (let middle = end - 1; first < last; middle = Math.floor((first + last) / 2)) {
         if (this.#isBefore(middle, isBefore)) first = middle + 1;
         else last = middle;
@@ -222,7 +223,7 @@ export class JournalFile {
     }
   }
 
-  /** Stands in an array with an item left; false where journald has not made it yet. */
+  /** Moves to an array with an item left; false if journald has not made it yet. */
   #toArray(): boolean {
     if (this.#array > 0 && this.#index < this.#capacity) return true;
     const next = this.#array === 0 ? this.#firstArray : this.#nextArray();
@@ -291,7 +292,7 @@ export class JournalFile {
     }
   }
 
-  /** The head of a data object of the entry at hand. Throws DamagedEntry. */
+  /** The head of a data object of the current entry. Throws DamagedEntry. */
   dataAt(offset: number): DataHead {
     if (!this.#isPlace(offset) || offset >= this.offset) throw new DamagedEntry('a field stands nowhere');
     const payloadAt = this.#compact ? 72 : 64;
@@ -309,7 +310,10 @@ export class JournalFile {
     };
   }
 
-  /** Bytes of the file from `place` on, into `into` at `at`. Throws DamagedEntry where they end. */
+  /**
+   * Copies bytes of the file from `place` on to `at` of `into`. Throws DamagedEntry if the file
+   * ends before.
+   */
   copy(place: number, length: number, into: Uint8Array, at: number): void {
     const from = place - near.start;
     if (near.owner === this && from >= 0 && from + length <= near.length) {
@@ -321,8 +325,8 @@ export class JournalFile {
   }
 
   /**
-   * `least` bytes from `offset` on, and up to `wanted`: of the window where they stand in it. It is
-   * moved there where they stand before the entry at hand; else they are read alone.
+   * Reads at least `least` bytes from `offset` on, and up to `wanted`. Uses the window if it holds
+   * them; moves the window if they are just before the current entry; else reads them alone.
    */
   #load(offset: number, least: number, isNear: boolean, wanted = least): { bytes: Buffer; at: number; length: number } {
     const inWindow = near.owner === this && offset >= near.start && offset + least <= near.start + near.length;

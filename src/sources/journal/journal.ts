@@ -1,18 +1,18 @@
 /**
- * Follows the journal: the daemon's eyes where nobody writes log files. Who may write to a journal
- * chooses its messages; who may change its files (root, or a disk) may do what they like to them.
+ * Follows the journal, for hosts without log files. Whoever may write to a journal chooses its
+ * messages; whoever may change its files (root, or a failing disk) can put anything there.
  *
- * Every entry that fits a jail's `journal_match` is fed once: through rotation (a closed file is
+ * Every entry that matches a jail's `journal_match` is fed once: through rotation (a closed file is
  * read to its end, before the others), vacuum (an open file stays readable), the move from /run to
- * /var (copies are known by their time since boot), and a restart (how far each file was read is
- * saved, with the highest number that was there when the directories were read last: what no file
- * of the saved ones holds has a higher one). What is older than every findtime is passed over.
+ * /var (copies are recognised by their time since boot), and a restart (the position in each file
+ * is saved, and the highest entry number when the directories were last read; files that are not
+ * among the saved ones hold only higher numbers). Entries older than every findtime are skipped.
  *
- * journald tells of changes late; a look at a header costs microseconds. So headers are looked at
+ * journald reports changes late, and checking a header costs microseconds. So headers are checked
  * every `journalLookMs`, less often where nothing comes for long, and directories four times a
- * second. Work per turn is bounded. A file that is damaged or lies is set aside with a reason, said
- * once; a damaged entry is passed over and counted. When full: no more than `journalFilesMax` files
- * are open, the oldest first; others wait.
+ * second. Work per turn is bounded. A file that is damaged or inconsistent is set aside with a
+ * reason, reported once; a damaged entry is skipped and counted. When full: at most
+ * `journalFilesMax` files are open, the oldest first; others wait.
  */
 import type { EntrySink } from '../../engine/host.ts';
 import * as limits from '../../limits.ts';
@@ -27,8 +27,8 @@ import { DamagedEntry, DamagedFile, JournalFile } from './file.ts';
 import { Matcher, Meanings } from './match.ts';
 
 /**
- * How far a file was read; or above which number everything lies in files that are not named. The
- * id is the file's, or that of its numbers, 32 hexadecimal digits.
+ * How far a file was read; or the entry number above which everything in unnamed files is new. The
+ * id is the file's, or that of the sequence of numbers, 32 hexadecimal digits.
  */
 export interface JournalCursor {
   kind: 'file' | 'numbers';
@@ -36,14 +36,14 @@ export interface JournalCursor {
   seqnum: number;
 }
 
-/** What happened; rare, and worth a log line each. */
+/** What happened; rare enough for a log line each. */
 export interface JournalEvent {
   kind: 'appeared' | 'set aside' | 'error' | 'behind' | 'caught-up' | 'quiet' | 'heard';
   path: string;
   detail: string;
 }
 
-/** The entries that jails ask for, and their number in the engine. */
+/** The entries that jails ask for, and their source number in the engine. */
 export interface JournalTarget {
   match: JournalMatch;
   source: number;
@@ -52,10 +52,10 @@ export interface JournalTarget {
 }
 
 export interface JournalSourceOptions {
-  /** Empty: the system's. */
+  /** Empty: the system's directories. */
   directories: readonly string[];
   targets: readonly JournalTarget[];
-  /** The longest findtime, seconds: what is older is not read. */
+  /** The longest findtime, seconds: older entries are not read. */
   findtime: number;
   sink: EntrySink;
   /** Epoch seconds. */
@@ -82,18 +82,18 @@ interface Open {
   readonly key: string;
   readonly root: number;
   meanings: Meanings;
-  /** The number of its last entry that was passed. */
+  /** The number of the last entry that is behind us. */
   seqnum: number;
   damaged: number;
-  /** When an entry was missing that its header counts, monotonic ms. */
+  /** Since when an entry is missing that the header counts, monotonic ms. */
   lateAt: number | undefined;
   /** It has the name of a closed file, though journald may not have closed it yet. */
   renamed: boolean;
-  /** Its name is gone, or it is closed for good: it ends. */
+  /** Its name is gone, or it is closed for good: no more entries will come. */
   ends: boolean;
 }
 
-/** Scans for which a file's position is kept that is not open: until the floor is above it. */
+/** For so many scans the position of a closed file is kept: then the floor is above it. */
 const keptScans = 3;
 
 interface Over {
@@ -102,7 +102,7 @@ interface Over {
   why: string;
 }
 
-/** Up to where the entries of a root in which journald wrote first were read. */
+/** How far the entries were read of a root where journald wrote earlier. */
 interface Reached {
   root: number;
   seqnum: number;
@@ -122,33 +122,30 @@ export class JournalSource {
   #findtime = 0;
   /** Oldest first. */
   #open: Open[] = [];
-  /** Files, by device, inode and birth, that are not read any more. */
+  /** Files that are not read any more, by device, inode and birth time. */
   #over = new Map<string, Over>();
-  /** How far files were read, by their id, which are not open (yet). */
+  /** Positions in files that are not open (yet), by their id. */
   readonly #kept = new Map<string, { seqnum: number; scans: number }>();
-  /** What no file that was not met has a number below, by the id of the numbers. */
+  /** The lowest entry number that a new file may have, by the id of the sequence. */
   readonly #floor: Map<string, number>;
   #nextFloor = new Map<string, number>();
   readonly #reached = new Map<string, Reached>();
-  /** Paths that cannot be read now, and those that were told of. */
+  /** Paths that cannot be read now, and those that were reported. */
   readonly #failures = new Map<string, string>();
   readonly #said = new Map<string, string>();
   /** A file was closed since the last scan. */
   #closed = false;
-  /** A file was too young to be read. */
+  /** A file was too new to be read. */
   #retries = false;
   #timer: NodeJS.Timeout | undefined;
   #paceMs = 0;
-  /**
-   * When there were entries last, and when files, directories and lag are looked at next: monotonic
-   * ms.
-   */
+  /** When entries last came, and when files, directories and lag are checked next: monotonic ms. */
   #busyAt = 0;
   #scanAt = 0;
   #rescanAt = 0;
   #judgeAt = 0;
   #planned = false;
-  /** Decisions that the last turn brought. */
+  /** Number of decisions from the last turn. */
   #decided = 0;
   #paused = false;
   #behind = false;
@@ -168,13 +165,13 @@ export class JournalSource {
     );
   }
 
-  /** What is read from now on, of the entries that come. */
+  /** Sets what is read from now on, of new entries. */
   setTargets(targets: readonly JournalTarget[], findtime: number): void {
     this.#targets = targets;
     this.#findtime = findtime;
     this.#sources = targets.map(({ source }) => source);
     this.#feeder = new EntryFeeder(new Matcher(targets.map(({ match }) => match)), this.#options.sink, this.#unread);
-    // What an object means is the matcher's.
+    // What an object means depends on the matcher.
     for (const open of this.#open) open.meanings = new Meanings();
   }
 
@@ -194,7 +191,7 @@ export class JournalSource {
     this.#open = [];
   }
 
-  /** Looks for entries and, from time to time, for files. The timer calls it; tests may. */
+  /** Looks for entries and, at intervals, for files. The timer calls it; tests may. */
   look(): void {
     const now = performance.now();
     if (this.#closed || now >= this.#scanAt) this.#lookForFiles(now);
@@ -221,7 +218,7 @@ export class JournalSource {
     this.#scan();
   }
 
-  /** Has the timer look this often, ms. */
+  /** Sets the timer's interval, ms. */
   #pace(milliseconds: number): void {
     if (milliseconds === this.#paceMs) return;
     clearInterval(this.#timer);
@@ -250,7 +247,7 @@ export class JournalSource {
     this.#plan();
   }
 
-  /** The kernel has taken decisions. */
+  /** The kernel has accepted decisions. */
   wake(): void {
     if (this.#open.some(hasNews)) this.#plan();
   }
@@ -268,7 +265,7 @@ export class JournalSource {
     return this.#silence.histories();
   }
 
-  /** One row for what each match asks for. */
+  /** One row for each match. */
   status(): FileStatus[] {
     const state = this.#open.length > 0 ? 'reading' : this.#failures.size > 0 ? 'failed' : 'missing';
     const [detail = ''] = this.#failures.values();
@@ -284,12 +281,12 @@ export class JournalSource {
     }));
   }
 
-  /** What an operator must know about, one sentence each. */
+  /** What an operator must know, one sentence each. */
   problems(): string[] {
     const aside = [...this.#over.values()].filter(({ why }) => why !== '');
     return [
       ...(this.#sources.length > 0 && this.#open.length === 0
-        ? [`no journal is there to be read: looked in ${this.#directories.roots.join(', ')}`]
+        ? [`there is no journal to be read: looked in ${this.#directories.roots.join(', ')}`]
         : []),
       ...aside.map(({ path, why }) => `${path} is set aside: ${why}`),
       ...[...this.#failures].map(([path, why]) => `${path}: ${why}`),
@@ -308,7 +305,7 @@ export class JournalSource {
     return this.#open.length;
   }
 
-  /** Seconds by which the entry read last is older than the newest one; 0 where all are read. */
+  /** By how many seconds the entry read last is older than the newest one; 0 if all are read. */
   get lagSeconds(): number {
     const late = this.#open.filter(({ file }) => file.passed < file.entries);
     return late.reduce((most, { file }) => Math.max(most, (file.tailRealtime - file.realtime) / 1e6), 0);
@@ -316,12 +313,12 @@ export class JournalSource {
 
   // --- Files -------------------------------------------------------------------------------------
 
-  /** Opens files that came, and lets go of those that were read to their end. */
+  /** Opens new files, and closes those that were read to their end. */
   #scan(): void {
     this.#retries = false;
     this.#lookAtFiles();
     this.#closed = false;
-    // What appears later holds higher numbers than these.
+    // Files that appear later hold higher numbers than these.
     const floor = new Map<string, number>();
     for (const { file } of this.#open) raise(floor, file.seqnumId, file.tailSeqnum);
     const there = new Set<string>();
@@ -348,8 +345,8 @@ export class JournalSource {
   }
 
   /**
-   * A name that changes while its directory is read may be missed once: what was found out counts
-   * from the next time on.
+   * A name that changes while its directory is read may be missed once, so the new floor applies
+   * from the next scan on.
    */
   #raiseFloor(floor: Map<string, number>): void {
     for (const [id, seqnum] of this.#nextFloor) raise(this.#floor, id, seqnum);
@@ -361,12 +358,12 @@ export class JournalSource {
     this.#kept.set(id, { seqnum, scans: keptScans });
   }
 
-  /** A file that a directory names: opens it if there is something to be read in it. */
+  /** A file in a directory: opens it if it holds something to read. */
   #meet(path: string, root: number, there: Set<string>, over: Map<string, Over>): void {
     const info = look(path);
     if (info === undefined) return;
     const id = idOf(info);
-    // An inode is given to another file once it is free.
+    // An inode number is reused once it is free.
     const key = `${id}:${info.birthtimeNs}`;
     there.add(id);
     const known = this.#over.get(key);
@@ -403,13 +400,13 @@ export class JournalSource {
     } catch (error) {
       file?.close();
       if (!(error instanceof DamagedFile)) throw error;
-      // One that journald is about to make is none yet.
+      // A file that journald is just creating has no header yet.
       if (Date.now() - Number(info.mtimeMs) < limits.journalYoungMs) this.#retries = true;
       else over.set(key, this.#setAside(path, error.message));
     }
   }
 
-  /** Passes over what was read before, and over what is too old to count. */
+  /** Skips what was read before, and what is too old to count. */
   #findStart(open: Open): void {
     const { file } = open;
     const seqnum = this.#kept.get(file.fileId)?.seqnum ?? this.#floor.get(file.seqnumId) ?? 0;
@@ -423,8 +420,8 @@ export class JournalSource {
   }
 
   /**
-   * Whether a file has entries to read. Those in /var come first, since they may be copies of what
-   * /run holds.
+   * Whether a file has entries to read. Files in /var come first, since they may be copies of those
+   * in /run.
    */
   #lookAtFiles(): boolean {
     let any = false;
@@ -435,7 +432,7 @@ export class JournalSource {
       try {
         if (file.look()) any = true;
         open.ends ||= endsAt(file);
-        // Another file takes its place by now.
+        // Another file has taken its place by now.
         this.#closed ||= file.archived && !archived;
       } catch (error) {
         this.#giveUp(open, error as Error);
@@ -485,7 +482,7 @@ export class JournalSource {
     });
   }
 
-  /** Reads a turn's share, in equal parts of each file; whether there may be more. */
+  /** Reads one turn's share, split equally among the files; returns whether there may be more. */
   #read(): boolean {
     const files = this.#open.filter(hasNews);
     const share = Math.ceil(limits.journalTurnEntries / Math.max(1, files.length));
@@ -501,7 +498,8 @@ export class JournalSource {
   }
 
   /**
-   * What was written before a file comes first: closed files, and those that it may hold copies of.
+   * Earlier entries come first: those of closed files, and those of which this file may hold
+   * copies.
    */
   #waits({ file, root }: Open): boolean {
     for (const other of this.#open) {
@@ -525,7 +523,7 @@ export class JournalSource {
     }
   }
 
-  /** Reads one entry; false where there is none. Throws for what sets the file aside. */
+  /** Reads one entry; false if there is none. Throws for what sets the file aside. */
   #readEntry(open: Open): boolean {
     const { file } = open;
     try {
@@ -554,7 +552,7 @@ export class JournalSource {
 
   /**
    * Whether journald copied the entry from a file in another directory, from /run to /var: a copy
-   * has a higher number than all that was read there, and no later time.
+   * has a higher number than everything that was read there, and no later time.
    */
   #isCopy({ file, root }: Open): boolean {
     const { seqnumId, seqnum, monotonic, boot } = file;
@@ -578,7 +576,7 @@ export class JournalSource {
 const hasNews = ({ file }: Open): boolean => file.passed < file.entries;
 const isDone = (open: Open): boolean => open.ends && !hasNews(open);
 
-/** Whether nothing is written to a file any more. */
+/** Whether nothing more will be written to a file. */
 function endsAt({ archived, online, path }: JournalFile): boolean {
   return archived || path.endsWith('~') || (path.includes('@') && !online);
 }

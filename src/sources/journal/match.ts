@@ -1,15 +1,15 @@
 /**
- * Which entries of the journal go to which jails. Fields are read as far as their names and the
- * values that a jail asks for; MESSAGE is found here and read by the engine alone.
+ * Which journal entries go to which jails. Of fields, only names and the values that a jail asks
+ * for are read; MESSAGE is located here and read by the engine alone.
  *
- * A field's data object stands once in a file and is shared by many entries, so what it means to
- * the jails is remembered by its offset. When full: it is looked at again.
+ * A field's data object is stored once in a file and shared by many entries, so its meaning for the
+ * jails is remembered by its offset. When full: it is read again.
  */
 import { journalFieldNameMax, journalIdentifierMax, journalMeaningsMax } from '../../limits.ts';
 import type { JournalMatch } from '../../types.ts';
 import { DamagedEntry, type DataHead, type JournalFile } from './file.ts';
 
-/** What a data object is to us. */
+/** The role of a data object for us. */
 export const role = {
   none: 0,
   message: 1,
@@ -17,7 +17,7 @@ export const role = {
   command: 3,
   givenPid: 4,
   pid: 5,
-  /** There where systemd counts the writer to a login session or a user's own services. */
+  /** Present if systemd assigns the writer to a login session or a user's own services. */
   owner: 6,
   compressed: 7,
 } as const;
@@ -35,18 +35,18 @@ interface Meaning {
   readonly role: number;
   /** Terms that it fulfils. */
   readonly terms: readonly number[];
-  /** What the engine is shown of it: an identifier or a process. */
+  /** What the engine gets of it: an identifier or a process number. */
   readonly shown: Uint8Array | undefined;
 }
 
 /** The values of a field that jails ask for, and the term that each fulfils. */
 interface Wanted {
   readonly exact: Map<string, number>;
-  /** A value that ends in a star. */
+  /** Values that end in a star. */
   readonly beginning: [text: string, term: number][];
 }
 
-/** A match with its values as terms. */
+/** A match, with its values as terms. */
 interface Compiled {
   readonly groups: { readonly fields: number[][]; readonly system: boolean }[];
 }
@@ -79,8 +79,7 @@ export class Matcher {
   readonly #known = new Map<string, Meaning>();
   readonly #present: Uint8Array;
   #terms = 0;
-  /* The entry at hand. */
-  /** Its meanings by role, and where its messages and compressed fields stand. */
+  /** Of the current entry: meanings by role, and offsets of its messages and compressed fields. */
   readonly found: (Meaning | undefined)[] = new Array<Meaning | undefined>(role.owner + 1).fill(undefined);
   readonly messages: number[] = [];
   readonly compressed: number[] = [];
@@ -110,7 +109,7 @@ export class Matcher {
     return this.#terms++;
   }
 
-  /** Reads which fields the entry at hand has. Throws DamagedEntry. */
+  /** Reads which fields the current entry has. Throws DamagedEntry. */
   read(file: JournalFile, meanings: Meanings): void {
     this.#present.fill(0);
     this.found.fill(undefined);
@@ -134,7 +133,7 @@ export class Matcher {
     return this.#matches.length;
   }
 
-  /** Whether the entry at hand fits a match, by its number. */
+  /** Whether the current entry fits a match, by the match's number. */
   fits(match: number): boolean {
     const isSession = this.found[role.owner] !== undefined;
     return this.#matches[match]!.groups.some(
@@ -157,14 +156,14 @@ export class Matcher {
     if (wanted === undefined) return itsRole === role.none ? nothing : this.#share(itsRole, [], shown);
     const terms: number[] = [];
     const value = bytes.toString('latin1', end + 1, at + shownBytes);
-    // A longer value than is shown is none that somebody asked for.
+    // A value longer than the bytes shown cannot be one that somebody asked for.
     const exact = shownBytes === length ? wanted.exact.get(value) : undefined;
     if (exact !== undefined) terms.push(exact);
     for (const [text, term] of wanted.beginning) if (value.startsWith(text)) terms.push(term);
     return this.#share(itsRole, terms, shown);
   }
 
-  /** Objects that mean the same share it. */
+  /** Objects with the same meaning share one record. */
   #share(itsRole: number, terms: number[], shown: Uint8Array | undefined): Meaning {
     if (shown !== undefined) return { role: itsRole, terms, shown };
     const key = `${itsRole}:${terms.join()}`;
@@ -177,11 +176,14 @@ export class Matcher {
   }
 }
 
-/** The digits of a process number; an identifier, with `_` for what would end it early. */
+/**
+ * The digits of a process number; or an identifier, with `_` for characters that would end it
+ * early.
+ */
 function shownValue(value: Uint8Array, itsRole: number): Uint8Array {
   const isPid = itsRole === role.givenPid || itsRole === role.pid;
   const isNumber = value.length <= pidBytesMax && value.every((byte) => byte >= 48 && byte <= 57);
-  // A copy: the bytes are those of a window that moves on.
+  // A copy, since the window moves on.
   if (isPid) return Uint8Array.from(isNumber ? value : []);
   return value
     .slice(0, journalIdentifierMax)

@@ -1,6 +1,6 @@
 /**
- * Pushes one journal file through at full speed: what `match` and `replay` stand on. Its content is
- * anybody's: a damaged entry is passed over and counted, a damaged file ends where it is damaged.
+ * Reads one journal file at full speed, for `match` and `replay`. Anybody may have written its
+ * content: a damaged entry is skipped and counted, and reading ends where the file is damaged.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { EntrySink } from '../../engine/host.ts';
@@ -9,10 +9,10 @@ import { EntryFeeder, type Unread } from './entry.ts';
 import { DamagedEntry, DamagedFile, JournalFile, journalMagic } from './file.ts';
 import { Matcher, Meanings } from './match.ts';
 
-/** Whatever has a message. */
+/** Every entry that has a message. */
 export const everyEntry: JournalMatch = { text: '', groups: [{ terms: [] }] };
 
-/** Whether a journal file stands at a path, by its first bytes. Throws the system's error. */
+/** Whether a path is a journal file, by its first bytes. Throws the system's error. */
 export function isJournal(path: string): boolean {
   if (path === '-') return false;
   const descriptor = openSync(path, 'r');
@@ -22,7 +22,7 @@ export function isJournal(path: string): boolean {
       readSync(descriptor, bytes, 0, bytes.length, null) === bytes.length && bytes.equals(Buffer.from(journalMagic))
     );
   } catch {
-    // A directory, or a device that has none to give.
+    // A directory, or a device that cannot be read.
     return false;
   } finally {
     closeSync(descriptor);
@@ -31,7 +31,7 @@ export function isJournal(path: string): boolean {
 
 /**
  * Feeds the entries of a journal file to the sources 0, 1, … whose match they fit. `fed` is called
- * behind each. Throws DamagedFile with the path where nothing of it can be read.
+ * after each. Throws DamagedFile with the path if nothing of it can be read.
  */
 export function readJournal(
   path: string,

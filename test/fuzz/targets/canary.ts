@@ -1,6 +1,6 @@
 /**
- * A body that is wrong on purpose, as a filter with an unanchored address would be: it takes the
- * first address of a line for the attacker's. A fuzzer that does not catch it proves nothing.
+ * A body that is wrong on purpose, like a filter with an unanchored address: it takes the first
+ * address of a line for the attacker's. If a fuzzer does not catch it, it proves nothing.
  */
 import assert from 'node:assert/strict';
 import { Examiner } from '../../../src/engine/examiner.ts';

@@ -1,5 +1,5 @@
 /**
- * What comes from outside the log: configuration, netlink replies, control frames, the state file.
+ * Input from outside the log: configuration, netlink replies, control frames, the state file.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -136,7 +136,7 @@ export const config: Target = {
 
 // --- netlink -------------------------------------------------------------------------------------
 
-/** Reads all there is; answers how many attributes. */
+/** Reads everything; returns the number of attributes. */
 function walk(reader: AttributeReader, depth: number): number {
   let count = 0;
   while (reader.next()) {
@@ -190,7 +190,7 @@ function reply(random: Random): Buffer {
     writer.endMessage();
   }
   const bytes = Buffer.from(writer.bytes());
-  // Lengths that lie.
+  // Wrong lengths.
   if (random.below(2) === 0) bytes[random.below(bytes.length)] = random.below(256);
   return bytes;
 }
@@ -213,7 +213,7 @@ export const netlink: Target = {
 
 // --- control frames ------------------------------------------------------------------------------
 
-/** What a stream holds, seen at once. */
+/** The content of a stream, read at once. */
 function framesOf(stream: Buffer): string {
   const bodies: string[] = [];
   for (let at = 0; at + 4 <= stream.length; ) {
@@ -303,9 +303,7 @@ async function stateBytes(): Promise<Buffer> {
 
 const sound = await stateBytes();
 
-/**
- * Any other bytes than those that were written start the daemon empty, and reach nobody as state.
- */
+/** Any bytes other than the written ones start the daemon empty, and nobody gets them as state. */
 function stateHolds(path: string, bytes: Buffer): void {
   writeFileSync(path, bytes, { mode: 0o600 });
   const visitor = new CollectingVisitor();

@@ -1,5 +1,5 @@
 /**
- * Parts of the engine by themselves: timestamps, addresses, and the patterns an operator may write.
+ * Parts of the engine alone: timestamps, addresses, and an operator's patterns.
  */
 import assert from 'node:assert/strict';
 import { isIP, SocketAddress } from 'node:net';
@@ -28,7 +28,7 @@ const bytes = Buffer.from(memory);
 const textAt = 8_192;
 const textBytesMax = 16_384;
 
-/** Lays a text into the engine's memory with other bytes behind it, and answers where it ends. */
+/** Puts a text into the engine's memory with other bytes after it, and returns where it ends. */
 function lay(text: Uint8Array, behind: number): number {
   bindMemory(memory);
   bytes.fill(behind, textAt + text.length, textAt + text.length + 64);
@@ -102,7 +102,7 @@ const forms = [
   '256.0.0.1',
 ];
 
-/** Longer texts are none, whatever their zone (address.ts). */
+/** Longer texts are not addresses, whatever their zone (address.ts). */
 const addressTextMax = 80;
 
 function addressHolds(input: Buffer): void {
@@ -112,7 +112,7 @@ function addressHolds(input: Buffer): void {
   const found = bytes.toString('hex', ADDRESS, ADDRESS + 16);
   lay(text, 0xff);
   assert.equal(parseAddress(textAt, end), answer, 'what stands behind the text changes it');
-  // Brackets and a zone are ours to take off; the rest is for node:net (inet_pton).
+  // Brackets and a zone are removed by us; node:net (inet_pton) judges the rest.
   const bare = text.toString('latin1').replace(/^\[(.*)\]$/s, '$1');
   const before = bare.match(/^([^%]*:[^%]*)%.+$/s)?.[1];
   const plain = before ?? bare;
@@ -164,8 +164,8 @@ const words = [
 ];
 
 /**
- * A text is refused at a place inside it, or becomes a program that says what matcher and oracle
- * say.
+ * A text is refused at a position inside it, or becomes a program that agrees with matcher and
+ * oracle.
  */
 function patternHolds(input: Buffer): void {
   const text = input.toString('utf8').slice(0, 1024);

@@ -1,4 +1,6 @@
-/** Files of systemd's journal, sound ones and what is made of them. */
+/**
+ * Files of systemd's journal, valid ones and damaged ones made from them.
+ */
 import assert from 'node:assert/strict';
 import fs, { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
@@ -20,7 +22,7 @@ const forms: readonly JournalForm[] = [
   { firstArray: 1 },
 ];
 
-/** A sound file, and where its objects stand. */
+/** A valid file, and the positions of its objects. */
 function written(form: JournalForm, entries: number): { bytes: Buffer; objects: number[] } {
   const folder = mkdtempSync(join(tmpdir(), 'fail2zig-fuzz-'));
   try {
@@ -42,7 +44,7 @@ const sound = forms.map((form) => written(form, 24));
 const headerFields = [8, 12, 16, 24, 72, 88, 96, 136, 152, 160, 176, 184, 192];
 const objectFields = [0, 1, 8, 16, 24, 32, 48, 64, 68, 72, 80];
 
-/** A sound file with a few of its numbers changed to what may lead astray. */
+/** A valid file with a few of its numbers changed to misleading ones. */
 function changed(random: Random): Buffer {
   const { bytes: original, objects } = random.pick(sound);
   const bytes = Buffer.from(original);
@@ -93,7 +95,7 @@ export const journal: Target = {
     let before = 0;
     return (input) => {
       const path = join(folder, 'system@1.journal');
-      // Another inode, as another file has it.
+      // A new inode, as another file would have.
       rmSync(path, { force: true });
       writeFileSync(path, input);
       utimesSync(path, 0, 0);

@@ -1,6 +1,6 @@
 /**
- * One target for each filter: an input is a log line, which every build and every reading of the
- * filter takes alike.
+ * One target for each filter: an input is a log line, for which every build and every reading of
+ * the filter must agree.
  */
 import { readdirSync } from 'node:fs';
 import fc from 'fast-check';
@@ -11,7 +11,7 @@ import { type CorpusCase, readCorpus } from '../../support/corpus.ts';
 import { literalsOf, messageOf } from '../../support/messages.ts';
 import { drawing, type Target } from '../target.ts';
 
-/** The cases of test/corpus, by filter; a file that speaks of one filter bears its name. */
+/** The cases of test/corpus, by filter; a file about a single filter has its name. */
 const stored = new Map<string, CorpusCase[]>();
 
 export function corpusCases({ name }: Filter): CorpusCase[] {
@@ -26,7 +26,7 @@ export function corpusCases({ name }: Filter): CorpusCase[] {
   return stored.get(name) ?? [];
 }
 
-/** What stands before a message of the filter. */
+/** The heads before a message of the filter. */
 function heads({ prefixes, tags = [] }: Filter): string[] {
   const names = tags.length === 0 ? ['program'] : tags.map((tag) => tag.replace('*', 'x'));
   return prefixes.flatMap((prefix) => {
@@ -64,7 +64,7 @@ function lineTarget(filter: Filter): Target {
       const { check } = await agreementOf(filter);
       return (input) => {
         const line = withoutFeeds(input);
-        // The mode follows from the line, so that a finding is repeated by it alone.
+        // The mode follows from the line, so that the line alone repeats a finding.
         check(line, modes[line.reduce((sum, byte) => sum + byte, 0) % modes.length]);
       };
     },

@@ -187,8 +187,8 @@ export const judged: readonly Breakage[] = [
   },
   {
     name: 'a refusal that is over is told for ever',
-    find: "if (this.#problem !== undefined) log.info('the kernel takes bans again');\n    this.#problem = undefined;",
-    put: "if (this.#problem !== undefined) log.info('the kernel takes bans again');",
+    find: "if (this.#problem !== undefined) log.info('the kernel accepts bans again');\n    this.#problem = undefined;",
+    put: "if (this.#problem !== undefined) log.info('the kernel accepts bans again');",
     claims: ['FM-6'],
   },
   {
