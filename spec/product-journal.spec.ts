@@ -289,6 +289,25 @@ function assertLiesPassed(follow: Follow): void {
   }
 }
 
+/** A file that is written over by another one while it is read. */
+function assertAnother(follow: Follow): void {
+  const directory = temporaryDirectory();
+  try {
+    const writer = new JournalWriter(join(directory.path, 'system.journal'));
+    writer.append(sshdEntry(1, Date.now() * 1000, 'one'));
+    const { source, read, events } = follow(directory.path, {});
+    read();
+    writer.become(journalIds().fileId);
+    writer.append(sshdEntry(2, Date.now() * 1000, 'two'));
+    read();
+    source.stop();
+    const said = events.filter(({ kind }) => kind === 'set aside').map(({ detail }) => detail);
+    assert.deepEqual(said, ['it became another file'], 'a file that became another');
+  } finally {
+    directory.remove();
+  }
+}
+
 claim(
   'X-journal',
   given<Follow>(driveJournal),
@@ -318,6 +337,7 @@ claim(
         directory.remove();
       }
     }
+    assertAnother(follow);
     return `${lies.length} entries that lie passed over; ${damages.length} kinds of damage: each file set aside with its reason, said once and shown in status, the file beside it read`;
   },
   [

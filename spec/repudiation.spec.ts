@@ -51,7 +51,7 @@ async function listed(operator: Operator): Promise<BanRow[]> {
 claim(
   'R-01c',
   watched(),
-  async ({ fail, backend, operator, engine }) => {
+  async ({ fail, backend, enforcer, operator, engine }) => {
     fail('192.0.2.1', '192.0.2.2', '192.0.2.3');
     await until(() => backend.held.size === 3, { what: 'three bans' });
     const byHand = await operator.ban({ jail: 'slow', addresses: ['2001:db8::7'], seconds: 90 }, caller);
@@ -59,6 +59,8 @@ claim(
     await operator.ban({ jail: 'slow', addresses: ['192.0.2.8'], seconds: -1 }, caller);
     await operator.ban({ jail: 'slow', addresses: ['192.0.2.2'] }, caller);
     await collect(operator.unban({ addresses: ['192.0.2.2'] }, caller));
+    await collect(operator.unban({ addresses: ['198.51.100.77'] }, caller));
+    assert.equal(enforcer.counters.unbans, 2, 'bans lifted by hand');
     assert.deepEqual(
       [...backend.held.keys()],
       ['sshd 192.0.2.1', 'sshd 192.0.2.3', 'slow 2001:db8:0:0:0:0:0:0', 'slow 192.0.2.8'],

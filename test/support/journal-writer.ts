@@ -119,6 +119,12 @@ export class JournalWriter {
     this.#writeHeader();
   }
 
+  /** Another file from now on, as far as its header says. */
+  become(fileId: string): void {
+    this.#header.write(fileId, 24, 'hex');
+    this.#writeHeader();
+  }
+
   /** Writes a number of eight bytes anywhere: what a disk may do. */
   poke(place: number, value: bigint): void {
     const bytes = Buffer.alloc(8);

@@ -660,4 +660,40 @@ export const judged: readonly Breakage[] = [
     claims: [],
     tests: ['test/unit/ledger-sabotage.test.ts'],
   },
+  {
+    name: 'one decision more than the ceiling bans',
+    find: 'if (this.#held.size + this.#coming >= most) {',
+    put: 'if (this.#held.size + this.#coming > most) {',
+    claims: ['X-received'],
+  },
+  {
+    name: 'sets of lengths that a list no longer has stay',
+    find: '    await this.#shape(group, plan.lengths);\n    if (changes',
+    put: '    if (changes',
+    claims: ['X-lists'],
+  },
+  {
+    name: 'a number of the configuration may be of any size',
+    find: 'if (value > max) return refuse(`must be at most ${max}, found ${value}`, tooLarge);',
+    put: '',
+    claims: ['X-meant', 'T-01c'],
+  },
+  {
+    name: 'a prefix of any width is banned address by address',
+    find: 'if (network.prefix < ipv4PrefixMin)',
+    put: 'if (network.prefix < 0)',
+    claims: ['X-shown'],
+  },
+  {
+    name: 'bans that the table did not hold are counted as lifted',
+    find: 'if (engine.isBanned(jail, address)) this.counters.unbans++;',
+    put: 'this.counters.unbans++;',
+    claims: ['R-01c'],
+  },
+  {
+    name: 'a journal file that became another is read on',
+    find: "if (this.fileId !== '' && id !== this.fileId) throw new DamagedFile('it became another file');",
+    put: '',
+    claims: ['X-journal'],
+  },
 ];
