@@ -10,6 +10,11 @@
 export const maxretry = 3;
 /** One source in so many is an attacker; the others fail once. */
 const attackerEach = 10;
+/**
+ * Attackers at most: as many bans as the kernel may hold by default (half of the table) and the
+ * table tells apart from what it gave up. Of more sources the later ones fail once only.
+ */
+export const attackersMax = 300_000;
 /** Steps between an attacker's failures, by attacker in turn. */
 export const gaps = [1_000, 10_000, 50_000, 200_000, 2_000_000] as const;
 /** Lines a source writes on average. */
@@ -27,13 +32,14 @@ export function judgedGap(count: number): number {
 
 /** The gap of source k, or 0 when it fails once only. */
 export function gapOf(k: number): number {
-  return k % attackerEach === 0 ? gaps[(k / attackerEach) % gaps.length]! : 0;
+  return k % attackerEach === 0 && k < attackersMax * attackerEach ? gaps[(k / attackerEach) % gaps.length]! : 0;
 }
 
-/** Sources 0 … count-1 with this gap. */
+/** How many of the sources 0 … count-1 have this gap. */
 export function attackersWith(gap: number, count: number): number {
   const first = gaps.indexOf(gap as (typeof gaps)[number]) * attackerEach;
-  return count <= first ? 0 : Math.floor((count - 1 - first) / (attackerEach * gaps.length)) + 1;
+  const attacked = Math.min(count, attackersMax * attackerEach);
+  return attacked <= first ? 0 : Math.floor((attacked - 1 - first) / (attackerEach * gaps.length)) + 1;
 }
 
 /**
