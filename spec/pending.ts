@@ -4,11 +4,7 @@
  * in none.
  */
 
-/** A run that has not been made or recorded yet. */
-const run = (what: string) => `needs a recorded run: ${what}`;
-
 export const pendingReasons: Readonly<Record<string, string>> = {
-  'MM-28': run('the soak'),
   'LP-27': 'pf exists on BSD only and cannot be tested on Linux',
   'LP-44': 'pf exists on BSD only and cannot be tested on Linux; the others are proven as LP-24, LP-25 and LP-26',
 };

@@ -6,6 +6,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { type Passage, passages } from '../../spec/passages.ts';
 import { breakableFiles, fileOf } from '../../test/sabotage/breakage.ts';
 import { breakages } from '../../test/sabotage/breakages.ts';
+import type { Sample } from '../../test/soak/sample.ts';
 import { buildHash, type LongRecord, readRecord } from '../long/record.ts';
 import { type LongRun, longRuns } from '../long/runs.ts';
 
@@ -53,7 +54,11 @@ export interface SoakRun {
   machine: Record<string, string | number>;
   options: { sources: number; seconds: number; ceiling: string };
   checks: { name: string; ok: boolean; found: string }[];
-  samples: { seconds: number; rssBytes: number; slots: number; slotsUsed: number; evictions: number }[];
+  /** `buildHash` of what ran. */
+  build: string;
+  /** Samples that were taken; of these one a minute is kept. */
+  sampled: number;
+  samples: Sample[];
 }
 
 export interface Evidence {
@@ -100,6 +105,19 @@ export function boundsOf(file: string, text: string): Bound[] {
   }));
 }
 
+/** The newest recorded soak of each number of sources. */
+export function newestSoaks(): SoakRun[] {
+  const newest = new Map(
+    globSync('bench/runs/*/soak/*.json')
+      .sort()
+      .map((path): [number, SoakRun] => {
+        const run = json<SoakRun>(path);
+        return [run.options.sources, { ...run, path }];
+      }),
+  );
+  return [...newest.values()].sort((one, other) => one.options.sources - other.options.sources);
+}
+
 export function gather(): Evidence {
   const record = existsSync('test/sabotage/record.json')
     ? json<SabotageRecord>('test/sabotage/record.json')
@@ -109,14 +127,6 @@ export function gather(): Evidence {
     const run = json<BenchRun & { benchmark: string }>(path);
     runs.set(run.benchmark, { ...run, path });
   }
-  const newest = new Map(
-    globSync('bench/runs/*/soak/*.json')
-      .sort()
-      .map((path): [number, SoakRun] => {
-        const run = json<SoakRun>(path);
-        return [run.options.sources, { ...run, path }];
-      }),
-  );
   return {
     passages,
     guards: guardsOf(record),
@@ -126,6 +136,6 @@ export function gather(): Evidence {
     runs,
     longRuns: longRuns.map((run) => ({ run, record: readRecord(run.name) })),
     build: buildHash(),
-    soaks: [...newest.values()].sort((one, other) => one.options.sources - other.options.sources),
+    soaks: newestSoaks(),
   };
 }
