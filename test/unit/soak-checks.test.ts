@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   addressOf,
+  attackersMax,
   attackersWith,
   elementOf,
   failing,
@@ -85,6 +86,8 @@ describe('the attack', () => {
         expect(attackersWith(gap, count), `${count} sources, gap ${gap}`).toBe(counted);
       }
     }
+    expect(gaps.map((gap) => attackersWith(gap, 10_000_000) * gaps.length)).toEqual(gaps.map(() => attackersMax));
+    expect([gapOf(10 * attackersMax - 10), gapOf(10 * attackersMax)]).toEqual([2_000_000, 0]);
   });
 
   test('addresses are distinct, and elements are written as the kernel does', () => {

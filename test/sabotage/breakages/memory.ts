@@ -3,6 +3,12 @@ import type { Breakage } from '../breakage.ts';
 
 export const memory: readonly Breakage[] = [
   {
+    name: 'a soak of ten minutes is taken for one of an hour',
+    find: 'options.seconds >= 3_600 && last.seconds >= 3_600',
+    put: 'options.seconds >= 3_600 && last.seconds >= 360',
+    claims: ['MM-28'],
+  },
+  {
     name: 'the table gets half of what the ceiling leaves',
     find: 'const table = ceilingBytes - others;',
     put: 'const table = (ceilingBytes - others) / 2;',
