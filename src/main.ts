@@ -59,7 +59,9 @@ function print(text: string): number {
 function unknownCommand(name: string): number {
   const near = nearest(name, [...Object.keys(commands), 'help', 'version']);
   const hint = near === undefined ? '' : `; did you mean "${near}"?`;
-  process.stderr.write(`fail2zig: unknown command "${printable(name, 60)}"${hint}\nTry \`fail2zig --help\`.\n`);
+  process.stderr.write(
+    `fail2zig: unknown command "${printable(name, 60)}"${hint}\nTry \`fail2zig --help\`, or \`fail2zig-client --help\` for a running daemon.\n`,
+  );
   return exitUsage;
 }
 

@@ -222,8 +222,12 @@ async function runDoctor(config: string, socket: string, isJson: boolean, termin
   return found.some(({ state }) => state === 'bad') ? exitCodes.problems : exitCodes.done;
 }
 
-async function runCommand(argv: readonly string[], terminal: Terminal): Promise<number> {
-  const name = argv.find((word, at) => !word.startsWith('-') && argv[at - 1] !== '--socket');
+async function runCommand(given: readonly string[], terminal: Terminal): Promise<number> {
+  const isName = (word: string, at: number, all: readonly string[]): boolean =>
+    !word.startsWith('-') && all[at - 1] !== '--socket';
+  const first = given.findIndex(isName);
+  const argv = given[first] === 'help' ? [...given.toSpliced(first, 1), '--help'] : given;
+  const name = argv.find(isName);
   const verb = verbs.find((row) => row.name === name);
   const options = [
     ...globalOptions.map((option) => ({ name: option.name as string, isFlag: option.value === '' })),

@@ -118,8 +118,10 @@ function lockPath(path: string): number {
   try {
     return takeLock(`${path}.lock`, `socket ${path}`, 'socket of its own (control.socket)');
   } catch (error) {
-    const code = error instanceof InUseError ? 'in-use' : 'no-permission';
-    throw new SocketPathError(code, (error as Error).message);
+    if (error instanceof InUseError) throw new SocketPathError('in-use', error.message);
+    const { message } = error as Error;
+    const hint = errorCode(error) === 'EACCES' ? ': run fail2zig as root, or choose a place of its own user' : '';
+    throw new SocketPathError('no-permission', `control.socket: ${message}${hint}`);
   }
 }
 

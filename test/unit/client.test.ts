@@ -469,6 +469,8 @@ describe('help', () => {
     expect((await client('ban', '--help')).out).toMatch(
       /^Usage: fail2zig-client ban JAIL ADDRESS… \[DURATION\] \[--reason TEXT\] \[--force\]\n/,
     );
+    expect((await client('help')).out).toBe(out);
+    expect((await client('help', 'ban')).out).toBe((await client('ban', '--help')).out);
   });
 
   test.each([
