@@ -151,7 +151,7 @@ claim(
     }
     const said = await Promise.all([changed, plain].map((next) => refuse(run, next)));
     assert.equal(said[0], 'taken');
-    assert.match(said[1]!, /another reload is under way/, 'the second of two reloads at once');
+    assert.match(said[1]!, /another reload is in progress/, 'the second of two reloads at once');
     const named = await run.reload(`[log]\nlevel = "debug"\n${plain}`);
     assert.deepEqual(named, { added: ['a'], changed: [], removed: ['b'] }, 'jails that a reload names');
     assert.equal(run.level, 'debug', 'the log level behind a reload');
