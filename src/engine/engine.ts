@@ -555,7 +555,8 @@ function examineUnwrapped(filter: i32, modeBit: i32, group: i32, now: f64): i32 
   const outcome = examine(line.lineStart, line.lineEnd, filter, modeBit, group, now, now, false, line.lineCut);
   if (outcome !== NO_PATTERN && outcome !== NO_PREFIX) return outcome;
   const last = repeat.readLast(line.lineStart, line.lineEnd);
-  return last < 0 ? outcome : repeatLast(line.lineStart, line.lineEnd, last, filter, group, now);
+  const repeated = last < 0 ? NO_PREFIX : repeatLast(line.lineStart, line.lineEnd, last, filter, group, now);
+  return repeated === NO_PREFIX ? outcome : repeated;
 }
 
 /** Where the next line stands that is examined alone: they count from 0. */
