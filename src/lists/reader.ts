@@ -127,8 +127,8 @@ export class ListReader {
     const text = this.#bytes.toString('latin1', from, to);
     const shown = `"${printable(text, addressTextMax)}"`;
     const bad = (reason: string, hint?: string): void => this.#visitor.bad(this.#line, `${shown} ${reason}`, hint);
-    const parsed = parseCidr(text, 'clear');
-    const isExact = parseCidr(text, 'refuse') !== 'host-bits';
+    const exact = parseCidr(text, 'refuse');
+    const parsed = exact === 'host-bits' ? parseCidr(text, 'clear') : exact;
     if (parsed === 'bad-prefix') bad('has a wrong prefix length', 'IPv4 has up to 32 bits, IPv6 up to 128');
     else if (typeof parsed === 'string') {
       if (/\s/.test(text)) bad('is more than an address', 'put what follows it behind "#"');
@@ -137,7 +137,7 @@ export class ListReader {
       else bad('is not an address or prefix', example);
     } else if (parsed.prefix < listPrefixMin[parsed.family])
       bad(`is wider than a /${listPrefixMin[parsed.family]}`, 'name the networks in it that are meant');
-    else if (!isExact) bad('has bits set below its prefix', `write ${formatAddress(parsed)}`);
+    else if (exact === 'host-bits') bad('has bits set below its prefix', `write ${formatAddress(parsed)}`);
     else if (parsed.family === 4) {
       const [one, two, three, four] = parsed.bytes.subarray(12) as unknown as [number, number, number, number];
       this.#visitor.four(((one * 256 + two) * 256 + three) * 256 + four, parsed.prefix, this.#line);
