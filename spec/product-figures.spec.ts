@@ -7,14 +7,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { recordOf } from '../bench/report.ts';
 import { claim, type Supply, sabotaged, twin } from './claim.ts';
-
-interface Figure {
-  name: string;
-  unit: string;
-  median: number;
-  spread: number;
-  n: number;
-}
+import type { Figure } from './support/runs.ts';
 
 interface Run {
   command: string;

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { commandOf } from '../../bench/report.ts';
 import { median, quantile, spread } from '../../scripts/lab/figures.ts';
 
-interface Figure {
+export interface Figure {
   name: string;
   unit: string;
   median: number;
