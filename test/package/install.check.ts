@@ -38,7 +38,7 @@ const listing = `find / -xdev \\( -path /proc -o -path /dev -o -path /run -o -pa
   -e '^/ ' -e '^/etc ' -e '^/etc/.pwd.lock' | sort`;
 
 /** Starts the daemon and waits until it says so. */
-const start = `fail2zig 2>/tmp/said & pid=$!
+const start = `: > /tmp/said; fail2zig 2>/tmp/said & pid=$!
 i=0; until grep -q started /tmp/said; do i=$((i + 1)); [ $i -lt 300 ] || { cat /tmp/said; exit 9; }; sleep 0.1; done`;
 
 test('the package installs, bans, is upgraded, and goes without a trace', () => {
