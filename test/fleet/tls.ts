@@ -116,8 +116,9 @@ async function share(server: CrowdSec, [one, two, three, four, five]: readonly [
       withinMs: 60_000,
     });
     assert.match(host.fleetLog, why, `what ${host.name} says`);
+    const waits = async () => (await host.figure('alerts_waiting')) === 1;
+    await until(waits, { what: `what waits on ${host.name}`, withinMs: 60_000 });
     assert.equal(await host.figure('alerts_sent_total'), 0, `what ${host.name} sent`);
-    assert.equal(await host.figure('alerts_waiting'), 1, `what waits on ${host.name}`);
   }
   assert.equal(await four.figure('lists_total'), 0, 'lists of a server that is not trusted');
   say('a server that is not trusted is told nothing; a certificate of strangers is not let in; their bans wait');
