@@ -518,7 +518,7 @@ const claimRows: readonly Row[] = [
   [
     'X-lists',
     'product',
-    'The kernel holds what the files of lists name, whole or not at all; a mistake in one, or one that others may write, leaves what was held.',
+    'The kernel holds what the files of lists name, whole or not at all; a mistake in one, or one that others may write, leaves what was held, and keeps no daemon from starting.',
   ],
   [
     'X-pieces',

@@ -50,6 +50,8 @@ claim(
     await until(() => backend.held.size === 2, { what: 'two bans' });
     await follow(['# ours', '192.0.2.0/24', '2001:db8:7::/48', '203.0.113.9']);
     assert.deepEqual(listing.lists.problems(), []);
+    listing.write(['example.net']);
+    assert.throws(() => listing.compiled('tried'), /drop\.txt:1: "example\.net"/, 'a start without what is ignored');
     const isCovered = (text: string): boolean => listing.lists.covers(addressOf(text));
     for (const text of ['192.0.2.255', '192.0.2.0/24', '2001:db8:7:1::/64', '203.0.113.9'])
       assert.ok(isCovered(text), `${text} is not ignored`);

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, rmSync } from 'node:fs';
 import fc from 'fast-check';
 import { ConfigError } from '../src/config/problem.ts';
-import { listLineBytesMax } from '../src/limits.ts';
+import { listEntriesSpare, listLineBytesMax } from '../src/limits.ts';
 import { formatAddress, maskAddress } from '../src/text/address.ts';
 import type { Address } from '../src/types.ts';
 import { claim, given, sabotaged } from './claim.ts';
@@ -106,8 +106,13 @@ async function refuse(): Promise<void> {
     assert.match(
       refusal(listing),
       new RegExp(says.source.replace(/^drop/, 'list\\[0\\]\\.file: [^ ]*drop')),
-      `a start takes ${what}`,
+      `a reload takes ${what}`,
     );
+    assert.doesNotThrow(() => listing.compiled('tried'), `${what} keeps the daemon from starting`);
+    const { config, warnings } = listing.compiled('tried');
+    assert.match(warnings.join('\n'), says, `${what} is not told at a start`);
+    assert.match(warnings.join('\n'), /until this is right, the lists of jail lists are not in force/);
+    assert.deepEqual(config.lists?.[0]?.lengths, { 4: [], 6: [] }, `a start takes ${what}`);
   };
   try {
     listing.write(sound);
@@ -157,12 +162,32 @@ async function refuse(): Promise<void> {
   }
 }
 
+/** A start with a list that is wrong; the list comes into force when it is right. */
+async function startWithout(): Promise<void> {
+  const listing = new Listing();
+  try {
+    // More than the memory that is kept for an empty list of both families.
+    const sound = Array.from({ length: 6 * listEntriesSpare }, (_, number) => four(number, 32));
+    listing.write(['example.net', ...sound]);
+    await listing.start();
+    assert.deepEqual(listing.kernel.held('lists'), [], 'a start brings a list with a mistake');
+    assert.match(listing.lists.problems().join('\n'), /drop\.txt:1: "example\.net"/, 'the mistake is told');
+    listing.write(sound);
+    await listing.pass();
+    assert.deepEqual(listing.lists.problems(), [], 'problems of a list that was wrong at the start');
+    assert.deepEqual(listing.kernel.held('lists'), coveredBy(sound), 'what a list brings that was wrong at the start');
+  } finally {
+    await listing.end();
+  }
+}
+
 interface Piece {
+  startWithout(): Promise<void>;
   follow(contents: readonly (readonly string[])[]): Promise<number>;
   refuse(): Promise<void>;
 }
 
-const real: Piece = { follow, refuse };
+const real: Piece = { follow, refuse, startWithout };
 
 claim(
   'X-lists',
@@ -179,6 +204,7 @@ claim(
       }
     }
     await piece.refuse();
+    await piece.startWithout();
     return `${contents} contents of a list followed, ${mistakes.length + 4} refused`;
   },
   [
@@ -187,5 +213,6 @@ claim(
     sabotaged('a list that others may write is taken', /a file that others may write changes what the kernel holds/),
     sabotaged('a list with a mistake is taken without it', /changes what the kernel holds/),
     sabotaged('a list that could not be opened waits for a change of its file', /whose directory is mended/),
+    sabotaged('a wrong list keeps the daemon from starting', /keeps the daemon from starting/),
   ],
 );

@@ -256,7 +256,7 @@ claim(
       /no time in µs/,
     ),
     sabotaged('a median of any length counts as tens of microseconds', /medians that are tens of microseconds/),
-    sabotaged('a ban is recorded faster than it was', /what the white paper says/),
+    sabotaged('the white paper says another time for a ban than was recorded', /what the white paper says/),
     twin(
       'a run of a few bans',
       withResults('ban', (result) => ({ ...result, figures: result.figures.map((each) => ({ ...each, n: 1 })) })),

@@ -4,8 +4,9 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { compilePieces } from '../../src/config/compile.ts';
+import { type Compiled, compilePieces } from '../../src/config/compile.ts';
 import { knownFilters } from '../../src/config/known-filters.ts';
+import type { ListReading } from '../../src/config/lists.ts';
 import { Lists } from '../../src/lists/lists.ts';
 import { parseCidr } from '../../src/text/address.ts';
 import type { CoreConfig, JailScaffold, Lengths, Listed, ListSet } from '../../src/types.ts';
@@ -142,11 +143,16 @@ export class Listing {
     writeFileSync(this.file, lines.map((line) => `${line}\n`).join(''), { mode });
   }
 
-  /** The configuration, checked as a start does it; throws ConfigError. */
+  /** The configuration, checked as `check` and a reload do it; throws ConfigError. */
   config(extra = ''): CoreConfig {
+    return this.compiled('checked', extra).config;
+  }
+
+  /** The same, its lists read in this way. */
+  compiled(lists: ListReading, extra = ''): Compiled {
     const path = join(this.#home.path, 'fail2zig.toml');
     const text = `[[list]]\nfile = "${this.file}"\nuse = "${this.#use}"\n${this.#use === 'ban' ? '' : jail}${extra}`;
-    return compilePieces([{ path, text }], { filters: knownFilters, groupId: () => 0, readLists: true }).config;
+    return compilePieces([{ path, text }], { filters: knownFilters, groupId: () => 0, lists });
   }
 
   /** The bits of a prefix. */
@@ -155,7 +161,7 @@ export class Listing {
   }
 
   async start(allowAnew = () => {}): Promise<void> {
-    const { jails, lists = [] } = this.config();
+    const { jails, lists = [] } = this.compiled('tried').config;
     this.lists = new Lists(lists);
     this.#jails.splice(0, this.#jails.length, ...jails);
     this.lists.dress(this.#jails);

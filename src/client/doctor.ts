@@ -47,7 +47,7 @@ const skipped = (link: string, says: string, mend: string): Finding => ({ link, 
 export async function* examine(path: string, socket: string, now = Date.now() / 1000): AsyncGenerator<Finding> {
   let compiled: Loaded | undefined;
   try {
-    compiled = loadConfig(path);
+    compiled = loadConfig(path, 'checked');
     yield ok('configuration', `${compiled.files.join(', ')} can be used: jails ${names(compiled.config.jails)}`);
     for (const text of compiled.warnings) yield warning('configuration', text, 'fail2zig check says more');
   } catch (error) {

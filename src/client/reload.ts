@@ -19,7 +19,7 @@ type RecordToHand = { hand: (socket: number) => void } | { problem: string };
 export function recordToHand(path = defaultConfigPath, warn: (text: string) => void = () => {}): RecordToHand {
   let file: number;
   try {
-    const { config, warnings } = loadConfig(path);
+    const { config, warnings } = loadConfig(path, 'checked');
     for (const warning of warnings) warn(warning);
     file = handedRecord(config);
   } catch (error) {

@@ -48,7 +48,7 @@ export async function run(argv: string[]): Promise<number> {
   if (!isAsked && root !== undefined) return misuse(usage, '--root goes with --suggest only');
   if (isAsked) return (await import('./suggest.ts')).suggest(root);
   try {
-    const compiled = loadConfig(config);
+    const compiled = loadConfig(config, 'checked');
     const problems = startProblems(compiled.config);
     if (problems.length > 0) throw new ConfigError(printable(config), problems);
     compiled.warnings.push(...unreadLogs(compiled.config.jails), ...(await publishedPorts(compiled.config.jails)));

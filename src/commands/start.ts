@@ -136,7 +136,7 @@ function warn({ log }: CoreConfig, warning: string): void {
 export function launch(path: string = defaultConfigPath): number {
   let config: CoreConfig;
   try {
-    const compiled = loadConfig(path);
+    const compiled = loadConfig(path, 'tried');
     config = compiled.config;
     for (const warning of compiled.warnings) warn(config, warning);
   } catch (error) {

@@ -15,7 +15,7 @@ import { type FleetConfig, resolveFleet, withFleetJail } from './fleet.ts';
 import { foreignHint } from './foreign-keys.ts';
 import { resolveJournal } from './journal-match.ts';
 import type { KnownFilter } from './known-filters.ts';
-import { complainOfBackend, readLists, resolveLists, withListJails } from './lists.ts';
+import { complainOfBackend, type ListReading, readLists, resolveLists, withListJails } from './lists.ts';
 import { dotted, offsetWithin, type Path, pathKey } from './locate.ts';
 import { nearest } from './nearest.ts';
 import type { ProblemKind } from './problem.ts';
@@ -37,8 +37,8 @@ export interface Surroundings {
   filters: readonly KnownFilter[];
   /** The number of a group; undefined if there is no group of that name. */
   groupId(name: string): number | undefined;
-  /** Whether list files are read; absent: they count as empty. */
-  readLists?: boolean;
+  /** How list files are read; absent: they count as empty. */
+  lists?: ListReading;
   /** Examines lines with an operator's filter; absent: samples are not tried. */
   tryLines?: TryLines;
 }
@@ -377,9 +377,11 @@ class Reader {
     complainOfBackend(rows, config.firewall.backend, complain);
     if (this.document.isRefused) return;
     const nothing = { lengths: { 4: [], 6: [] }, elements: { 4: 0, 6: 0 } };
-    config.lists = this.surroundings.readLists
-      ? readLists(rows, complain, this.warnings)
-      : rows.map((row) => ({ ...row, ...nothing }));
+    const { lists: reading } = this.surroundings;
+    config.lists =
+      reading === undefined
+        ? rows.map((row) => ({ ...row, ...nothing }))
+        : readLists(rows, reading, complain, this.warnings);
   }
 
   /** Whether each IPv4 prefix can be banned as one. */

@@ -5,7 +5,7 @@
 
 import { listsMax } from '../limits.ts';
 import { atOnce, type FileProblem, Files, planOf, type Surveyed } from '../lists/group.ts';
-import { elementsIn } from '../lists/lengths.ts';
+import { type Counts, elementsIn } from '../lists/lengths.ts';
 import { Survey } from '../lists/survey.ts';
 import { printable } from '../text/printable.ts';
 import type { BackendName, CoreList } from '../types.ts';
@@ -94,37 +94,57 @@ export function complainOfBackend(rows: readonly Row[], backend: BackendName, co
   if (why !== undefined && index >= 0) complain(index, 'use', why, 'set firewall.backend to "nftables"');
 }
 
-/** Reads the list files; complains about what is wrong with them, by file and line. */
-export function readLists(rows: readonly Row[], complain: Complain, warnings: string[]): CoreList[] {
-  const lists: CoreList[] = [];
-  for (const group of Map.groupBy(rows, ({ jail }) => jail).values()) {
-    const surveyed = group.flatMap((row) => surveyOf(row, (...said) => complain(rows.indexOf(row), ...said), warnings));
-    if (surveyed.length < group.length) continue;
-    try {
-      const { lengths } = planOf(surveyed);
-      for (const { row, survey } of surveyed) {
-        const elements = { 4: elementsIn(survey.counts[4], lengths[4]), 6: elementsIn(survey.counts[6], lengths[6]) };
-        lists.push({ ...row, lengths, elements });
+/** How files of lists are read: all must be right, or only those of what is ignored. */
+export type ListReading = 'checked' | 'tried';
+
+const total = (counts: Counts): number => counts.reduce((sum, count) => sum + count, 0);
+
+/**
+ * Reads the list files; complains about what is wrong with them, by file and line. If they are only
+ * tried, a wrong ban list is a warning, and the lists of its jail come into force when it is right:
+ * whoever writes such a list must not decide whether the daemon starts (claim X-lists).
+ */
+export function readLists(
+  rows: readonly Row[],
+  reading: ListReading,
+  complain: Complain,
+  warnings: string[],
+): CoreList[] {
+  return [...Map.groupBy(rows, ({ jail }) => jail).values()].flatMap((group) => {
+    const isTried = reading === 'tried' && group[0]!.use === 'ban';
+    let isRight = true;
+    const say = (row: Row, reason: string, hint?: string): void => {
+      isRight = false;
+      if (isTried) warnings.push(hint === undefined ? reason : `${reason} (${hint})`);
+      else complain(rows.indexOf(row), 'file', reason, hint);
+    };
+    const surveyed = group.map((row) => surveyOf(row, (...said) => say(row, ...said), warnings));
+    if (isRight) {
+      try {
+        const { lengths } = planOf(surveyed);
+        return surveyed.map(({ row, survey: { counts } }) => {
+          return {
+            ...row,
+            lengths,
+            elements: { 4: elementsIn(counts[4], lengths[4]), 6: elementsIn(counts[6], lengths[6]) },
+          };
+        });
+      } catch (error) {
+        const { file, message, hint } = error as FileProblem;
+        say(group.find((row) => row.file === file)!, `${printable(file)}: ${message}`, hint);
       }
-    } catch (error) {
-      const { file, message, hint } = error as FileProblem;
-      complain(
-        rows.findIndex((row) => row.file === file),
-        'file',
-        `${printable(file)}: ${message}`,
-        hint,
-      );
     }
-  }
-  return lists;
+    if (!isTried) return [];
+    warnings.push(`until this is right, the lists of jail ${printable(group[0]!.jail)} are not in force`);
+    // They have memory for what could be read, and no sets yet.
+    return surveyed.map(({ row, survey: { counts } }) => {
+      return { ...row, lengths: { 4: [], 6: [] }, elements: { 4: total(counts[4]), 6: total(counts[6]) } };
+    });
+  });
 }
 
-/** The content of a list file; undefined if it cannot be used. */
-function surveyOf(
-  row: Row,
-  complain: (key: string, reason: string, hint?: string) => void,
-  warnings: string[],
-): Surveyed[] {
+/** The content of a list file, as far as it can be read. */
+function surveyOf(row: Row, complain: (reason: string, hint?: string) => void, warnings: string[]): Surveyed {
   const shown = printable(row.file);
   const survey = new Survey(row.use);
   try {
@@ -136,11 +156,11 @@ function surveyOf(
     }
   } catch (error) {
     const { message, hint } = error as FileProblem;
-    complain('file', `${shown}: ${message}`, hint);
-    return [];
+    complain(`${shown}: ${message}`, hint);
+    return { row, survey };
   }
-  for (const { line, reason, hint } of survey.mistakes) complain('file', `${shown}:${line}: ${reason}`, hint);
-  if (survey.mistakesOmitted > 0) complain('file', `${shown}: ${survey.mistakesOmitted} more mistakes`);
+  for (const { line, reason, hint } of survey.mistakes) complain(`${shown}:${line}: ${reason}`, hint);
+  if (survey.mistakesOmitted > 0) complain(`${shown}: ${survey.mistakesOmitted} more mistakes`);
   const { leftOut, private: inside } = survey;
   if (leftOut.count > 0)
     warnings.push(
@@ -150,5 +170,5 @@ function surveyOf(
     warnings.push(
       `${shown}: ${inside.count} entries are private networks, the first on line ${inside.line}: hosts of your own may be banned`,
     );
-  return survey.mistakes.length > 0 ? [] : [{ row, survey }];
+  return { row, survey };
 }

@@ -8,6 +8,7 @@ import type { Compiled } from './compile.ts';
 import { compilePieces } from './compile.ts';
 import { findGroup } from './group.ts';
 import { knownFilters } from './known-filters.ts';
+import type { ListReading } from './lists.ts';
 import { readPieces } from './pieces.ts';
 
 /** Where the configuration is looked for when no other path is given. */
@@ -21,11 +22,11 @@ export interface Loaded extends Compiled {
 
 /**
  * Reads, checks and compiles the file at `path` with its pieces; throws ConfigError with every
- * problem found.
+ * problem found. Files of lists are read as `lists` says, or not at all.
  */
-export function loadConfig(path: string): Loaded {
+export function loadConfig(path: string, lists?: ListReading): Loaded {
   const { pieces, warnings } = readPieces(path);
-  const compiled = compilePieces(pieces, { filters: knownFilters, groupId: findGroup, readLists: true, tryLines });
+  const compiled = compilePieces(pieces, { filters: knownFilters, groupId: findGroup, lists, tryLines });
   return { ...compiled, warnings: [...warnings, ...compiled.warnings], files: pieces.map((piece) => piece.path) };
 }
 

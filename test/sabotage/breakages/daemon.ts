@@ -102,8 +102,8 @@ export const daemon: readonly Breakage[] = [
   },
   {
     name: 'the daemon opens its socket before it has judged the configuration',
-    find: 'const compiled = loadConfig(path);\n    config = compiled.config;',
-    put: "process.getBuiltinModule('node:fs').writeFileSync(`${path}.started`, '');\n    const compiled = loadConfig(path);\n    config = compiled.config;",
+    find: "const compiled = loadConfig(path, 'tried');\n    config = compiled.config;",
+    put: "process.getBuiltinModule('node:fs').writeFileSync(`${path}.started`, '');\n    const compiled = loadConfig(path, 'tried');\n    config = compiled.config;",
     claims: ['T-01c'],
   },
   {

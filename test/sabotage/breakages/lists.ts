@@ -27,6 +27,24 @@ export const lists: readonly Breakage[] = [
     claims: ['X-lists'],
   },
   {
+    name: 'a wrong list keeps the daemon from starting',
+    find: "const isTried = reading === 'tried' && group[0]!.use === 'ban';",
+    put: 'const isTried = false;',
+    claims: ['X-lists'],
+  },
+  {
+    name: 'lists of what is ignored may be wrong at a start',
+    find: "const isTried = reading === 'tried' && group[0]!.use === 'ban';",
+    put: "const isTried = reading === 'tried';",
+    claims: ['X-lists-ignored'],
+  },
+  {
+    name: 'a list that was wrong at the start has no memory',
+    find: 'elements: { 4: total(counts[4]), 6: total(counts[6]) } };',
+    put: 'elements: { 4: 0, 6: 0 } };',
+    claims: ['X-lists'],
+  },
+  {
     name: 'bits below a prefix in a list are passed over',
     find: 'prefix < listPrefixMin[4] || key % 2 ** (32 - prefix) !== 0) return false;',
     put: 'prefix < listPrefixMin[4]) return false;',
