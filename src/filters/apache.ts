@@ -1,8 +1,10 @@
 /**
- * Apache httpd. The error log is written by do_errorlog_default (server/log.c): `[time]
- * [module:level] [pid P:tid T] [client A:port] message`, in 2.2 without module and process; the
- * message is escaped and `, referer: R` may follow. The address stands before everything a client
- * can choose, so no text of his can reach it. The access log escapes quotes.
+ * Apache httpd. do_errorlog_default (server/log.c) writes the error log: `[time] [module:level]
+ * [pid P:tid T] [client A:port] message`. Release 2.2 writes no module and no process. The message
+ * is escaped; `, referer: R` may follow.
+ *
+ * The address stands before everything that a client can choose, so no client can forge it. The
+ * access log escapes quotes.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import { lineBytesMax } from '../limits.ts';
@@ -26,24 +28,21 @@ import {
   userUntil,
 } from './tokens.ts';
 
-/** The cause in the system's words, as far as there is one, then the client. */
+/** The cause in the words of the operating system, if there is one, then the client. */
 const upToClient: Token[] = [
   optional(literal('('), some('digit', 10), literal(')'), until('[')),
   choice('[client ', '[remote '),
 ];
 
-/**
- * What `ErrorLogFormat` is often made to write in addition: the numbers of the request (`%L`) and
- * the connection.
- */
+/** Many sites add to `ErrorLogFormat` the number of the request (`%L`) and of the connection. */
 const numbers: Token = repeat(2, choice('[R:', '[C:'), until(']', 0), literal('] '));
 
 /**
- * Up to the message; `[error]` is what 2.2 writes, where 2.4 names module and process, and a port
- * behind the address.
+ * Everything up to the message. Release 2.2 writes `[error]`; release 2.4 writes module and
+ * process, and a port behind the address.
  */
 const errorHead: Token[] = [
-  // Through `| logger` the time stands behind that of the head.
+  // With `| logger`, httpd's own time stands behind the time of syslog.
   optional(literal('['), time, literal('] ')),
   either([literal('[error] ')], [literal('['), until(' :]', 0), literal(':'), some('word', 16), literal('] ')]),
   either(
@@ -61,15 +60,15 @@ const errorHead: Token[] = [
   literal('] '),
 ];
 
-/** What httpd is called in syslog; a site may have a name of its own behind it. */
+/** httpd's names in syslog. A site may add a name of its own. */
 const tags = ['apache*', 'httpd*'];
 
-/** The number of the message, which 2.2 does not write. */
+/** The number of the message. Release 2.2 does not write it. */
 const messageNumber: Token = optional(literal('AH'), some('digit', 6), literal(': '));
 
 const message: Token[] = [...errorHead, messageNumber];
 
-/** `Digest: ` and its like, which 2.2 writes before messages of mod_auth_digest. */
+/** `Digest: ` and similar. Release 2.2 writes it before messages of mod_auth_digest. */
 const scheme: Token = optional(some('alpha', 16), literal(': '));
 
 const at = '[Tue Mar 04 05:06:07.123456 2025]';
@@ -77,7 +76,8 @@ const head = (module: string): string =>
   `${at} [${module}:error] [pid 811:tid 140012345678900] [client 192.0.2.7:40122] `;
 
 /**
- * A pattern of the error log: its message's tokens, and a message that is one and one that is not.
+ * A pattern of the error log: the tokens of its message, a message that matches and one that does
+ * not.
  */
 const errorPattern = (name: string, module: string, tokens: Token[], sample: string, counter: string): Pattern => ({
   name,
@@ -88,7 +88,7 @@ const errorPattern = (name: string, module: string, tokens: Token[], sample: str
 
 const auth: Filter = {
   name: 'apache-auth',
-  about: 'Apache: refused users and clients (normal leaves out what mod_evasive refuses)',
+  about: 'Apache: refused users and clients (mode normal: without those that mod_evasive refuses)',
   prefixes: ['time', 'syslog'],
   tags,
   modes: ['normal', 'aggressive'],
@@ -204,8 +204,7 @@ const auth: Filter = {
 const extensions = ['php8', 'php7', 'php5', 'php4', 'php', '.aspx', '.asp', '.cgi', '.exe', '.jsp', '.pl'];
 
 /**
- * A script's path: a program that httpd would hand to an interpreter, or the folder of such
- * programs.
+ * A script's path: a program that httpd hands to an interpreter, or the folder of such programs.
  */
 const script: Token = either(
   [
@@ -329,7 +328,7 @@ const siteRoots = choice('/var/www/html/', '/var/www/', '/srv/www/htdocs/', '/sr
 
 const botsearch: Filter = {
   name: 'apache-botsearch',
-  about: 'Apache: searches for web applications that are not here',
+  about: 'Apache: searches for web applications that are not installed',
   prefixes: ['time', 'syslog'],
   tags,
   patterns: [
@@ -379,7 +378,7 @@ const modsecurity: Filter = {
 
 const nohome: Filter = {
   name: 'apache-nohome',
-  about: 'Apache: requests for home folders that are not here',
+  about: 'Apache: requests for home folders that do not exist',
   prefixes: ['time', 'syslog'],
   tags,
   patterns: [
@@ -455,7 +454,7 @@ const agentPattern = (name: string, agents: Token[], agent: string): Pattern => 
 
 const badbots: Filter = {
   name: 'apache-badbots',
-  about: 'Apache: robots that harvest addresses, scan for holes or take no notice of robots.txt, by their user agent',
+  about: 'Apache: robots that harvest addresses, scan for holes or ignore robots.txt, by their user agent',
   prefixes: ['bare', 'syslog'],
   tags,
   patterns: [

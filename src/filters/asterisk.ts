@@ -1,19 +1,20 @@
 /**
  * Asterisk 1.4 to 22 (main/logger.c, chan_sip, chan_iax2, res_pjsip, main/manager.c,
- * res_security_log): a level with thread and call, the file with line and function, the message; in
- * its own log, in syslog or in the journal.
+ * res_security_log). A line holds a level with thread and call, the file with line and function,
+ * and the message. It comes from Asterisk's own log, from syslog or from the journal.
  *
- * URIs, dialled numbers, account names and Call-IDs are the caller's. Where such text can stand on
- * one side of the address only, the address is read from the other. Where it stands on both, what
- * Asterisk prints decides: a URI has no blank outside its quoted name, so the first address behind
- * a whole one is Asterisk's; SIP values behind RemoteAddress hold no quote, so the last one is.
+ * The caller chooses URIs, dialled numbers, account names and Call-IDs.
+ * - Such text can stand on one side of the address only: the address is read from the other side.
+ * - It can stand on both sides: the way Asterisk prints it decides. A URI has no blank outside its
+ *   quoted name, so the first address behind a complete URI is Asterisk's own. SIP values behind
+ *   RemoteAddress hold no quote, so the last RemoteAddress is Asterisk's own.
  *
- * Left out are lines that have two readings all the same: a URI too long to be printed whole, and
- * events of the manager interface and IAX2 with two addresses. Who writes one gains that it is not
- * counted; but no account has such a name and no right answer to a challenge such a form, so nobody
- * guesses real accounts unseen.
+ * Some lines still have two readings and are not counted: a URI that is too long to be printed
+ * completely, and events of the manager interface and IAX2 with two addresses. That is safe: no
+ * account has such a name, and no right answer to a challenge looks like that. So nobody can guess
+ * the password of a real account without being counted.
  *
- * Where the security log is on, an attempt has a notice (stage 1) and an event (stage 2).
+ * If the security log is on, one attempt writes a notice (stage 1) and an event (stage 2).
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import {
@@ -37,7 +38,7 @@ import {
 const digits = some('digit', 10);
 const port = optional(literal(':'), some('digit', 5));
 
-/** `NOTICE[811][C-0000002a]: `, after a time where the journal has its own. */
+/** `NOTICE[811][C-0000002a]: `. In the journal, Asterisk's own time may stand before it. */
 const level: Token[] = [
   optional(literal('['), until(']'), literal('] ')),
   choice('NOTICE', 'SECURITY', 'WARNING'),
@@ -52,19 +53,19 @@ const level: Token[] = [
 ];
 
 /**
- * `NOTICE[811]: chan_sip.c:28926 in handle_request_register: `. A file has no blanks, a dialled
- * extension might.
+ * `NOTICE[811]: chan_sip.c:28926 in handle_request_register: `. A file name has no blank; a dialled
+ * extension may have one.
  */
 const head: Token[] = [
   ...level,
   { kind: 'span', of: { name: 'word', bytes: './-' }, min: 1, max: 255 },
   literal(':'),
   any('digit', 10),
-  // An IPv6 address, with which a message may begin, has no blank behind its first colon.
+  // A message may begin with an IPv6 address, which has no blank behind its first colon.
   either([choice(' in ', ' '), some('word', 255), literal(': ')], [literal(' ')]),
 ];
 
-/** Bytes of a quoted text, up to its 64th escape; Asterisk prints 256 bytes of a URI at most. */
+/** Bytes of a quoted text, up to its 64th escape. Asterisk prints at most 256 bytes of a URI. */
 const escaped: Token = repeat(64, until('"\\', 0), choice('\\"', '\\\\', '\\'));
 const requestRefusals = choice(
   'No matching endpoint found',
@@ -86,8 +87,8 @@ const remote: Token[] = [
   literal('"'),
 ];
 /**
- * What may follow the address of a refusal: the server's own words, or what the caller answered to
- * a challenge.
+ * What may follow the address of a refusal: Asterisk's own words, or the caller's answer to a
+ * challenge.
  */
 const answered: Token[] = [
   repeat(
@@ -215,8 +216,8 @@ export const asterisk: Filter = {
     },
     {
       name: 'connection-rejected',
-      // Written by the dial plan: the extension and its context stand where a file and its function
-      // do.
+      // The dial plan writes this line: the extension and its context stand in place of a file and
+      // its function.
       tokens: [
         ...level,
         literal('Ext. '),
@@ -234,7 +235,8 @@ export const asterisk: Filter = {
       counter: `${time} WARNING[811][C-0000002a] Ext. s: "Rejecting unknown SIP connection from 198.51.100.9": "x"`,
     },
     {
-      // The caller's URI as Asterisk prints it: a quoted name with escapes, a URI without blanks.
+      // The caller's URI as Asterisk prints it: a quoted name with escapes, then a URI without
+      // blanks.
       name: 'request-failed',
       effect: { stage: 1 },
       tokens: [
@@ -346,8 +348,8 @@ export const asterisk: Filter = {
       counter: `${time} SECURITY[811] res_security_log.c: SecurityEvent="SuccessfulAuth",EventTV="2025-03-04T05:06:07.008+0100",Severity="Informational",Service="PJSIP",EventVersion="1",AccountID="alice",SessionID="2f1",LocalAddress="IPV4/UDP/203.0.113.1/5060",RemoteAddress="IPV4/UDP/192.0.2.7/5060",UsingPassword="1"`,
     },
     {
-      // Quotes in the account or the Call-ID, or another order: only one RemoteAddress is there,
-      // see event-ambiguous.
+      // For quotes in the account or the Call-ID, or fields in another order. The line holds only
+      // one RemoteAddress; event-ambiguous takes lines with two.
       name: 'refused-quoted',
       effect: { stage: 2 },
       tokens: [

@@ -1,11 +1,11 @@
 /**
  * Courier's IMAP and POP3 servers (imap/imaplogin.c, imap/pop3login.c): `LOGIN FAILED, user=…,
- * ip=[address]`, or with `method=`; newer releases add `port=[…]`.
+ * ip=[address]`, or with `method=`. Newer releases add `port=[…]`.
  *
- * The user name is the client's and may hold `, ip=[`: so the address is looked for from the right,
- * and no bracket but the port's may follow it. courierlogger cuts a line at 511 bytes: the name and
- * what follows the address are kept so short that a line which was cut, and may end in an address
- * of the client's choice, is none of these.
+ * The client chooses the user name, which may hold `, ip=[`. So the address is looked for from the
+ * right, and no bracket may follow it but that of the port. courierlogger cuts a line at 511 bytes,
+ * and a line that was cut may end in an address that the client chose. So the filter takes only
+ * lines whose name and tail are so short that the line was not cut.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { ip, literal, optional, some, textToLast, until, userToLast } from './tokens.ts';

@@ -1,10 +1,10 @@
 /**
  * Cyrus IMAP and POP3 (imap/imapd.c, imap/pop3d.c, 2.x to 3.10): `badlogin: name [address]
- * mechanism (user) [SASL error]`; which of the brackets are written changed between releases. Only
- * a wrong user or password counts: SASL_BADAUTH (-13), its words where SASL gives no more, and a
- * name that cannot be one.
+ * mechanism (user) [SASL error]`. Which of the brackets are written changed between releases. Only
+ * a wrong user or password counts: SASL_BADAUTH (-13), the words of SASL_BADAUTH where SASL gives
+ * no number, and a name that is not valid.
  *
- * Left of the address stands nothing but the reverse DNS; the user name stands right of it and
+ * Only the reverse DNS name stands left of the address. The user name stands right of it and
  * decides nothing.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
@@ -47,7 +47,7 @@ export const cyrusImap: Filter[] = [
           'Mar  7 18:53:22 mail cyrus/imaps[901]: badlogin: host.example.org [192.0.2.7] plaintext (alice) [SASL(-14): authorization failure: no access]',
       },
       {
-        // A mechanism that fails in POP3: no word of SASL's own.
+        // A mechanism fails in POP3: Cyrus does not write SASL's own words.
         name: 'mechanism-failed',
         tokens: [...client, literal(' authentication failure'), optional(literal(']')), ...lineEnd],
         sample:

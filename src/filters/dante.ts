@@ -1,7 +1,9 @@
 /**
  * Dante's SOCKS server (sockd; danted in Debian), lib/log.c and sockd/sockd_io.c: `A.PORT B.PORT:
- * what went wrong`. Nothing before the address is the client's. A client that offers no method we
- * take is no attempt; one whose user is not there, or whose password is wrong, is.
+ * what went wrong`. The client chooses nothing that stands before the address.
+ *
+ * A user that does not exist and a wrong password count. A client that offers no authentication
+ * method that Dante accepts does not count: it has not tried to log in.
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { choice, ipPort, literal, some, until, userUntil } from './tokens.ts';

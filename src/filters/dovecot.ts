@@ -1,21 +1,23 @@
 /**
  * Dovecot (1.x to 2.4), from its sources: src/login-common/client-common.c and client-common-auth.c
  * (the login processes), src/auth/auth-request.c, passdb-*.c and mech-*.c (the auth process), and
- * what pam_unix writes in its name. Through syslog (`dovecot: imap-login: …`) or Dovecot's own log
- * (`time imap-login: Info: …`, TAI64N stamps included).
+ * the lines that pam_unix writes under Dovecot's name. They come through syslog (`dovecot:
+ * imap-login: …`) or from Dovecot's own log (`time imap-login: Info: …`, also with TAI64N time
+ * stamps).
  *
- * A client chooses its user name: up to 64 or 80 bytes without control bytes, but with `>`, `)`,
+ * The client chooses its user name: up to 64 or 80 bytes without control bytes, but with `>`, `)`,
  * commas and blanks. So the address is looked for from the right end of the line, and nothing that
- * could be a second address may follow it. With `auth_verbose_passwords = plain` a client's
- * password stands right of the address: then a comma in it makes the line ambiguous, and it is left
- * to the login process' own line: who sends such passwords gains nothing.
+ * could be a second address may follow it. With `auth_verbose_passwords = plain` the client's
+ * password stands right of the address. A comma in it gives the line two readings, so that line
+ * does not count. That is safe, because the login process writes a line of its own about the same
+ * attempt, and that line counts.
  *
- * One attempt may be told by PAM (stages 1 and 2, tentative: another module, or the login itself,
- * may still succeed), by the auth process (4) and by the login process (5), whose line may stand
- * for several. The line of the login process alone counts as one.
+ * One attempt may write lines of PAM (stages 1 and 2; tentative, because another module or the
+ * login itself may still succeed), of the auth process (4) and of the login process (5), whose line
+ * may stand for several attempts. A line of the login process without the others counts as one.
  *
- * Modes are fail2ban's: `normal` failed logins; `aggressive` also connections that end before any
- * login.
+ * The modes are fail2ban's. `normal`: failed logins. `aggressive`: also connections that end before
+ * any login.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
@@ -38,7 +40,7 @@ import {
 const digits = some('digit', 10);
 const host = 'Mar  7 18:53:22 mail';
 
-/** Past the name of the login process: `imap-login: ` or what its service is called. */
+/** Begins after the name of the login process: `imap-login: `, or the name of its service. */
 const loginHead: Token[] = [
   optional({ kind: 'span', of: { name: 'alpha', bytes: '0123456789-' }, min: 2, max: 64 }, literal(': ')),
   optional(literal('Info: ')),
@@ -50,7 +52,7 @@ const loginHead: Token[] = [
     'Client has quit the connection',
   ),
 ];
-/** `, 2 attempts in 9 secs`: since 2.4 behind most reasons. */
+/** `, 2 attempts in 9 secs`: since 2.4 it follows most reasons. */
 const attempts: Token[] = [
   literal(', '),
   digits,
@@ -62,7 +64,7 @@ const authFailed: Token = either(
   [literal('auth failed'), ...attempts],
   [literal('proxy dest auth'), choice(' failed', 'entication failure to '), until('()', 0)],
 );
-/** Nobody asked the auth process: a line that stands for itself. */
+/** The auth process was not asked and writes nothing: this line counts by itself. */
 const notAllowed: Token = either([
   choice('tried to use disabled ', 'tried to use disallowed '),
   some('nonspace', 32),
@@ -108,12 +110,12 @@ const silence = either(
 const reasonEnd: Token[] = [literal(')'), optional(literal(' ('), some('word', 64), literal(')')), literal(': ')];
 const method = optional(literal('method='), until(',> \t'), literal(', '));
 /**
- * The address and all that follows: local address, TLS state, session. The only `>` closes the
- * session.
+ * The address and all that follows: local address, TLS state, session. The only `>` is the end of
+ * the session.
  */
 const rip: Token[] = [method, literal('rip='), ip, until('>', 0), optional(literal('>')), ...lineEnd];
 
-/** Since 2.0 a user name is always there, if only an empty one. */
+/** Since 2.0 the line always has a user name, which may be empty. */
 const named = (reason: Token): Token[] => [
   ...loginHead,
   textToFirst(),
@@ -193,17 +195,14 @@ const logins: Pattern[] = [
   },
 ];
 
-/**
- * A process and what it says of itself, a pid or a name: `auth: `, `auth-worker(901): `,
- * `auth(default): `.
- */
+/** A process with its pid or a name: `auth: `, `auth-worker(901): `, `auth(default): `. */
 const authHead: Token[] = [
   choice('auth-worker', 'auth'),
   optional(literal('('), some('word', 32), literal(')')),
   literal(': '),
 ];
 const maybeTwice = optional(choice('dovecot: ', 'dovecot-auth: '));
-/** Since 2.4 the process names the user and his address itself. */
+/** Since 2.4 the process itself names the user and the client's address. */
 const requestHead: Token[] = [
   optional(literal('dovecot: ')),
   optional(choice('auth-worker: ', 'auth: '), optional(literal('Info: '))),
@@ -222,13 +221,13 @@ const inConnection = optional(
 );
 const info = optional(literal('Info: '));
 /**
- * A passdb, userdb or mechanism. No underscore: `pam_unix(dovecot:auth): ` is not written by
- * Dovecot.
+ * A passdb, userdb or mechanism. No underscore: Dovecot does not write `pam_unix(dovecot:auth): `.
  */
 const driver: Token = { kind: 'span', of: { name: 'alpha', bytes: '0123456789-.' }, min: 2, max: 64 };
 const session: Token[] = [literal('<'), until(',> \t', 0), literal('>')];
 /**
- * What was wrong; what follows (a hash of the password, `- trying the next passdb`) holds no comma.
+ * What was wrong. The text behind it (a hash of the password, `- trying the next passdb`) holds no
+ * comma.
  */
 const refusal: Token[] = [
   choice(
@@ -251,7 +250,10 @@ const refusal: Token[] = [
   { kind: 'end' },
 ];
 
-/** PAM's modules in the name of the auth process: no name of an account here holds a blank. */
+/**
+ * Lines of PAM's modules under the name of the auth process. No name of an account here holds a
+ * blank.
+ */
 const pamLine = (module: Token, verdict: string, rhost: Token[]): Token[] => [
   maybeTwice,
   optional(...authHead),
@@ -375,8 +377,8 @@ const authProcess: Pattern[] = [
     counter: `${host} dovecot: auth: passwd-file(alice@example.org): unknown user`,
   },
   {
-    // Where `auth` or `dovecot-auth` is the syslog identifier. Any process may write such a
-    // beginning, so no odd names.
+    // The syslog identifier is `auth` or `dovecot-auth`. Any process may write such a beginning, so
+    // only plain user names are accepted.
     name: 'plain-user-refused',
     effect: { stage: 4 },
     tokens: [

@@ -1,7 +1,8 @@
 /**
  * Dropbear (svr-auth.c, svr-authpasswd.c, svr-authpam.c, svr-session.c), 0.4x to 2025, in syslog or
- * on stderr (`[pid] time message`). The name that was tried stands left of the address, which ends
- * the line; since 2022 the goodbye has the address first.
+ * on stderr (`[pid] time message`). The client chooses the user name. It stands left of the
+ * address, which ends the line, so the address is read from the right. Since 2022 the line about
+ * the end of a connection has the address first, so that one is read from the left.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import {
@@ -20,9 +21,7 @@ import {
 
 const head: Token[] = [optional(literal('['), some('digit', 10), literal('] '), time, literal(' '))];
 
-/**
- * Only new releases write brackets around an IPv6 address; behind it stands the port either way.
- */
+/** Only new releases write brackets around an IPv6 address. The port follows in both cases. */
 const address: Token[] = [either([ipPort], [ip]), optional(literal(']')), ...lineEnd];
 
 const host = 'Mar  4 05:06:07 router dropbear[811]:';
@@ -53,7 +52,7 @@ export const dropbear: Filter = {
       counter: `${host} Login attempt with wrong user alice from 192.0.2.7:40022`,
     },
     {
-      // Not run by root: only its own user may log in.
+      // Dropbear does not run as root here: only its own user may log in.
       name: 'wrong-user',
       tokens: [...head, literal('Login attempt with wrong user '), userToLast(), literal(' from '), ...address],
       sample: `${host} Login attempt with wrong user alice from 192.0.2.7:40022`,
@@ -90,7 +89,7 @@ export const dropbear: Filter = {
       counter: `${host} Exit before auth from <192.0.2.7:40022>: Exited normally`,
     },
     {
-      // The name does not exist here.
+      // The user name does not exist on this host.
       name: 'too-many-attempts-nobody',
       tokens: [
         ...head,

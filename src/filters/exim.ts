@@ -1,21 +1,24 @@
 /**
- * Exim (4.x): its main and reject logs, from smtp_in.c, host.c, receive.c and acl.c. After the time
- * and perhaps `[pid]`, or behind a syslog head (with Exim's own time or without).
+ * Exim (4.x): its main and reject logs, from smtp_in.c, host.c, receive.c and acl.c. A line begins
+ * with the time and perhaps `[pid]`, or with a syslog head, which Exim's own time may follow.
  *
- * A host is written by host_and_ident(): `H=name (helo) [address]:port`, then fields such as
- * `I=[address]:port`, `U=ident`, `X=cipher`, `F=<sender>`. The HELO name is the client's; Exim
- * takes only letters, digits and an address in brackets, unless helo_accept_junk_hosts lets any
- * text through. So a HELO name is believed up to its first `)` and without blanks. A failed login
- * whose HELO name holds `) [` is read from the right. A line in which the refusal stands twice, and
- * any other in which a second `) [` stands (in a sender, recipient or user name that nobody has),
- * is left alone: who writes it gains that a refused mail or a name of no account is not counted.
- * Real accounts are guessed unseen only where the operator lets junk in as a HELO name. What
- * follows the address is the client's too, and decides nothing.
+ * host_and_ident() writes a host: `H=name (helo) [address]:port`, then fields such as
+ * `I=[address]:port`, `U=ident`, `X=cipher`, `F=<sender>`. The client chooses the HELO name. Exim
+ * accepts only letters, digits and an address in brackets as HELO name, unless
+ * helo_accept_junk_hosts lets any text through.
+ * - A HELO name is taken only up to its first `)`, and only without blanks.
+ * - A failed login whose HELO name holds `) [` is read from the right.
+ * - A line that holds the refusal twice is not counted, nor is any other line with a second `) [`
+ *   (in a sender, recipient or user name). That is safe: the attacker must use a name that no
+ *   account has, so all that stays uncounted is a refused mail, or a guess at an account that does
+ *   not exist. Guesses at real accounts can stay uncounted only if the operator sets
+ *   helo_accept_junk_hosts.
+ * - The client also chooses text behind the address. That text decides nothing.
  *
- * Lines that say how a connection ended (stage 5) are about the logins that failed in it (4).
+ * Lines about the end of a connection (stage 5) belong to the logins that failed in it (stage 4).
  *
- * Modes are fail2ban's: `normal` failed logins; `more` also refused senders and recipients, broken
- * protocol and dropped connections; `aggressive` also hosts whose name cannot be found.
+ * The modes are fail2ban's. `normal`: failed logins. `more`: also refused senders and recipients,
+ * broken protocol and dropped connections. `aggressive`: also hosts whose name cannot be found.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
@@ -37,7 +40,7 @@ import {
 
 const digits = some('digit', 10);
 const port = optional(literal(':'), digits);
-/** Exim's own time behind a syslog head, its pid, and a flag of DNSSEC. */
+/** Exim's own time behind a syslog head, its pid, and a flag for DNSSEC. */
 const head: Token[] = [
   optional(time, literal(' ')),
   optional(literal('['), digits, literal('] ')),
@@ -45,8 +48,8 @@ const head: Token[] = [
 ];
 const value = until(' \t:()"');
 /**
- * A field: `I=[address]:port`, `Ci=id`, `X=version:cipher:bits`, `DN="…"`, or a flag. No colon ends
- * it.
+ * A field: `I=[address]:port`, `Ci=id`, `X=version:cipher:bits`, `DN="…"`, or a flag. No field ends
+ * in a colon.
  */
 const fieldName: Token[] = [literal(' '), some('alpha', 4), literal('=')];
 const bare: Token[][] = [
@@ -89,7 +92,10 @@ const logins: Pattern[] = [
 ];
 
 const refusedLogin = ': 535 Incorrect authentication data (set_id=';
-/** The refusal twice: one is part of a user name or, if junk is let in, of a HELO name. */
+/**
+ * The line holds the refusal twice: one of them is part of a user name, or of a HELO name if Exim
+ * accepts junk there.
+ */
 const twoRefusals: Pattern = {
   name: 'two-refusals',
   effect: { kind: 'context' },
@@ -99,7 +105,8 @@ const twoRefusals: Pattern = {
 };
 
 /**
- * A HELO name that holds brackets: with one refusal in the line, the host before it is Exim's own.
+ * A HELO name that holds brackets. The line holds one refusal, so the host before it is the one
+ * that Exim wrote.
  */
 const forgedHelo: Pattern = {
   name: 'login-failed-forged-helo',
@@ -300,7 +307,10 @@ const commandRefused: Pattern = {
 };
 
 const messageId: Token[] = [{ kind: 'span', of: { name: 'word', bytes: '-' }, min: 16, max: 23 }];
-/** What SpamAssassin at SMTP time says: the host is the last, recipients hold no blank. */
+/**
+ * What SpamAssassin writes at SMTP time. The host is the last one in the line, and recipients hold
+ * no blank.
+ */
 const assassin = (verdict: string, recipient: Token[]): Token[] => [
   ...head,
   ...messageId,
@@ -355,7 +365,7 @@ const spam: Pattern[] = [
     counter: `${at} 1VxPit-000MMd-U4 SA: Action: scanned but message isn't spam: score=1.0 required=5.0 (scanned in 6/6 secs | Message-Id: x). From <a@example.org> (host=host.example.org [192.0.2.7]) for b@example.net`,
   },
   {
-    // fail2ban's address of a honeypot that nobody writes to.
+    // The recipient is the address of a honeypot from fail2ban's filter. Nobody writes to it.
     name: 'spam-to-trap',
     tokens: assassin('flagged as Spam but accepted', [literal('trap@example.com')]),
     sample: `${at} 1VxPit-000MMd-U4 SA: Action: flagged as Spam but accepted: score=8.2 required=5.0 (scanned in 6/6 secs | Message-Id: x). From <a@example.org> (host=host.example.org [192.0.2.7]) for trap@example.com`,

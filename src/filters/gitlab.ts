@@ -1,8 +1,8 @@
 /**
  * GitLab's application.log (app/controllers/sessions_controller.rb): `time: Failed Login:
- * username=U ip=A`, until release 11 with a time in words, and application_json.log with the same
- * message as the last of its fields. What U holds of quotes and backslashes is escaped there. The
- * address ends the message.
+ * username=U ip=A`, with the time in words up to release 11. In application_json.log the same
+ * message is the last field, and quotes and backslashes in U are escaped. The client chooses U. The
+ * address stands at the end of the message, so it is read from there.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { either, ip, lineEnd, literal, optional, repeat, run, some, time, until, userToLast } from './tokens.ts';
@@ -19,7 +19,7 @@ const timeInWords: Token = optional(
   literal(' '),
 );
 
-/** A field of the JSON log whose value holds nothing that is escaped. */
+/** A field of the JSON log whose value holds no escapes. */
 const field: Token[] = [
   literal('"'),
   until('":\\'),

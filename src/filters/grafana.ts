@@ -1,7 +1,7 @@
 /**
- * Grafana's log in key=value form; a value with blanks is quoted and its quotes escaped. Until 8 a
- * line begins with its time, from 9 on with its logger. From 10 on the failure is said only in the
- * line of the request, by its message id; and the same as JSON.
+ * Grafana's log in key=value form: a value with blanks is quoted, and quotes in it are escaped. Up
+ * to release 8 a line begins with its time, from 9 on with its logger. From 10 on, only the line of
+ * the request reports the failure, by a message id. The same lines can also be written as JSON.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import {
@@ -35,17 +35,21 @@ const timedContext: Token[] = [...context, literal(' t='), time];
 
 const escaped = repeat(64, until('"\\', 0), choice('\\"', '\\\\', '\\'));
 /**
- * What the client asked for: quoted where it holds a blank or a quote, and its quotes escaped. A
- * path of more than 256 quotes and backslashes is left alone: no page of Grafana has such a name.
+ * The path that the client asked for: quoted if it holds a blank or a quote, with its quotes
+ * escaped. A path with more than 256 quotes and backslashes does not match: Grafana has no page of
+ * such a name.
  */
 const path: Token = either(
   [literal('"'), escaped, escaped, escaped, escaped, until('"\\', 0), literal('"')],
   [until('" ')],
 );
 
-/** What Grafana calls a wrong password, at the login page, the API and the proxy alike. */
+/** Grafana's ids for a wrong password, the same at the login page, the API and the proxy. */
 const failures = ['password-auth.failed', 'password-auth.invalid', 'password-auth.empty'];
-/** A wrong password was a bad request until 10; a Referer that is no URL makes it a warning. */
+/**
+ * Until release 10 a wrong password was answered as a bad request (400). A Referer that is no URL
+ * makes the line a warning.
+ */
 const request: Token[] = [
   literal(' method='),
   some('alpha', 16),
@@ -119,7 +123,7 @@ export const grafana: Filter = {
         'logger=context userId=0 orgId=0 uname= t=2025-03-04T05:06:07.123456789Z level=info msg="Request Completed" method=POST path=/login status=200 remote_addr=192.0.2.7 time_ms=15 size=94 referer= handler=/login',
     },
     {
-      // Where standard output is a terminal, as a container with a `tty` has.
+      // Written if standard output is a terminal, as in a container with a `tty`.
       name: 'login-request-refused-console',
       tokens: [
         choice('INFO', 'WARN'),
@@ -145,7 +149,8 @@ export const grafana: Filter = {
         '{"level":"info","logger":"context","msg":"Successful Login","orgId":0,"remote_addr":"192.0.2.7","t":"2025-03-04T05:06:07.12Z","uname":"","userId":0}',
     },
     {
-      // The keys are sorted and quotes escaped: behind the address only Grafana's own fields stand.
+      // The keys are sorted and quotes are escaped. So only Grafana's own fields stand behind the
+      // address.
       name: 'login-request-refused-json',
       tokens: [literal('{'), textToFirst(), choice(...failures.map((id) => `"errorMessageID":"${id}"`)), ...ownAddress],
       sample:

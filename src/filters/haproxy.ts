@@ -1,7 +1,7 @@
 /**
  * HAProxy's HTTP log (`option httplog`): `A:port [time] frontend backend/server timers status …`.
- * All of it up to the status is HAProxy's own. A 401 of no server (`<NOSRV>`) is one of HAProxy's
- * `http-request auth`.
+ * HAProxy itself writes all of it up to the status; the client chooses nothing there. A 401 that
+ * came from no server (`<NOSRV>`) is one of HAProxy's own `http-request auth`.
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { either, ip, ipPort, literal, run, some, until } from './tokens.ts';

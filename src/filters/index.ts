@@ -1,5 +1,5 @@
 /**
- * Every built-in filter. The position is the filter's number in the engine; add yours in one line,
+ * Every built-in filter. The position is the filter's number in the engine. Add yours in one line,
  * anywhere.
  */
 import type { Filter } from '../compiler/pattern.ts';

@@ -1,18 +1,18 @@
 /**
- * What each built-in filter reads of the journal: the units whose processes write for it, and the
- * syslog identifiers that others use. A unit is what systemd says of a process, so nobody else can
- * write in its name; an identifier is what a process says of itself, so one that systemd counts to
- * a login session is not believed. Of a template unit (`sshd@.service`) all instances share a
- * slice.
+ * What each built-in filter reads from the journal: the units whose processes write for it, and the
+ * syslog identifiers that other processes use. systemd itself states the unit of a process, so no
+ * other process can write under its name. An identifier is only what a process says about itself;
+ * so it is not believed if systemd counts the process to a login session. All instances of a
+ * template unit (`sshd@.service`) share a slice.
  *
- * Without a row: the service writes files of its own and nothing to the journal.
+ * A filter without a row: its service writes files of its own and nothing to the journal.
  */
 export interface JournalOrigin {
-  /** Without `.service`; one that ends in `@` is a template. */
+  /** Names without `.service`. A name that ends in `@` is a template. */
   units: readonly string[];
-  /** Exact; the last byte may be `*`. */
+  /** Exact names. The last byte may be `*`. */
   identifiers: readonly string[];
-  /** Whatever a service of the system writes. */
+  /** Whatever any system service writes. */
   any?: true;
 }
 
@@ -115,7 +115,7 @@ const rows: readonly Row[] = [
   ['lighttpd-auth', 'lighttpd', 'lighttpd'],
   ['suhosin', 'apache2 httpd lighttpd', 'suhosin lighttpd'],
   ['drupal-auth', '', 'drupal'],
-  // Those that write to standard output, which systemd hands to the journal.
+  // These services write to standard output, and systemd hands it to the journal.
   ['gitlab', 'gitlab-runsvdir gitlab', ''],
   ['traefik-auth', 'traefik', 'traefik'],
   ['ejabberd-auth', 'ejabberd', 'ejabberd ejabberdctl'],
@@ -131,7 +131,7 @@ const rows: readonly Row[] = [
 
 const words = (text: string): string[] => text.split(' ').filter((word) => word !== '');
 
-/** By filter. */
+/** By the name of the filter. */
 export const journalOrigins: ReadonlyMap<string, JournalOrigin> = new Map<string, JournalOrigin>([
   ['pam-generic', { units: [], identifiers: [], any: true }],
   ...rows.flatMap(([filters, units, identifiers]) =>

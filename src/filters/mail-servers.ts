@@ -1,10 +1,9 @@
 /**
- * Mail servers that are met less often: courier-smtp, uwimap-auth, solid-pop3d, perdition, qmail,
- * kerio, assp, oracleims, domino-smtp. Each from what its own log says.
+ * Less common mail servers: courier-smtp, uwimap-auth, solid-pop3d, perdition, qmail, kerio, assp,
+ * oracleims, domino-smtp. Each filter is made from what the server's own log says.
  *
- * User names, senders and recipients are the client's. Where they stand left of the address they
- * hold no blank, or the line is read from its end; what stands right of the address decides
- * nothing.
+ * The client chooses user names, senders and recipients. Where they stand left of the address, they
+ * hold no blank, or the line is read from its end. Text right of the address decides nothing.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
@@ -317,7 +316,7 @@ const kerio: Filter = {
   ],
 };
 
-/** `Apr-27-13 02:25:09`, perhaps a message's id, and what stands in brackets. */
+/** `Apr-27-13 02:25:09`; the marks behind it may be the id of a message and words in brackets. */
 const asspHead: Token[] = [
   some('alpha', 3),
   literal('-'),

@@ -1,11 +1,12 @@
 /**
  * MySQL, MariaDB and Percona (sql/auth, ER_ACCESS_DENIED_ERROR): `[Warning] Access denied for user
- * 'U'@'A' (using password: YES)` after the time stamps and thread numbers of 5.0 to 9.x and MariaDB
- * 5 to 11, in their own log or in syslog.
+ * 'U'@'A' (using password: YES)`, behind the time stamps and thread numbers of MySQL 5.0 to 9.x and
+ * MariaDB 5 to 11, in their own log or in syslog.
  *
- * U and the name of a database are the client's and may hold quotes. Read from the left with no
- * quote in either, the whole line has one reading. A name with quotes is read from the right, where
- * a line that ends in the server's own words about the password leaves no room for a database.
+ * The client chooses U and the name of a database, and both may hold quotes. Without a quote in
+ * either, the line is read completely from the left and has one reading. A user name with quotes is
+ * read from the right, and only from a line that ends in the server's own words about the password:
+ * such a line names no database.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import {
@@ -26,8 +27,8 @@ import {
 const gap = some('space', 8);
 
 /**
- * `2025-03-04T05:06:07.008Z 8 [Note] [MY-010926] [Server] `: in syslog the time may stand there
- * again, or, from MySQL 5.7 on, nothing of it.
+ * `2025-03-04T05:06:07.008Z 8 [Note] [MY-010926] [Server] `. In syslog the time may be written
+ * twice; from MySQL 5.7 on, all of this may be missing there.
  */
 const head: Token[] = [
   optional(time, gap),
@@ -38,7 +39,8 @@ const head: Token[] = [
 
 const usingPassword: Token[] = [literal('(using password: '), choice('YES', 'NO'), literal(')')];
 /**
- * What MySQL 8 says of an account that its administrator, or too many wrong passwords, have closed.
+ * What MySQL 8 writes about an account that its administrator has locked, or that is blocked after
+ * too many wrong passwords.
  */
 const closed: Token[] = [
   literal('. Account is '),

@@ -1,17 +1,17 @@
 /**
  * BIND 9 (lib/ns/client.c ns_client_logv, query.c, xfrout.c): `client @0x… A#port/key K (name):
- * view V: message`, in syslog or in a log of its own, with category, module and level before it as
- * the channel is set. Names of the DNS are written with their blanks escaped and stand after the
- * address.
+ * view V: message`, in syslog or in a log of its own. The settings of the channel decide whether
+ * category, module and level stand before it. The client chooses the DNS names. Blanks in them are
+ * escaped, and they stand behind the address.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { choice, either, ip, lineEnd, literal, optional, repeat, some, time, until } from './tokens.ts';
 
 const word = some('nonspace');
 
-/** Up to the message. The colon after the client ends the last word of it. */
+/** Everything up to the message. A colon ends the last word that describes the client. */
 const head: Token[] = [
-  // Also in syslog, as the channel is set.
+  // The channel may write its own time in syslog too.
   optional(time, literal(' ')),
   repeat(3, { kind: 'span', of: { name: 'word', bytes: '-/' }, min: 1, max: 64 }, literal(': ')),
   literal('client '),

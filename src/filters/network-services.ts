@@ -1,7 +1,7 @@
 /**
- * Proxies, name servers, telephony, game and chat servers, routers and system services that are met
- * less often, each from what its own log says. Names that a client chooses stand right of the
- * address, or left of it in a line that is read from its end, or hold no blank.
+ * Less common proxies, name servers, telephony, game and chat servers, routers and system services.
+ * Each filter is made from what the service's own log says. A name that a client chooses stands
+ * right of the address, or the line is read from its end, or the name holds no blank.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { pamAmbiguous, pamVerdicts } from './pam.ts';
@@ -36,7 +36,7 @@ const threeProxy: Filter = {
   prefixes: ['bare'],
   ignore: [
     {
-      // In a name or a request: nobody can tell. Who asks for such a page gains that it is not
+      // The text may stand in a name or in a request, and nobody can tell which. Such a line is not
       // counted.
       name: 'two-requests',
       tokens: [textToFirst(), literal(' 0.0.0.0:0 0 0 0 '), textToFirst(), literal(' 0.0.0.0:0 0 0 0 ')],
@@ -47,7 +47,7 @@ const threeProxy: Filter = {
   ],
   patterns: [
     {
-      // The error's number in its two last digits: 01 to 09 are those of authentication.
+      // The last two digits are the error's number. 01 to 09 are errors of authentication.
       name: 'refused',
       tokens: [
         run('0123456789-'),
@@ -171,7 +171,7 @@ const routeros: Filter = {
   ],
 };
 
-/** Its own log names itself behind the time. */
+/** In a log of its own, nsd writes its name behind the time. */
 const nsdHead = optional(literal('nsd['), digits, literal(']: '));
 const nsd: Filter = {
   name: 'nsd',
@@ -233,7 +233,7 @@ const portsentry: Filter = {
   prefixes: ['bare'],
   patterns: [
     {
-      // The name before the slash is the scanner's own reverse DNS.
+      // The name before the slash is the reverse DNS name of the scanner.
       name: 'blocked',
       tokens: [
         digits,
@@ -273,7 +273,7 @@ const xinetd: Filter = {
 
 const nagios: Filter = {
   name: 'nagios',
-  about: 'Nagios NRPE: hosts that may not talk to it',
+  about: 'Nagios NRPE: refused hosts',
   prefixes: ['syslog'],
   tags: ['nrpe'],
   patterns: [
@@ -397,11 +397,11 @@ const counterStrike: Filter = {
   ],
 };
 
-/** What the server says of it: no colon, so no second address. */
+/** The server's reason. It holds no colon, so it holds no second address. */
 const ejabberdReason: Token = { kind: 'span', of: { name: 'alpha', bytes: " '-" }, min: 1, max: 255 };
 const ejabberdHead: Token[] = [
   choice('[info] ', '[warning] '),
-  // Its console leaves the place out.
+  // On the console, ejabberd leaves out the place in its sources.
   optional(literal('<'), until('>'), literal('>'), until(' '), literal(' ')),
   literal('('),
   until(' '),
@@ -432,7 +432,7 @@ const ejabberd: Filter = {
       counter: `${ejabberdSample}wait_for_auth:700 ({socket_state,p1_tls,<0.584.0>}) Accepted authentication for alice by ejabberd_auth_internal from 192.0.2.7`,
     },
     {
-      // The second line of a report.
+      // This is the second line of a report.
       name: 'login-failed-report',
       tokens: [
         literal('I(<'),
@@ -495,7 +495,7 @@ const auditField = choice(
 );
 const selinuxSsh: Filter = {
   name: 'selinux-ssh',
-  about: 'OpenSSH, as the audit log tells of it: failed logins',
+  about: 'OpenSSH: failed logins, from the audit log',
   prefixes: ['bare'],
   patterns: [
     {
@@ -537,7 +537,7 @@ const selinuxSsh: Filter = {
   ],
 };
 
-/** The connection's number joins its lines. */
+/** The number of the connection joins its lines. */
 const slapdHead: Token[] = [
   literal('conn='),
   { kind: 'span', of: { name: 'digit' }, min: 1, max: 10, capture: 'user' },
@@ -622,7 +622,7 @@ const xrdp: Filter = {
     {
       name: 'login-failed',
       tokens: [
-        // The time: since 0.10 with the zone. In syslog there is none.
+        // The time. Since 0.10 it has a zone. In syslog it is missing.
         optional(literal('['), run('0123456789-:T.+'), literal('] ')),
         literal('[INFO ] '),
         optional(literal('[pid:'), digits, literal(' tid:'), run('0123456789-'), literal('] ')),
@@ -713,7 +713,10 @@ const cowrieFields = repeat(
   optional(literal(',')),
   any('space', 1),
 );
-/** The field with what may separate it from the next one; the last of a pattern goes without. */
+/**
+ * The field, and what may stand between it and the next field. If it is the last field of a
+ * pattern, that separator is left out.
+ */
 const sourceField: Token[] = [
   literal('"src_ip":'),
   any('space', 1),
@@ -753,7 +756,7 @@ const cowrie: Filter = {
   ],
 };
 
-/** An entry of the log as JSON, up to the connection's name. */
+/** An entry of the log as JSON, up to the name of the connection. */
 const mongodbEntry: Token[] = [
   literal('{"t":{"$date":"'),
   time,
@@ -778,7 +781,8 @@ const mongodb: Filter = {
   connection: 'number',
   ignore: [
     {
-      // A name that holds one is nobody's.
+      // Two such phrases: one is part of a user name, which no account has. The line is not
+      // counted.
       name: 'two-clients',
       tokens: [textToFirst(), literal(' from client '), textToFirst(), literal(' from client ')],
       sample:
@@ -789,7 +793,8 @@ const mongodb: Filter = {
   ],
   patterns: [
     {
-      // From 5.0 on; what a client tries before it is asked, it tries again.
+      // Written from 5.0 on. A speculative attempt does not count: the client repeats it when the
+      // server asks.
       name: 'login-failed-json-5',
       tokens: [
         ...mongodbEntry,
@@ -808,7 +813,7 @@ const mongodb: Filter = {
         '{"t":{"$date":"2025-03-04T05:06:07.123+01:00"},"s":"I",  "c":"ACCESS",   "id":5286307, "ctx":"conn34","msg":"Failed to authenticate","attr":{"client":"192.0.2.7:40122","isSpeculative":true,"isClusterMember":false,"mechanism":"SCRAM-SHA-256","user":"alice","db":"admin","error":"AuthenticationFailed: SCRAM authentication failed, storedKey mismatch","result":18,"metrics":{},"extraInfo":{}}}',
     },
     {
-      // From 4.4 on, as JSON.
+      // Written from 4.4 on, as JSON.
       name: 'login-failed-json',
       tokens: [
         ...mongodbEntry,
@@ -859,7 +864,7 @@ const mongodb: Filter = {
         '2025-03-04T05:06:07.123+0100 I ACCESS   [conn34] Successfully authenticated as principal root on admin from client 192.0.2.7:40122',
     },
     {
-      // Up to 3.2: the connection's end names the client.
+      // Written up to 3.2. The line about the end of the connection gives the client's address.
       name: 'login-failed',
       tokens: [
         optional(some('alpha', 1), some('space', 4), some('word', 16), some('space', 8)),
@@ -916,7 +921,7 @@ const mssql: Filter = {
   ],
 };
 
-/** The place in its sources; some builds name it with its folders. */
+/** The place in lighttpd's sources. Some builds write it with its folders. */
 const authC: Token[] = [literal('('), repeat(8, until('/() \t'), literal('/')), choice('http_auth.c.', 'mod_auth.c.')];
 const lighttpd: Filter = {
   name: 'lighttpd-auth',

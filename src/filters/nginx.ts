@@ -1,17 +1,19 @@
 /**
- * nginx. The error log is written by ngx_log_error_core (src/core/ngx_log.c) and
- * ngx_http_log_error_handler (src/http/ngx_http_request.c): `time [level] pid#tid: *connection
- * message, client: A, server: S, request: "R"`, then `subrequest`, `upstream`, `host` and
- * `referrer` where there are any. Nothing in it is escaped: user name, file name, request, host and
- * referrer are the client's own bytes. The access log escapes `"` and control bytes.
+ * nginx. ngx_log_error_core (src/core/ngx_log.c) and ngx_http_log_error_handler
+ * (src/http/ngx_http_request.c) write the error log: `time [level] pid#tid: *connection message,
+ * client: A, server: S, request: "R"`, then `subrequest`, `upstream`, `host` and `referrer` where
+ * there are any. Nothing in it is escaped: the client chooses the bytes of user name, file name,
+ * request, host and referrer. The access log escapes `"` and control bytes.
  *
- * Invariant: an address is believed only where no second reading of the line is left. A user name
- * ends before its first colon (ngx_http_auth_basic_user), so it holds no client, and what follows
- * the first one is left unread: no referrer or long path hides a wrong password. A file name may
- * hold anything. The request ends at its first ` HTTP/1.1"` (ngx_http_parse.c) and a host name
- * holds no blank, so what follows a forged client inside a file name cannot be the rest of a line;
- * only a referrer can hold anything, and a line with a second client in it is ignored, as is a line
- * that nginx cut at 2048 bytes, where the rest is missing.
+ * Invariant: an address counts only if the line has no second reading.
+ * - A user name ends before its first colon (ngx_http_auth_basic_user), so it cannot hold `,
+ *   client: `. The filter does not read what follows the first client, so no referrer and no long
+ *   path can hide a wrong password.
+ * - A file name may hold anything. But the request ends at its first ` HTTP/1.1"`
+ *   (ngx_http_parse.c), and a host name holds no blank. So text behind a forged client inside a
+ *   file name cannot look like the rest of a line.
+ * - Only a referrer can hold anything. Where a file name is read, a line with a second client is
+ *   ignored. So is a line that nginx cut at 2048 bytes, because its rest is missing.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import { probedPathTokens } from './probes.ts';
@@ -34,14 +36,14 @@ import {
 } from './tokens.ts';
 
 /**
- * An error line cut at NGX_MAX_ERROR_STR (2048) has at least so many bytes after its connection
- * number.
+ * An error line that nginx cut at NGX_MAX_ERROR_STR (2048) has at least this many bytes behind its
+ * connection number.
  */
 const cutBytesMin = 1960;
 
 /**
- * Up to the message. Through syslog nginx repeats its own time, and journald leaves `host nginx: `
- * before it.
+ * Everything up to the message. In syslog, nginx writes its own time once more, and journald leaves
+ * `host nginx: ` before it.
  */
 const errorHead = (...level: string[]): Token[] => [
   optional(some('nonspace', 255), literal(' nginx: ')),
@@ -59,7 +61,7 @@ const errorHead = (...level: string[]): Token[] => [
 
 const version: Token[] = [literal(' HTTP/'), some('digit', 2), literal('.'), some('digit', 2), literal('"')];
 
-/** A request line without blanks in its path, or else without quotes. */
+/** A request line whose path holds no blank, or else one without quotes. */
 const requestWithoutBlanks: Token[] = [some('alpha', 32), run(' '), some('nonspace'), ...version];
 const request: Token[] = [literal(', request: "'), either(requestWithoutBlanks, [until('"'), literal('"')])];
 
@@ -68,7 +70,7 @@ const upstream: Token[] = [
   optional(literal(', upstream: "'), until('"'), literal('"')),
 ];
 
-/** The host, up to a referrer, which is left unread, or up to the end. */
+/** The host, then either a referrer, which is not read, or the end of the line. */
 const hostAndReferrer: Token = either(
   [literal(', host: "'), some('nonspace'), either([literal(' referrer: "')], lineEnd)],
   [literal(', referrer: "')],
@@ -78,8 +80,8 @@ const hostAndReferrer: Token = either(
 const server: Token[] = [literal(', server: '), until(', ', 0)];
 
 /**
- * What follows the address, no field with a blank but the request with two, which leaves no room
- * for a second address.
+ * What follows the address. Only the request holds blanks, and exactly two, so no second address
+ * fits.
  */
 const restWithoutBlanks: Token[] = [
   ...server,
@@ -95,8 +97,8 @@ const restWithoutBlanks: Token[] = [
 ];
 
 /**
- * Two readings: `opening` up to the client is followed by a second client further on, in what may
- * be a referrer.
+ * A line with two readings: after `opening` and its client, a second client follows, in what may be
+ * a referrer.
  */
 const ambiguous = (name: string, opening: Token[], sample: string, counter: string): Pattern => ({
   name,
@@ -124,7 +126,9 @@ const cut: Pattern = {
     '2025/03/04 05:06:07 [error] 811#811: *42 user "alice": password mismatch, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org"',
 };
 
-/** How ngx_http_auth_basic_module and ngx_http_auth_pam_module say no, up to the client. */
+/**
+ * How ngx_http_auth_basic_module and ngx_http_auth_pam_module report a refusal, up to the client.
+ */
 const basicRefusal: Token[] = [
   choice('": ', '" '),
   either([literal('password mismatch')], [literal('was not found in "'), until('"'), literal('"')]),
@@ -257,7 +261,7 @@ const httpAuth: Filter = {
   ],
 };
 
-/** A stream's line says what was going on, and whether it came over UDP. */
+/** A line about a stream says what nginx was doing, and whether the client came over UDP. */
 const zone: Token[] = [
   literal('by zone "'),
   until('"'),
@@ -350,7 +354,7 @@ const fileMissing = [
 
 const botsearch: Filter = {
   name: 'nginx-botsearch',
-  about: 'nginx: searches for web applications that are not here',
+  about: 'nginx: searches for web applications that are not installed',
   prefixes: ['bare', 'time', 'syslog'],
   tags: ['nginx*'],
   ignore: [

@@ -1,22 +1,25 @@
 /**
  * OpenVPN 2.x as a server (error.c, mroute.c, multi.c, ssl.c, ssl_pkt.c, ssl_verify.c, sig.c):
- * `A:port message` while a client is not known, from 2.7 on `udp4:A:port`. An IPv6 address has no
- * port, or, from 2.7 on, brackets and a port. A client that was let in carries its name before the
- * address; what goes wrong then is the network's, but for a password or certificate that is refused
- * when it comes again from the same port. Its name may hold anything; one with a blank or a slash
- * is left alone. Packets that fail tls-auth or tls-crypt name the address at the end. Nothing else
- * before an address is the client's.
+ * `A:port message` while a client is unknown, from 2.7 on `udp4:A:port`. An IPv6 address has no
+ * port; from 2.7 on it has brackets and a port.
  *
- * One attempt is one connection, known by its address and port: what was wrong, then that the
- * handshake failed or the connection was dropped. These are stages of one attempt.
+ * For a client that was let in, its name stands before the address. What goes wrong then is a fault
+ * of the network and does not count, except a refused password or certificate when the client comes
+ * again from the same port. Such a name may hold anything, so a name with a blank or a slash does
+ * not match. Packets that fail tls-auth or tls-crypt have the address at the end of the line. The
+ * client chooses nothing else that stands before an address.
+ *
+ * One attempt is one connection, known by its address and port. First OpenVPN writes what was
+ * wrong, then that the handshake failed or that the connection was dropped. These lines are stages
+ * of one attempt.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { choice, ip, ipPort, literal, optional, some, until } from './tokens.ts';
 
-/** Microseconds behind the time, which it writes into its own log from `verb 4` on. */
+/** From `verb 4` on, OpenVPN writes microseconds behind the time in its own log. */
 const microseconds = optional(literal('us='), some('digit', 6), literal(' '));
 
-/** The port tells connections of one address apart. */
+/** The port tells two connections of one address apart. */
 const address: Token[] = [
   optional(choice('udp4:', 'udp6:', 'udp:', 'tcp4-server:', 'tcp6-server:', 'tcp-server:', 'tcp4:', 'tcp6:', 'tcp:')),
   ip,

@@ -1,6 +1,6 @@
 /**
- * Any service's failed login as PAM's modules write it; see pam.ts. One process is one attempt at a
- * time.
+ * A failed login of any service, as PAM's modules write it (see pam.ts). A process serves one
+ * attempt at a time.
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { pamAmbiguous, pamVerdicts } from './pam.ts';

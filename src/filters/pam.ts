@@ -1,14 +1,15 @@
 /**
- * What PAM's modules write of a failed login (Linux-PAM, modules/pam_unix/support.c; SSSD, pam_ldap
- * and others alike): `logname= uid= euid= tty= ruser=R rhost=A user=U`. R and, with pam_unix'
- * option `audit`, U are what the client typed: the address is the last `rhost=`, and a line in
- * which `user=` stands before another `rhost=` has two readings and is left out. Who writes such a
- * name gains that this one line is not counted; a name that an account here has holds no ` rhost=`,
- * so nobody guesses real accounts unseen.
+ * What PAM's modules write about a failed login (Linux-PAM, modules/pam_unix/support.c; SSSD,
+ * pam_ldap and others write the same): `logname= uid= euid= tty= ruser=R rhost=A user=U`.
  *
- * A module's refusal is no failure yet: the next module may accept (pam_unix does not know the
- * users that pam_sss knows). So these patterns are tentative (engine/attempts.ts): a success takes
- * them back, the service's own refusal is the same attempt.
+ * The client chooses R and, with the option `audit` of pam_unix, U. So the address is the last
+ * `rhost=`. A line in which `user=` stands before another `rhost=` has two readings and is not
+ * counted. That is safe: only a name with ` rhost=` in it makes such a line, and no account has
+ * such a name. So nobody can guess the password of a real account without being counted.
+ *
+ * The refusal of one module is not yet a failure, because the next module may accept (pam_unix does
+ * not know the users that pam_sss knows). So these patterns are tentative (engine/attempts.ts): a
+ * success takes them back, and the service's own refusal counts as the same attempt.
  */
 import type { Pattern, Token } from '../compiler/pattern.ts';
 import {
@@ -28,7 +29,7 @@ import {
 
 const gap = some('space', 8);
 
-/** `pam_unix(sshd:auth):`, `(pam_unix)` and the like, as releases since 2001 wrote it. */
+/** `pam_unix(sshd:auth):`, `(pam_unix)` and similar, as releases since 2001 wrote it. */
 const module = (name: string): Token[] => [optional(literal('(')), literal(name), any('nonspace', 255), gap];
 /** Some systems write the message without the module, or with the module in the identifier. */
 const pamUnix: Token[] = [optional(...module('pam_unix'))];
@@ -44,7 +45,7 @@ const head = (of: Token[], verdict: string): Token[] => [
 ];
 const user: Token[] = [gap, literal('user='), userUntil('='), { kind: 'end' }];
 
-/** The two modules that may speak of one attempt, in this order. */
+/** The two kinds of modules that may write about one attempt, in this order. */
 function failures(name: string, of: Token[], stage: 1 | 2, line: (module: string, rest: string) => string): Pattern[] {
   const module = stage === 1 ? 'pam_unix' : 'pam_sss';
   return [
@@ -56,7 +57,8 @@ function failures(name: string, of: Token[], stage: 1 | 2, line: (module: string
       counter: line(module, 'ruser=alice rhost=192.0.2.7'),
     },
     {
-      // Of a name that this module does not know: what the client typed, if the service says it.
+      // The module does not know the name. `ruser` holds what the client typed, if the service
+      // passes it on.
       name: `pam-${name}-unnamed`,
       effect: { stage, tentative: true },
       tokens: [...head(of, 'failure'), userToLast(), literal(' rhost='), ip, ...lineEnd],
@@ -66,7 +68,9 @@ function failures(name: string, of: Token[], stage: 1 | 2, line: (module: string
   ];
 }
 
-/** Tried before all others. `identifier`: of the samples. */
+/**
+ * Must be tried before all other patterns. `identifier` is the syslog identifier of the samples.
+ */
 export function pamAmbiguous(identifier: string): Pattern {
   const line = (rest: string): string =>
     `Mar  4 05:06:07 host ${identifier}: pam_unix(x:auth): authentication failure; logname= uid=0 euid=0 tty=x ${rest}`;
@@ -79,8 +83,8 @@ export function pamAmbiguous(identifier: string): Pattern {
 }
 
 /**
- * What any module refuses, and what one accepts. The filter's `connection` says what is one
- * attempt.
+ * What any module refuses, and what one accepts. The filter's `connection` says which lines belong
+ * to one attempt.
  */
 export function pamVerdicts(identifier: string): Pattern[] {
   const line =

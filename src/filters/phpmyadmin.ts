@@ -1,11 +1,11 @@
 /**
- * phpMyAdmin with syslog authentication log (libraries/classes/Logging.php): `user denied: U
- * (status) from A`.
+ * phpMyAdmin with its authentication log in syslog (libraries/classes/Logging.php): `user denied: U
+ * (status) from A`. The client chooses U. The address ends the line, so it is read from the right.
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { choice, ip, lineEnd, literal, userToLast } from './tokens.ts';
 
-/** By the database, by the rules for users and hosts, for being root, for having no password. */
+/** Refused by the database, by the rules for users and hosts, as root, for an empty password. */
 const denials = ['mysql', 'allow', 'root', 'empty'].map((who) => ` (${who}-denied) from `);
 
 export const phpmyadmin: Filter = {

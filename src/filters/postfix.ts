@@ -1,17 +1,18 @@
 /**
- * Postfix (2.x to 3.11): smtpd and postscreen, from their own sources: smtpd.c, smtpd_check.c,
- * smtpd_peer.c, smtpd_sasl_glue.c, postscreen*.c. A client is written `name[address]`, with `:port`
- * where smtpd_client_port_logging or postscreen says it.
+ * Postfix (2.x to 3.11): smtpd and postscreen, from their sources smtpd.c, smtpd_check.c,
+ * smtpd_peer.c, smtpd_sasl_glue.c, postscreen*.c. A client is written `name[address]`, and
+ * postscreen adds `:port`, as does smtpd with smtpd_client_port_logging.
  *
- * A client's name is its reverse DNS, checked to be a host name (no bracket, no blank). All that
- * the client itself sends (HELO name, sender, recipient, SASL text, early talk) stands after its
- * address, and what stands before it are postfix's own words; so every pattern reads the address
- * from the left, in the first brackets after the words `from` or `warning`.
+ * The client's name is its reverse DNS name, and postfix has checked that it is a host name (no
+ * bracket, no blank). The client itself sends the HELO name, sender, recipient, SASL text and early
+ * talk; all of these stand behind its address. Only postfix' own words stand before it. So every
+ * pattern reads the address from the left, in the first brackets behind the words `from` or
+ * `warning`.
  *
- * Modes are fail2ban's, but for the default: `more` (the default) refused mail and failed SASL
- * logins; `normal` refused mail only, as fail2ban's default does; `rbl` only what a block list
- * refused; `auth` failed SASL logins; `ddos` connections that break off, talk too early or
- * come too often; `errors` only too many errors; `extra` auth and normal; `aggressive` all of it.
+ * The modes are fail2ban's, except the default, which is `more`: refused mail and failed SASL
+ * logins. `normal`: only refused mail, as fail2ban's default does. `rbl`: only what a block list
+ * refused. `auth`: failed SASL logins. `ddos`: connections that break off, talk too early or come
+ * too often. `errors`: only too many errors. `extra`: auth and normal. `aggressive`: all of it.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import { lineBytesMax } from '../limits.ts';
@@ -20,11 +21,11 @@ import { anyCase, choice, either, ip, literal, optional, repeat, run, some, unti
 const digits = some('digit', 10);
 const command = run('ABCDEFGHIJKLMNOPQRSTUVWXYZ', 4);
 /**
- * Queue ids hold no small vowels (mail_queue.h), `NOQUEUE` neither: so no word of the log is taken
- * for one.
+ * Queue ids hold no lower-case vowels (mail_queue.h), and neither does `NOQUEUE`. So no word of the
+ * log is taken for a queue id.
  */
 const queued = optional(run('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'), literal(': '));
-/** `name[address]` or `name[address]:port`; postscreen leaves the name out. */
+/** `name[address]` or `name[address]:port`. postscreen leaves out the name. */
 const client: Token[] = [until('[ \t', 0), literal('['), ip, literal(']'), optional(literal(':'), digits)];
 
 const normal = ['more', 'normal', 'extra', 'aggressive'];
@@ -33,8 +34,8 @@ const ddos = ['ddos', 'aggressive'];
 const host = 'Mar  7 18:53:22 mx1';
 
 /**
- * Mechanisms that send a password or prove to know it: no ticket that a client may try first and do
- * without.
+ * Mechanisms that send a password or prove that the client knows it. Mechanisms with a ticket are
+ * left out: a client may try one first and then go on without it.
  */
 const mechanism = either(
   anyCase('LOGIN'),
@@ -63,7 +64,7 @@ const anyMechanism = some('nonspace', 100);
 
 const logins: Pattern[] = [
   {
-    // Nobody looked at the password: postfix calls it temporary, or cannot read the answer.
+    // Nobody checked the password: postfix calls the failure temporary, or cannot read the answer.
     name: 'sasl-server-lost',
     modes: auth,
     effect: { kind: 'context' },
@@ -193,7 +194,7 @@ const refusals: Pattern[] = [
 
 const disruptions: Pattern[] = [
   {
-    // Its `disconnect` line counts the failed login.
+    // The `disconnect` line counts the failed login.
     name: 'lost-counted-elsewhere',
     modes: ddos,
     effect: { kind: 'context' },

@@ -1,14 +1,12 @@
 /**
- * What robots ask a web server for when they look for something to break into: lists that several
- * web filters share. Each entry begins a path; what follows it does not matter. Names of programs
- * and files, in the spelling they have.
+ * What robots ask a web server for when they look for something to break into. Several web filters
+ * share these lists. An entry of a path list is the beginning of a path; what follows it does not
+ * matter. Names of programs and files have their own spelling.
  */
 import type { Token } from '../compiler/pattern.ts';
 import { choice, literal, optional } from './tokens.ts';
 
-/**
- * Web mail, database consoles, blog log-ins and script folders, where they are usually installed.
- */
+/** Web mail, database consoles, blog logins and script folders, at their usual places. */
 export const probedApplications = [
   'roundcube',
   'extmail',
@@ -29,12 +27,12 @@ export const probedApplications = [
   'mysqladmin',
 ];
 
-/** One of them, after a doubled slash or none. */
+/** One of these paths, with or without a doubled slash before it. */
 export const probedPathTokens: Token[] = [optional(literal('/')), choice(...probedApplications)];
 
 /**
- * User agents of programs that collect mail addresses or fill in forms. A longer name stands before
- * its own beginning.
+ * User agents of programs that collect mail addresses or fill in forms. If one name begins with
+ * another, the longer one comes first.
  */
 export const addressHarvesters = [
   'Atomic_Email_Hunter/4.0',
@@ -58,7 +56,7 @@ export const addressHarvesters = [
   'searchbot admin@google.com',
 ];
 
-/** User agents that stand for nothing: forged names and the defaults of spam tools. */
+/** User agents that name no real program: forged names and the defaults of spam tools. */
 export const forgedAgents = [
   'China Local Browse 2.6',
   'DBrowse 1.4b',
@@ -121,7 +119,7 @@ export const forgedAgents = [
   'WEP Search 00',
 ];
 
-/** User agents of crawlers that take everything and keep to no rule. */
+/** User agents of crawlers that fetch everything and follow no rules. */
 export const rudeCrawlers = [
   'atSpider/1.0',
   'LetsCrawl.com/1.0 +http://letscrawl.com/',

@@ -1,15 +1,16 @@
 /**
- * ProFTPD (src/log.c, modules/mod_auth.c, contrib/mod_sftp): `[vhost ](client name[address])`, a
- * colon in its own log and ` - ` in syslog, then the message. User names follow the address, so
- * nothing they hold can stand in for it; the client's name, which its owner chooses in the DNS, is
- * kept to the bytes of a name.
+ * ProFTPD (src/log.c, modules/mod_auth.c, contrib/mod_sftp): `[vhost ](client name[address])`, then
+ * a colon in its own log or ` - ` in syslog, then the message. User names stand behind the address,
+ * so they cannot forge it. The owner of the client's network chooses the client's name in the DNS;
+ * the filter accepts no blank, parenthesis or bracket in it.
  *
- * A session is a process; that it failed too often is said of attempts that were counted.
+ * A process serves one session. The line that says that it failed too often belongs to attempts
+ * that were counted already.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { choice, ip, literal, optional, run, some, until, userToFirst } from './tokens.ts';
 
-/** Up to the message. */
+/** Everything up to the message. */
 const head: Token[] = [
   optional(until(' ()[]'), literal(' ')),
   literal('('),

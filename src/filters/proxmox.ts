@@ -1,7 +1,7 @@
 /**
  * Proxmox VE, Mail Gateway, Backup Server and Datacenter Manager: `authentication failure; rhost=A
- * user=U msg=…`. What the client chose stands after the address. The last two also keep an
- * `auth.log` of their own.
+ * user=U msg=…`. What the client chooses stands behind the address. Backup Server and Datacenter
+ * Manager also keep an `auth.log` of their own.
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { ip, literal, optional, some, userUntil } from './tokens.ts';

@@ -1,8 +1,8 @@
 /**
- * Pure-FTPd (src/ftpd.c logfile, src/messages_*.h): `(?@address) [WARNING] ` and the message of the
- * language it was built with, in that language's old character set or in UTF-8: letters outside
- * ASCII are taken as any bytes outside it. The name that was tried stands in brackets after the
- * address.
+ * Pure-FTPd (src/ftpd.c logfile, src/messages_*.h): `(?@address) [WARNING] ` and a message. Its
+ * language is chosen when Pure-FTPd is built; its character set may be an old one or UTF-8. So the
+ * patterns take any bytes outside ASCII for letters outside ASCII. The client chooses the user
+ * name, which stands in brackets behind the address.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { choice, either, ip, literal, until, userUntil } from './tokens.ts';
@@ -10,10 +10,10 @@ import { choice, either, ip, literal, until, userUntil } from './tokens.ts';
 const ascii = Array.from({ length: 128 }, (_, code) => String.fromCharCode(code)).join('');
 /** Letters outside ASCII. */
 const foreign: Token = { kind: 'span', of: { bytes: ascii, not: true }, min: 1, max: 255 };
-/** The same, and blanks between them. */
+/** Letters outside ASCII, and blanks between them. */
 const foreignWords: Token = { kind: 'span', of: { bytes: ascii.replace(' ', ''), not: true }, min: 1, max: 255 };
 
-/** Nobody has logged in yet: a question mark, in some releases the name of an account. */
+/** Before login the name is a question mark; in some releases it is the name of an account. */
 const client: Token[] = [
   literal('('),
   either([until('@)'), literal('@'), until('@)'), literal('@')], [until('@)'), literal('@')]),
@@ -110,7 +110,7 @@ export const pureFtpd: Filter = {
       counter: `${host} (?@192.0.2.7) [WARNING] [alice] is a directory`,
     },
     {
-      // Russian and Chinese: no ASCII letter but the name's.
+      // Russian and Chinese: only the user name holds ASCII letters.
       name: 'authentication-failed-foreign',
       tokens: [...client, foreignWords, ...user],
       sample: `${host} (?@192.0.2.7) [WARNING] Авторизация не удалась пользователю [alice]`,

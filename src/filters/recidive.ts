@@ -1,10 +1,10 @@
 /**
- * recidive: addresses that are banned again and again. Two writers: our own daemon (`banned`, jail,
- * address; as text or JSON) and fail2ban 0.8 to 1.1, whose log a host that moves over still has, in
- * its own file, in syslog or in the journal.
+ * recidive: addresses that are banned again and again. Two programs write such lines: our own
+ * daemon (`banned`, jail, address; as text or JSON) and fail2ban 0.8 to 1.1. A host that comes from
+ * fail2ban still has fail2ban's log: as a file, in syslog or in the journal.
  *
- * Both write names of jails and addresses only, no attacker text. A ban by the jail `recidive`
- * itself is no new offence, and a restored ban (`Restore Ban`) is an old one.
+ * Both write only names of jails and addresses: an attacker chooses no text there. A ban by the
+ * jail `recidive` itself is no new offence, and neither is a restored ban (`Restore Ban`).
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { any, choice, either, ip, lineEnd, literal, optional, some, time, until } from './tokens.ts';
@@ -22,8 +22,8 @@ const source: Token[] = [
 ];
 
 /**
- * Up to the jail. What syslog or the journal say already may be missing or stand twice; a padded
- * name is no identifier.
+ * Everything up to the jail. What syslog or the journal already say may be missing here or be
+ * written twice. The name is padded with blanks, so it is not taken as an identifier.
  */
 const fail2banHead: Token[] = [
   optional(time, gap),
@@ -32,12 +32,12 @@ const fail2banHead: Token[] = [
   literal('['),
 ];
 
-/** An address, and the prefix that an IPv6 ban covers. */
+/** An address, perhaps with the prefix of an IPv6 ban. */
 const address: Token[] = [ip, optional(literal('/'), some('digit', 3))];
 
 const level = optional(choice('info ', 'INFO '));
 
-/** Our log as JSON: `msg` says what happened; what we adopted or restored is no new ban. */
+/** Our log as JSON. `msg` says what happened; an adopted or restored ban is not a new ban. */
 const json: Token[] = [literal('{"time":"'), time, literal('","level":"info","msg":"banned","jail":"')];
 
 export const recidive: Filter = {
@@ -77,7 +77,7 @@ export const recidive: Filter = {
         until(' '),
         literal(' address='),
         ...address,
-        // The last of a burst has no more to it.
+        // The last address of a burst ends the line.
         either([literal(' ')], lineEnd),
       ],
       sample: '2025-03-04T05:06:07.008Z info banned jail=sshd address=2001:db8::/64 until=2025-03-04T06:06:07.000Z',

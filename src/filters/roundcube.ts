@@ -1,18 +1,21 @@
 /**
- * Roundcube. `Login failed for U against H from A. E` comes from rcube_imap.php through
- * rcube::log_bug (`IMAP Error: … in FILE on line N (METHOD URI)`), `Failed login for U from A in
- * session S (error: N)` from rcmail::log_login. A is `address (X-Real-IP: …,X-Forwarded-For: …)`
- * where the client sent such headers. U, the headers, the URI and whatever the mail server repeats
- * of U in E are the client's own bytes. Since 1.7 FILE and N are not written.
+ * Roundcube. rcube_imap.php writes `Login failed for U against H from A. E` through rcube::log_bug
+ * (`IMAP Error: … in FILE on line N (METHOD URI)`). rcmail::log_login writes `Failed login for U
+ * from A in session S (error: N)`. A is `address (X-Real-IP: …,X-Forwarded-For: …)` if the client
+ * sent such headers. The client chooses the bytes of U, of the headers, of the URI, and of what the
+ * mail server repeats of U in E. Since 1.7 FILE and N are not written.
  *
- * Invariant: the address is the one that the server's words (`AUTHENTICATE mechanism:`) or the
- * session follow, with nothing but the headers between. A line with such words twice is ignored:
- * one of them is the client's, and a mail server that repeats his name leaves open which. So is a
- * line in which the parenthesis of the headers opens twice: a name may hold an address with headers
- * of its own, a header too, and nothing tells them apart. Whoever sends a header with Roundcube's
- * own words gains that his guesses are not counted here; where Roundcube stands behind a proxy that
- * sets these headers he cannot, and the mail server's own log, which no header reaches, counts them
- * (filter dovecot or cyrus-imap; Roundcube's `imap_conn_options` or plugins give it the address).
+ * Invariant: the address counts only if the server's words (`AUTHENTICATE mechanism:`) or the
+ * session follow it, with nothing but the headers between.
+ * - A line that holds such words twice is ignored: the client wrote one of the two, and nothing
+ *   tells which, since the mail server may repeat the user name.
+ * - A line in which the parenthesis of the headers opens twice is ignored: a user name may hold an
+ *   address and headers, a header may do so too, and nothing tells them apart.
+ *
+ * So a client that sends a header with Roundcube's own words is not counted here. It cannot do so
+ * if Roundcube runs behind a proxy that sets these headers. And the mail server's own log, which no
+ * header reaches, still counts its guesses (filter dovecot or cyrus-imap; `imap_conn_options` or
+ * plugins of Roundcube tell the mail server the client's address).
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
@@ -30,12 +33,13 @@ import {
   userUntil,
 } from './tokens.ts';
 
-/** As PHP makes them. */
+/** A session id as PHP makes it. */
 const session: Token = { kind: 'span', of: { name: 'word', bytes: ',-' }, min: 1, max: 256 };
 
 /**
- * Log file: `[time]: `, where the time may end in a zone of its own. Syslog: nothing more. PHP's
- * own log and standard output name the log file. Then the session.
+ * The log file begins with `[time]: `, and the time may end in a zone. Syslog has nothing of this.
+ * In PHP's own log and on standard output the name of the log file stands here. The session
+ * follows.
  */
 const head: Token[] = [
   optional(literal('['), time, optional(literal(' '), until(']')), literal(']'), optional(literal(':')), literal(' ')),
@@ -43,28 +47,28 @@ const head: Token[] = [
   optional(literal('<'), session, literal('> ')),
 ];
 
-/** How the parenthesis of the headers opens. */
+/** The two beginnings of the parenthesis with the headers. */
 const headers = ['(X-Real-IP: ', '(X-Forwarded-For: '];
 
 /**
- * Headers that a proxy, or the client himself, sent: after the connection's own address. Addresses
- * hold no `A` or `L`, with which the server's words begin.
+ * Headers that a proxy or the client itself sent; they stand behind the address of the connection.
+ * Addresses hold no `A` and no `L`, and the server's words begin with these letters.
  */
 const forwarded: Token = optional(optional(literal(' ')), choice(...headers), until('()AL'), literal(')'));
 
-/** Where the error was noticed, and the request. */
+/** The place in the sources that noticed the error, and the request. */
 const noticed: Token[] = [
   optional(literal(' in '), some('nonspace'), literal(' on line '), some('digit', 9)),
   optional(literal(' ('), some('alpha', 16), literal(' '), some('nonspace')),
   ...lineEnd,
 ];
 
-/** As `log_login`, plugins and old releases begin it. */
+/** The beginnings that `log_login`, plugins and old releases write. */
 const failedLogin = choice('FAILED login for ', 'Failed login for ', 'Login failed for ');
 
 const imapFailed = choice('IMAP Error: Login failed for ', 'IMAP Error: FAILED login for ');
 
-/** What mail servers answer where Roundcube does not say to which command. */
+/** Answers of mail servers, where Roundcube does not say which command they answer. */
 const answers = [
   'Authentication failed',
   'Login failed',
@@ -75,7 +79,7 @@ const answers = [
 
 const at = 'Mar  4 05:06:07 mail roundcube:';
 
-/** A name, perhaps a server, the address, and headers as whoever sent them wrote them. */
+/** A name, perhaps a server, the address, and the headers exactly as they were sent. */
 const forwardedRaw: Token[] = [
   userUntil(' \t', 0),
   optional(literal(' against '), until(' \t')),
@@ -88,7 +92,7 @@ const forwardedRaw: Token[] = [
 
 const patterns: Pattern[] = [
   {
-    // The header may hold anything: the two that are ignored leave one reading of the name.
+    // The header may hold anything. The two ignored patterns leave only one reading of the name.
     name: 'login-failed-forwarded',
     tokens: [
       ...head,
@@ -175,7 +179,7 @@ const patterns: Pattern[] = [
   },
 ];
 
-/** How E begins. */
+/** The beginnings of E. */
 const serverWords = choice('. AUTHENTICATE ', '. LOGIN:', ...answers.map((answer) => `. ${answer}`));
 
 const twoAnswers: Pattern = {

@@ -1,9 +1,10 @@
 /**
- * sendmail (8.x), sendmail/srvrsmtp.c: failed SASL logins, and its own verdict that a client tries
- * too often. A client is `name [address]`, `[IPv6:…]`, perhaps `(may be forged)`.
+ * sendmail (8.x), sendmail/srvrsmtp.c: failed SASL logins, and sendmail's own verdict that a client
+ * tries too often. A client is written `name [address]` or `[IPv6:…]`, perhaps with `(may be
+ * forged)`.
  *
- * The user name is the client's and stands left of `relay=`, which ends the line: so it is read
- * from the right.
+ * The client chooses the user name. It stands left of `relay=`, which ends the line, so the line is
+ * read from the right.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { choice, ip, lineEnd, literal, optional, some, textToFirst, textToLast, until, userToLast } from './tokens.ts';

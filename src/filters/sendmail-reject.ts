@@ -1,20 +1,20 @@
 /**
  * sendmail (8.x), sendmail/srvrsmtp.c and its rule sets: mail and commands that it refuses. A
- * client is `name [address]`, `[IPv6:…]`, perhaps `(may be forged)`; it stands before all that it
- * sends but a recipient in `arg1=<…>`, which holds no `>`.
+ * client is written `name [address]` or `[IPv6:…]`, perhaps with `(may be forged)`. All that the
+ * client sends stands behind it, except a recipient in `arg1=<…>`, which holds no `>`.
  *
- * An unknown recipient is refused in a line without an address; the line that closes the message of
+ * The line that refuses an unknown recipient has no address. The line that ends the message with
  * the same queue id names the client.
  *
- * Modes are fail2ban's: `normal`; `extra` also clients that do nothing; `aggressive` also lost
- * connections.
+ * The modes are fail2ban's. `normal`: refused mail. `extra`: also clients that do nothing.
+ * `aggressive`: also lost connections.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { choice, either, ip, lineEnd, literal, optional, repeat, some, textToLast, until } from './tokens.ts';
 
 const word = some('nonspace');
 const queueId = optional({ kind: 'span', of: { name: 'word' }, min: 14, max: 20 }, literal(': '));
-/** Kept: it joins the lines of one message. */
+/** The queue id is kept, because it joins the lines of one message. */
 const message: Token[] = [{ kind: 'span', of: { name: 'word' }, min: 14, max: 20, capture: 'user' }, literal(': ')];
 const client: Token[] = [
   optional(until(' \t[,'), literal(' ')),

@@ -1,7 +1,7 @@
 /**
  * Cyrus timsieved (timsieved/parser.c): a ManageSieve login with a wrong password. `badlogin: name
- * [address] mechanism error`, older releases without the blank. The client chooses nothing left of
- * its address but its reverse DNS.
+ * [address] mechanism error`; older releases write no blank before the bracket. Left of the address
+ * stands only the reverse DNS name of the client.
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { ip, lineEnd, literal, optional, some, until } from './tokens.ts';

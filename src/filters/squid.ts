@@ -1,6 +1,6 @@
 /**
  * Squid's native access log: `seconds.millis elapsed A tag/status bytes METHOD URL …`. The address
- * stands before all that the client chose.
+ * stands before everything that the client chooses.
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { choice, ip, optional, run, some, time } from './tokens.ts';
@@ -14,7 +14,7 @@ export const squid: Filter = {
     {
       name: 'denied',
       tokens: [
-        // Through syslog its own time stands behind that of the head.
+        // In syslog, Squid's own time stands behind the time of syslog.
         optional(time, run(' ')),
         some('digit', 12),
         run(' '),

@@ -1,21 +1,24 @@
 /**
- * sshd: what OpenSSH (3.x to 10.x, portable) and Linux-PAM write when a login fails, from their own
- * sources: auth.c, auth2.c, auth-pam.c, packet.c, kex.c, sshd.c, sshd-session.c, monitor.c, and
- * pam_unix/support.c.
+ * sshd: lines that OpenSSH (3.x to 10.x, portable) and Linux-PAM write when a login fails. They are
+ * taken from the sources: auth.c, auth2.c, auth-pam.c, packet.c, kex.c, sshd.c, sshd-session.c,
+ * monitor.c, and pam_unix/support.c.
  *
- * Whoever connects chooses the user name, the client version, the reason of a disconnect, a
- * certificate's key id and the names sent with host-based authentication. So an address is taken
- * only where sshd puts it: from the right end of the line where attacker text stands left of it,
- * from the left where attacker text can only follow. Where attacker text stands on both sides (a
- * tail behind the name of an invalid user) the line carries no address here at all and is charged
- * to the address its connection is known by.
+ * Whoever connects chooses the user name, the client version, the reason of a disconnect, the key
+ * id of a certificate, and the names sent with host-based authentication. So the filter takes an
+ * address only where sshd itself puts it:
+ * - Attacker text left of the address: the address is read from the right end of the line.
+ * - Attacker text only right of the address: the address is read from the left.
+ * - Attacker text on both sides (a tail behind the name of an invalid user): the line gives no
+ * address. It counts against the address that its connection is known by.
  *
- * Modes are fail2ban's: `normal` wrong credentials; `ddos` also connections that never speak SSH or
- * are dropped before authentication ends; `extra` also failed negotiation; `aggressive` all of it.
- * A failed public key of a valid user is context in every mode: clients offer each key they have.
+ * The modes are fail2ban's. `normal`: wrong credentials. `ddos`: also connections that never speak
+ * SSH or end before authentication does. `extra`: also failed negotiation. `aggressive`: all of it.
+ * A refused public key of a valid user counts in no mode, because clients offer every key they
+ * have.
  *
  * One attempt counts once. Its lines come in rising stages: 1 the name is refused, 2 PAM's verdict,
- * 3 sshd's verdict, 4 too many attempts, 5 the goodbye. Lines without a stage count by themselves.
+ * 3 sshd's verdict, 4 too many attempts, 5 the end of the connection. A line without a stage counts
+ * by itself.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
@@ -43,25 +46,25 @@ const blanks = any('space');
 const gap = some('space', 8);
 
 /**
- * Any user name, spaces and our own phrases included: what follows is looked for from the right
- * end.
+ * Any user name, even one with spaces or with sshd's own phrases: the end of the name is looked for
+ * from the right end of the line.
  */
 const anyUser = userToLast();
 /** The name of an account that exists on this host: one word. */
 const accountUser = userUntil(' \t');
-/** Attacker text that what follows ends, looked for from the right end. */
+/** Attacker text. Its end is looked for from the right end of the line. */
 const anyText = textToLast();
 
 const port = optional(literal(' port '), digits);
 /**
- * Some builds name the local address too. Digits only, so that it cannot be taken for the words
- * before an address.
+ * Some builds write the local address too. Only hexadecimal digits, dots and colons are allowed, so
+ * no words before an address fit here.
  */
 const localAddress = run('0123456789abcdefABCDEF.:');
 const on = optional(literal(' on '), localAddress);
 const protocolVersion = optional(choice(' ssh2', ' ssh1', ' ssh'));
 const notValid = choice('invalid user ', 'illegal user ');
-/** sshd's log level; which lines carry it changed between releases. */
+/** sshd's log level. Which lines have it changed between releases. */
 const level = optional(choice('error: ', 'fatal: '));
 const lineTail: Token[] = [optional(literal(' [preauth]')), ...lineEnd];
 /** What may follow an address at the end of a line, in any order. */
@@ -70,9 +73,12 @@ const addressTail: Token[] = [
   ...lineEnd,
 ];
 const keyType: Token = { kind: 'span', of: { name: 'word', bytes: '-@.' }, min: 1, max: 64 };
-/** `RSA SHA256:…` or `RSA 01:23:…`: type and fingerprint of a key, no attacker text. */
+/**
+ * `RSA SHA256:…` or `RSA 01:23:…`: type and fingerprint of a key. The client cannot write free text
+ * here.
+ */
 const key: Token[] = [keyType, literal(' '), { kind: 'span', of: { name: 'base64', bytes: ':$' }, min: 1, max: 255 }];
-/** What is said of a certificate, behind its type and, since 7.9, its fingerprint. */
+/** What sshd writes of a certificate, after its type and, since 7.9, its fingerprint. */
 const certificate: Token[] = [
   literal(' ID '),
   until(' \t', 0),
@@ -81,7 +87,7 @@ const certificate: Token[] = [
   literal(') CA '),
   ...key,
 ];
-/** PAM's errors that speak of the one who logs in, in the words of Linux-PAM and of OpenPAM. */
+/** PAM's errors about the user who logs in, in the words of Linux-PAM and of OpenPAM. */
 const pamVerdict = choice(
   'Authentication failure',
   'authentication failure',
@@ -97,8 +103,8 @@ const pamVerdict = choice(
   'permission denied',
 );
 /**
- * The user of a connection in the making, as sshd names it before the address. Needs `preauthEnd`
- * or the like behind.
+ * The user of a connection that is not yet authenticated, as sshd names it before the address. The
+ * pattern must then end exactly, with `preauthEnd` or the like.
  */
 const namedUser: Token[] = [
   choice('authenticating user ', 'authenticatinguser ', 'invalid user '),
@@ -106,10 +112,10 @@ const namedUser: Token[] = [
   literal(' '),
 ];
 const end: Token = { kind: 'end' };
-/** Exactly the end: a blank could be taken for the one before an address. */
+/** The exact end of the line. A blank behind it could be taken for the blank before an address. */
 const preauthEnd: Token[] = [optional(literal(' [preauth]')), end];
 const userChange = ': Change of username or service not allowed: (';
-/** What pam_unix and its kin write, up to the value of `ruser`. */
+/** What pam_unix and similar modules write, up to the value of `ruser`. */
 const pamFailure: Token[] = [
   optional(literal('pam_'), some('word', 32), literal('(sshd:auth):'), any('space', 8)),
   literal('authentication failure;'),
@@ -120,7 +126,9 @@ const pamFailure: Token[] = [
 
 const ddos = ['ddos', 'aggressive'];
 const extra = ['extra', 'aggressive'];
-/** Modes that read how a connection ended; in `extra` only a named user's leaving counts. */
+/**
+ * Modes that read how a connection ended. In `extra`, only the disconnect of a named user counts.
+ */
 const closings = ['normal', 'ddos', 'aggressive'];
 const host = 'Mar  7 18:53:22 host';
 
@@ -187,7 +195,7 @@ const attempts: Pattern[] = [
     counter: `${host} sshd[4104]: Failed hostbased for invalid user carol from 192.0.2.10 port 50025 ssh2: RSA SHA256:N0tARealF1ngerprint, client user "carol", client host "x"`,
   },
   {
-    // Every name in it is one word, so it holds one `from`: sshd's own.
+    // Every name in this line is one word. So it holds one ` from `, which is sshd's own.
     name: 'failed-invalid-plain-tail',
     effect: { stage: 3 },
     tokens: [
@@ -219,8 +227,8 @@ const attempts: Pattern[] = [
     counter: `${host} sshd[4127]: Failed publickey for invalid user bob from 192.0.2.10 port 50026 ssh2: RSA-CERT SHA256:N0tARealF1ngerprint ID x from 198.51.100.9 port 1 ssh2 (serial 0) CA RSA SHA256:N0tARealF1ngerprint`,
   },
   {
-    // Attacker text on both sides of the address: a certificate's key id, the names of host-based
-    // authentication.
+    // Attacker text stands on both sides of the address: on the right the key id of a certificate,
+    // or the names of host-based authentication.
     name: 'failed-invalid-tail',
     effect: { stage: 3 },
     tokens: [
@@ -335,7 +343,7 @@ const attempts: Pattern[] = [
     counter: `${host} sshd[4112]: User root not allowed because account is locked`,
   },
   {
-    // RefuseConnection, since 9.9.
+    // Written for RefuseConnection, since 9.9.
     name: 'connection-prohibited',
     effect: { stage: 1 },
     tokens: [
@@ -383,7 +391,7 @@ const attempts: Pattern[] = [
     counter: `${host} sshd[4116]: Disconnecting: Packet corrupt [preauth]`,
   },
   {
-    // Both names are one word each: nothing right of the address could be taken for it.
+    // Both names are one word each. So nothing right of the address looks like a second address.
     name: 'disconnecting-user-change',
     effect: { ends: true },
     tokens: [
@@ -419,7 +427,7 @@ const attempts: Pattern[] = [
     counter: `${host} sshd[4125]: Disconnecting invalid user root 192.0.2.10 port 50031: Change of username or service not allowed: (root,ssh-connection) -> (x 198.51.100.9 port 1,ssh-connection) [preauth]`,
   },
   {
-    // Attacker text on both sides of the address.
+    // Attacker text stands on both sides of the address.
     name: 'disconnecting-invalid-change',
     effect: { ends: true },
     tokens: [level, literal('Disconnecting invalid user '), textToFirst(), literal(userChange)],
@@ -427,7 +435,7 @@ const attempts: Pattern[] = [
     counter: `${host} sshd[4126]: Disconnecting invalid user a 192.0.2.10 port 50031: Packet corrupt [preauth]`,
   },
   {
-    // Up to 7.4. The line that closes the connection gives the address.
+    // Written up to 7.4. The line that closes the connection gives the address.
     name: 'disconnecting-change-addressless',
     effect: { ends: true },
     tokens: [level, literal(`Disconnecting${userChange}`)],
@@ -435,8 +443,8 @@ const attempts: Pattern[] = [
     counter: `${host} sshd[4131]: Disconnecting: Packet corrupt [preauth]`,
   },
   {
-    // After the refused changes: what they repeat of the names may end in this phrase, cut where
-    // sshd cuts it.
+    // This pattern stands after those of refused changes. They repeat names, and sshd cuts the
+    // line: a name may then end the line in this very phrase.
     name: 'disconnecting-too-many',
     effect: { stage: 5, ends: true },
     tokens: [
@@ -546,7 +554,7 @@ const connections: Pattern[] = [
     counter: `${host} sshd[4202]: Disconnected from user root 192.0.2.10 port 50041`,
   },
   {
-    // What sshd found wrong, in its own words: no colon, no bracket.
+    // sshd says what was wrong in its own words, which hold no colon and no bracket.
     name: 'disconnecting-preauth',
     modes: ddos,
     effect: { stage: 5, ends: true },
@@ -652,7 +660,7 @@ const connections: Pattern[] = [
   },
 ];
 
-/** What only a broken or hostile client sends, in the words of ssherr.c. */
+/** Errors that only a broken or hostile client causes, in the words of ssherr.c. */
 const packetError = choice(
   ': message authentication code incorrect',
   ': Connection corrupted',
@@ -755,8 +763,8 @@ const protocol: Pattern[] = [
     counter: `${host} sshd[4306]: fatal: Read from socket failed: Broken pipe [preauth]`,
   },
   {
-    // 9.8 alone names its own address first: a line of it charges this host, which is ignored
-    // (`ignoreself`).
+    // Only 9.8 writes its own address first. Such a line counts against this host, which is ignored
+    // by default (`ignoreself`).
     name: 'login-timeout',
     modes: ddos,
     effect: { stage: 5 },

@@ -1,7 +1,7 @@
 /**
- * Short names for writing tokens (src/compiler/pattern.ts says what each means), so that a filter
- * reads like the line it describes. Plain data in, plain data out: nothing here looks at a log
- * byte.
+ * Short names for tokens, so that a filter reads like the line it describes.
+ * src/compiler/pattern.ts says what each token means. All of this is plain data: nothing here looks
+ * at a log byte.
  */
 import type { ByteClass, Token } from '../compiler/pattern.ts';
 import { lineBytesMax } from '../limits.ts';
@@ -24,7 +24,7 @@ export const some = (name: NonNullable<ByteClass['name']>, max = lineBytesMax): 
   max,
 });
 
-/** None to `max` bytes of a class. */
+/** Zero to `max` bytes of a class. */
 export const any = (name: NonNullable<ByteClass['name']>, max = lineBytesMax): Token => ({
   kind: 'span',
   of: { name },
@@ -35,7 +35,7 @@ export const any = (name: NonNullable<ByteClass['name']>, max = lineBytesMax): T
 /** `min` or more of the listed bytes. */
 export const run = (bytes: string, min = 1): Token => ({ kind: 'span', of: { bytes }, min, max: lineBytesMax });
 
-/** `min` or more bytes up to one of those listed. */
+/** `min` or more bytes, up to one of the listed bytes. */
 export const until = (bytes: string, min = 1, max = lineBytesMax): Token => ({
   kind: 'span',
   of: { bytes, not: true },
@@ -52,7 +52,7 @@ export const userUntil = (bytes: string, min = 1): Token => ({
   capture: 'user',
 });
 
-/** A letter in either case, letter by letter: for words that are written both ways. */
+/** A word whose letters may each be upper or lower case. */
 export const anyCase = (word: string): Token[] =>
   [...word].map((letter) =>
     letter.toLowerCase() === letter.toUpperCase()
@@ -62,7 +62,7 @@ export const anyCase = (word: string): Token[] =>
 
 export const ip: Token = { kind: 'ip' };
 
-/** An address with a port behind it, `A:P`; IPv6 in brackets or not. */
+/** An address with a port behind it, `A:P`. IPv6 may be in brackets or not. */
 export const ipPort: Token = { kind: 'ip', port: true };
 
 export const time: Token = { kind: 'time' };

@@ -1,11 +1,14 @@
 /**
- * Traefik's access log (pkg/middlewares/accesslog) in the common format, `A - U [time] "METHOD PATH
- * PROTOCOL" status …`, and in JSON, whose keys are sorted. Of what the client chose, only text
- * escaped by JSON stands before the status, and nothing before the address. But in the common
- * format a user name is written as it came, line feeds too, and what stands behind one looks like a
- * line of its own; JSON has none of that. Modes as fail2ban has them: `normal` counts a refused
- * user name, `ddos` a refusal without one (which is also how a browser's first request looks),
- * `aggressive` both.
+ * Traefik's access log (pkg/middlewares/accesslog), in the common format, `A - U [time] "METHOD
+ * PATH PROTOCOL" status …`, or in JSON, whose keys are sorted. The client chooses nothing before
+ * the address.
+ *
+ * In JSON, all text of the client is escaped. In the common format a user name is written as it was
+ * sent, even with line feeds, and the text behind a line feed looks like a line of its own: whoever
+ * sends one can forge a line with any address. Use JSON to rule this out.
+ *
+ * The modes are fail2ban's. `normal`: refused user names. `ddos`: refusals without a user name (the
+ * first request of a browser looks like that too). `aggressive`: both.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { choice, ip, literal, optional, some, textToFirst, time, until, userToFirst } from './tokens.ts';
@@ -20,7 +23,7 @@ const refused: Token[] = [
   literal('" 401 '),
 ];
 
-/** Fields that the configuration may drop; it may not drop the address and the status. */
+/** Fields that the configuration may leave out. Address and status must stay. */
 const field = (name: string): Token => optional(literal(`"${name}":"`), until('"', 0), literal('",'));
 
 const jsonHead: Token[] = [

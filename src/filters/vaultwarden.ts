@@ -1,12 +1,12 @@
 /**
- * Vaultwarden (src/error.rs, src/api): `[time][module][ERROR] message. IP: A. Username: U`; its
- * first releases wrote day and time in brackets of their own. What the client chose stands after
+ * Vaultwarden (src/error.rs, src/api): `[time][module][ERROR] message. IP: A. Username: U`. Its
+ * first releases wrote day and time in two pairs of brackets. What the client chooses stands behind
  * the address.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { choice, either, ip, literal, optional, run, time, until, userUntil } from './tokens.ts';
 
-/** The time again behind that of the journal. */
+/** Vaultwarden's own time, which may stand behind the time of the journal. */
 const ownTime: Token = optional(
   either(
     [literal('['), time, literal(']')],

@@ -1,23 +1,23 @@
 /**
- * vsftpd (logging.c, prelogin.c): `[pid N] [user] FAIL LOGIN: Client "A"`, perhaps with `, anon
- * password "…"` or `, "reason"` behind, in its own log or in syslog, and what PAM says of the same
- * login.
+ * vsftpd (logging.c, prelogin.c): `[pid N] [user] FAIL LOGIN: Client "A"`, perhaps followed by `,
+ * anon password "…"` or `, "reason"`, in its own log or in syslog; and what PAM writes about the
+ * same login.
  *
- * User names, passwords of anonymous users and names of files are the client's, and vsftpd puts
- * them between brackets and quotes as they come. Read from the left, a name without `]` and exactly
- * one quoted text behind the address leave only one reading; a line that does not look like that is
- * not counted. Who writes such a name or password gains that this line is not counted; no account
- * has such a name, and a password stands there only for `anonymous`, so nobody guesses real
- * accounts unseen.
+ * The client chooses user names, the passwords of anonymous users and the names of files. vsftpd
+ * writes them between brackets and quotes without escaping them. The line is read from the left: a
+ * name without `]`, and at most one quoted text behind the address. Then the line has only one
+ * reading. A line of any other form is not counted. That is safe: no account has a name with `]`,
+ * and a password stands in the line only for `anonymous`. So nobody can guess the password of a
+ * real account without being counted.
  *
- * PAM's word and vsftpd's own are about one attempt; `OK LOGIN` takes back what PAM's first module
- * refused.
+ * The line of PAM and the line of vsftpd are about one attempt. `OK LOGIN` takes back what PAM's
+ * first module refused.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { pamAmbiguous, pamVerdicts } from './pam.ts';
 import { either, ip, lineEnd, literal, optional, some, time, until, userUntil } from './tokens.ts';
 
-/** Up to the result; no name, no brackets. */
+/** Everything up to the result. The name may be missing with its brackets. */
 const head: Token[] = [
   optional(time, literal(' ')),
   optional(literal('[pid '), some('digit', 10), literal('] ')),

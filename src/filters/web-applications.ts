@@ -1,10 +1,12 @@
 /**
- * Web applications that write failed logins themselves: what stands in a JSON string or in quotes
- * is escaped there, and a name that is written raw stands on one side of the address only; where it
- * stands on both, it is read up to its first blank, which no account's name here holds.
+ * Web applications that write failed logins to a log themselves. Text in a JSON string or in quotes
+ * is escaped there. A name that is not escaped can stand on one side of the address only. Where it
+ * can stand on both sides, it is read up to its first blank, since no account here has a blank in
+ * its name.
  *
- * Some of them write an address that a proxy's header gives (SOGo, Nextcloud, Authelia, Jellyfin,
- * Home Assistant, Immich, Mattermost): which proxies are believed is set there, not here.
+ * Some applications write an address from the header of a proxy (SOGo, Nextcloud, Authelia,
+ * Jellyfin, Home Assistant, Immich, Mattermost). The application's own configuration says which
+ * proxies it believes.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import {
@@ -288,7 +290,7 @@ const tine20: Filter = {
   ],
 };
 
-/** Before and behind what Horde says: 3 to 5 in syslog and in files of their own. */
+/** What stands before and behind Horde's message: Horde 3 to 5, in syslog and in log files. */
 const hordeHead = (...names: string[]): Token[] => [
   optional(choice('ERR: ', 'INFO: ')),
   optional(literal('HORDE ')),
@@ -297,7 +299,7 @@ const hordeHead = (...names: string[]): Token[] => [
   choice(...names),
   literal('] FAILED LOGIN for '),
 ];
-/** A header that the client may have sent. */
+/** A header, which the client itself may have sent. */
 const hordeForwarded = optional(optional(literal(' ')), literal('(forwarded for ['), until('[]', 0), literal('])'));
 const hordeTail: Token[] = [
   literal(' ['),
@@ -334,7 +336,7 @@ const horde: Filter = {
         'Mar  4 05:06:07 HORDE [notice] [horde] Login success for alice [192.0.2.7] to Horde [on line 116 of "/srv/horde/login.php"]',
     },
     {
-      // IMP since 6.2.
+      // IMP writes this since 6.2.
       name: 'mail-login-failed',
       tokens: [
         ...hordeHead('imp'),
@@ -354,7 +356,7 @@ const horde: Filter = {
         'Mar  4 05:06:07 host HORDE: [imp] Login success for alice (192.0.2.7) to {imap://localhost/} [pid 811 on line 157 of "/srv/horde/imp/lib/Auth.php"]',
     },
     {
-      // Since 5.
+      // Horde writes this since 5.
       name: 'login-to-failed',
       tokens: [
         ...hordeHead('horde'),
@@ -527,7 +529,8 @@ const authelia: Filter = {
 
 const keycloakError = choice('invalid_user_credentials', 'user_not_found', 'invalid_client_credentials');
 /**
- * The values before the address; a client's id is what was asked for, so it is read without quotes.
+ * The values stand before the address. The client chooses its id, so only an id without quotes
+ * matches.
  */
 const keycloak: Filter = {
   name: 'keycloak',
@@ -643,8 +646,8 @@ const giteaHead: Token[] = [
 ];
 const giteaAt = '2025/03/04 05:06:07 routers/web/auth/auth.go:205:SignInPost() [I]';
 /**
- * Names hold no blank here: who writes ` from ` into one gains that his guess at nobody is not
- * counted.
+ * A name of an account here holds no blank. A line with a second ` from ` is not counted: all that
+ * stays uncounted is a guess at an account that does not exist.
  */
 const gitea = (name: string, about: string, tag: string): Filter => ({
   name,
@@ -661,7 +664,7 @@ const gitea = (name: string, about: string, tag: string): Filter => ({
   ],
   patterns: [
     {
-      // The error repeats the name behind the address.
+      // The error repeats the name behind the address, where it decides nothing.
       name: 'login-failed',
       tokens: [...giteaHead, userUntil(' \t'), literal(' from '), either([ipPort], [ip])],
       sample: `${giteaAt} Failed authentication attempt for alice from 192.0.2.7:40122: user does not exist [uid: 0, name: alice, keyid: 0]`,

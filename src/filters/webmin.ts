@@ -1,7 +1,7 @@
 /**
- * Webmin and Usermin (miniserv.pl), through syslog: `Invalid login as U from A`. U is the client's;
- * A ends the line. What A is decides Webmin: it writes an X-Forwarded-For address unless its
- * configuration says otherwise.
+ * Webmin and Usermin (miniserv.pl), through syslog: `Invalid login as U from A`. The client chooses
+ * U. A ends the line, so it is read from the right. Webmin decides what A is: it writes the address
+ * from X-Forwarded-For unless its configuration says otherwise.
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { choice, ip, lineEnd, literal, userToLast } from './tokens.ts';

@@ -80,7 +80,7 @@ export const filterNames: FilterNames[] = [
   },
   {
     "name": "apache-auth",
-    "about": "Apache: refused users and clients (normal leaves out what mod_evasive refuses)",
+    "about": "Apache: refused users and clients (mode normal: without those that mod_evasive refuses)",
     "modes": [
       "normal",
       "aggressive"
@@ -102,7 +102,7 @@ export const filterNames: FilterNames[] = [
   },
   {
     "name": "apache-badbots",
-    "about": "Apache: robots that harvest addresses, scan for holes or take no notice of robots.txt, by their user agent",
+    "about": "Apache: robots that harvest addresses, scan for holes or ignore robots.txt, by their user agent",
     "modes": [],
     "patterns": [
       "address-harvester",
@@ -137,7 +137,7 @@ export const filterNames: FilterNames[] = [
   },
   {
     "name": "apache-botsearch",
-    "about": "Apache: searches for web applications that are not here",
+    "about": "Apache: searches for web applications that are not installed",
     "modes": [],
     "patterns": [
       "application-missing"
@@ -155,7 +155,7 @@ export const filterNames: FilterNames[] = [
   },
   {
     "name": "apache-nohome",
-    "about": "Apache: requests for home folders that are not here",
+    "about": "Apache: requests for home folders that do not exist",
     "modes": [],
     "patterns": [
       "home-missing"
@@ -403,7 +403,7 @@ export const filterNames: FilterNames[] = [
   },
   {
     "name": "nginx-botsearch",
-    "about": "nginx: searches for web applications that are not here",
+    "about": "nginx: searches for web applications that are not installed",
     "modes": [],
     "patterns": [
       "application-not-found",
@@ -1106,7 +1106,7 @@ export const filterNames: FilterNames[] = [
   },
   {
     "name": "nagios",
-    "about": "Nagios NRPE: hosts that may not talk to it",
+    "about": "Nagios NRPE: refused hosts",
     "modes": [],
     "patterns": [
       "host-refused"
@@ -1168,7 +1168,7 @@ export const filterNames: FilterNames[] = [
   },
   {
     "name": "selinux-ssh",
-    "about": "OpenSSH, as the audit log tells of it: failed logins",
+    "about": "OpenSSH: failed logins, from the audit log",
     "modes": [],
     "patterns": [
       "login-failed"
