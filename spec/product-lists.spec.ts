@@ -143,7 +143,7 @@ async function refuse(): Promise<void> {
     chmodSync(listing.folder, 0o757);
     listing.write(['203.0.113.2']);
     await listing.pass();
-    stays('a file that others may replace', /drop\.txt: stands below .*lists, which any user may write/);
+    stays('a file that others may replace', /drop\.txt: is below .*lists, where any user may write/);
     chmodSync(listing.folder, 0o755);
     await listing.pass();
     assert.deepEqual(listing.lists.problems(), [], 'problems of a list whose directory is mended');

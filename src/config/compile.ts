@@ -280,7 +280,7 @@ class Reader {
     }
     if (jails.length > jailsMax) {
       const path = ['jails', jails[jailsMax].name];
-      this.add('value', path, this.keyOffset(path), `is jail ${jailsMax + 1}; there may be ${jailsMax}`);
+      this.add('value', path, this.keyOffset(path), `is jail ${jailsMax + 1}: at most ${jailsMax} are allowed`);
     }
     this.checkLines(jails);
     return jails;
@@ -318,7 +318,7 @@ class Reader {
     if (escalates && longest !== undefined && longest < bantime) {
       const set = table.bantime_maxtime === undefined ? ['defaults', 'bantime_maxtime'] : [...path, 'bantime_maxtime'];
       const reason = `is shorter than the bantime of jail ${name} (${bantime} s)`;
-      this.add('value', set, this.valueOffset(set), reason, 'bans only ever grow: write at least bantime');
+      this.add('value', set, this.valueOffset(set), reason, 'bans never become shorter: write at least bantime');
     }
     return {
       name,

@@ -48,10 +48,7 @@ export function readConfigFile(path: string): ConfigText {
     const open = openDirectory(path);
     if (open) {
       const directory = printable(open);
-      fail(
-        `stands below ${directory}, which any user may write, and so may replace the file`,
-        `chmod o-w ${directory}`,
-      );
+      fail(`is below ${directory}, where any user may write and so replace the file`, `chmod o-w ${directory}`);
     }
     if (stats.size > configBytesMax) fail(`is larger than ${formatSize(configBytesMax)}`);
     const bytes = readAll(descriptor);

@@ -41,14 +41,14 @@ export type TryLines = (filter: FilterProgram, lines: readonly string[]) => Verd
 const hints: Partial<Record<Rule, string>> = {
   budget: 'split it',
   unbounded: 'write {word} or {field} for what the service itself writes',
-  'scanned-again': 'begin what follows {skip} or {user} with a character that cannot stand in it, such as a blank',
-  'never-matches': 'end the capture before it with a character that cannot stand in it',
+  'scanned-again': 'begin what follows {skip} or {user} with a character that cannot occur in it, such as a blank',
+  'never-matches': 'end the capture before it with a character that cannot occur in it',
   shadowed: 'put it before the other, or leave it out',
-  'matches-anything': 'write the text that tells such a line from others',
-  'text-place': 'put the text between them that ends the first, if only a blank; {word} ends at a blank by itself',
-  'no-address': 'write {ip} where the address of the source stands',
-  'captured-twice': 'capture the one that counts, and pass over the other with {word}',
-  unanchored: 'put the text between them that begins the address, if only a blank',
+  'matches-anything': 'write text that only such a line holds',
+  'text-place': 'write between them the text that ends the first, at least a blank; {word} ends at a blank by itself',
+  'no-address': 'write {ip} where the address of the source is',
+  'captured-twice': 'capture the one that counts, and skip the other with {word}',
+  unanchored: 'write between them the text before the address, at least a blank',
   'in-reach': 'close the pattern with {end}; write {word} or {field}, not {skip}, for what the service itself writes',
 };
 
@@ -89,13 +89,17 @@ export function compileFilters(
     if (!filter) continue;
     bytes += Buffer.byteLength(filter.program.program, 'base64');
     if (bytes > programBytesMax) {
-      complain(path, `the filters take ${bytes} bytes up to here, ${programBytesMax} are there`, 'leave some out');
+      complain(
+        path,
+        `the filters need ${bytes} bytes up to here, and there are only ${programBytesMax}`,
+        'leave some out',
+      );
     }
     filters.push(filter);
   }
   if (builtIn.length + tables.length > filtersMax) {
     const most = Math.max(0, filtersMax - builtIn.length);
-    complain(['filter', most], `is filter ${most + 1}; there may be ${most} beside the built-in ones`);
+    complain(['filter', most], `is filter ${most + 1}: at most ${most} are allowed beside the built-in ones`);
   }
   return filters;
 }
@@ -109,7 +113,7 @@ function compileFilter(name: string, table: FilterTable, path: Path, complain: C
   const all = [...ignored, ...written];
   let usable = all.length === ignore.length + patterns.length;
   if (table.pattern !== undefined && table.patterns !== undefined) {
-    complain([...path, 'patterns'], 'stands beside pattern', 'put them all into patterns');
+    complain([...path, 'patterns'], 'is set beside pattern', 'put them all into patterns');
     usable = false;
   } else if (table.pattern === undefined && table.patterns === undefined) {
     complain([...path, 'pattern'], 'is missing', 'write pattern = "… {ip} …"');
@@ -180,13 +184,13 @@ function complainOf(
 const whyNoFailure: Partial<Record<Verdict['outcome'], [reason: string, hint?: string]>> = {
   'no-pattern': ['no pattern takes this line'],
   'no-prefix': [
-    'this line does not begin as the filter asks',
-    'log_tag asks for a time, the host and one of its identifiers with a colon: "Nov 21 03:15:28 host myapp[42]: …"',
+    'this line does not begin as the filter requires',
+    'with log_tag a line begins with a time, the host and one of the identifiers with a colon: "Nov 21 03:15:28 host myapp[42]: …"',
   ],
   ignored: ['an ignore pattern takes this line'],
-  'bad-address': ['what stands where {ip} is, is no address'],
-  'host-name': ['what stands where {ip} is, is a host name, which is never resolved'],
-  'bad-time': ['the time of this line is one that no calendar or clock has'],
+  'bad-address': ['the text at {ip} is not an address'],
+  'host-name': ['the text at {ip} is a host name, and host names are never resolved'],
+  'bad-time': ['the time of this line does not exist'],
 };
 
 /** Tries the sample lines of a filter that `compileFilters` made from the table at `path`. */
@@ -205,7 +209,7 @@ export function trySamples(
       if (right && (wanted === undefined || verdict.pattern === wanted)) continue;
       if (right) complain(place, `the pattern ${verdict.pattern} takes this line first`);
       else if (ignored) complain(place, 'this pattern does not take the line');
-      else complain(place, ...(whyNoFailure[verdict.outcome] ?? ['this line is no failure']));
+      else complain(place, ...(whyNoFailure[verdict.outcome] ?? ['this line is not a failure']));
     }
     for (const [index, { outcome, pattern }] of tryLines(filter.program, counter).entries()) {
       if (wanted === undefined ? outcome !== 'failure' : pattern !== wanted) continue;
@@ -227,6 +231,6 @@ export function filterWarnings({ definition }: OperatorFilter): string[] {
     .filter(({ tokens }) => tokens.some((token) => token.kind === 'text'))
     .map(
       ({ name }) =>
-        `filter ${definition.name}: ${name} passes over text that a remote side may choose, who can hide behind it`,
+        `filter ${definition.name}: ${name} skips text that a remote side may choose, who can hide behind it`,
     );
 }

@@ -8,10 +8,10 @@ const whole = "this is a file of fail2ban's: fail2zig import translates all of /
 const sections: Readonly<Record<string, string>> = { DEFAULT: whole, INCLUDES: whole, Definition: whole, Init: whole };
 
 const ofFilter: Readonly<Record<string, string>> = {
-  failregex: 'write patterns = ["… {ip} …"]: patterns are no regular expressions',
-  ignoreregex: 'write ignore = ["…"]: patterns are no regular expressions',
-  prefregex: 'write log_tag = "identifier"; what all patterns begin with stands in each',
-  datepattern: 'every known time format is found by itself; {timestamp} where it stands inside the message',
+  failregex: 'write patterns = ["… {ip} …"]: patterns are not regular expressions',
+  ignoreregex: 'write ignore = ["…"]: patterns are not regular expressions',
+  prefregex: 'write log_tag = "identifier"; write what all patterns begin with into each',
+  datepattern: 'every known time format is recognised without it; write {timestamp} for one inside the message',
   journalmatch: 'write log_tag = "identifier" here, or journal_match in the jail',
 };
 

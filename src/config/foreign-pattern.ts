@@ -12,7 +12,7 @@ interface Foreign {
   instead: string;
 }
 
-const noRegularExpressions = 'patterns are no regular expressions';
+const noRegularExpressions = 'patterns are not regular expressions';
 const onePatternEach = 'a pattern for each case in `patterns`';
 
 /** In this order: the first match counts. */
@@ -24,15 +24,15 @@ const constructs: readonly Foreign[] = [
   {
     found: /%\(_*[A-Za-z_]+\)s/y,
     reason: 'an interpolation of fail2ban',
-    instead: 'log_tag: what stands before the message needs no pattern',
+    instead: 'log_tag: the text before the message needs no pattern',
   },
   { found: /\(\?P?<[A-Za-z_]\w*>/y, reason: 'a named group', instead: 'one of the captures {ip}, {user}, {timestamp}' },
   {
     found: /\(\?<?[=!]/y,
     reason: 'there is no look-around',
-    instead: 'the text that must stand there, and `ignore` patterns for lines that must not count',
+    instead: 'the text that must be there, and `ignore` patterns for lines that must not count',
   },
-  { found: /\(\?[aiLmsux-]+[):]/y, reason: 'there are no flags', instead: 'the text as it stands, capitals included' },
+  { found: /\(\?[aiLmsux-]+[):]/y, reason: 'there are no flags', instead: 'the text as it is, capitals included' },
   { found: /\(\?:/y, reason: 'there are no groups', instead: onePatternEach },
   { found: /\([^(){}]*\|[^(){}]*\)[*+?]?/y, reason: 'there is no alternation', instead: onePatternEach },
   {
@@ -46,7 +46,7 @@ const constructs: readonly Foreign[] = [
   {
     found: /\\[ABbZz]/y,
     reason: noRegularExpressions,
-    instead: 'nothing: what stands in the pattern is matched exactly',
+    instead: 'nothing: the text of a pattern matches exactly',
   },
   { found: /\\[{}]/y, reason: 'there are no escapes', instead: '{{ or }}' },
   { found: /\\[^A-Za-z0-9\s]/y, reason: 'there are no escapes', instead: 'the character after the backslash alone' },

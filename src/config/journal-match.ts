@@ -26,7 +26,8 @@ export function parseJournalMatch(value: unknown): Parsed<JournalMatch> {
   }
   if (groups.length === 0) return refuse('names no field', example);
   const terms = groups.flatMap((group) => group.terms.flatMap(([, values]) => values));
-  if (terms.length > journalTermsMax) return refuse(`has ${terms.length} values; there may be ${journalTermsMax}`);
+  if (terms.length > journalTermsMax)
+    return refuse(`has ${terms.length} values; at most ${journalTermsMax} are allowed`);
   return accept({ text: texts.join(' + '), groups });
 }
 
@@ -60,9 +61,9 @@ function parseTerm(word: string): Parsed<[string, string]> {
   const field = word.slice(0, at);
   const value = word.slice(at + 1);
   const shown = printable(word, 60);
-  if (at < 0) return refuse(`"${shown}" is no FIELD=value`, example);
+  if (at < 0) return refuse(`"${shown}" is not FIELD=value`, example);
   if (!/^[A-Z_][A-Z0-9_]*$/.test(field) || field.length > journalFieldNameMax)
-    return refuse(`"${printable(field, 60)}" is no field of the journal`, 'fields are of A-Z, 0-9 and "_"');
+    return refuse(`"${printable(field, 60)}" is not a field of the journal`, 'a field consists of A-Z, 0-9 and "_"');
   if (field === 'MESSAGE') return refuse('MESSAGE is what the filter reads', 'name a unit or an identifier');
   if (value === '' || value === '*') return refuse(`"${shown}" has no value`);
   if (Buffer.byteLength(value) > journalValueBytesMax)

@@ -22,7 +22,7 @@ type Row = Pick<CoreList, 'file' | 'use' | 'jail'>;
 /** A filter that matches nothing: the jail only has the bans of lists. */
 const silent = (name: string): FilterTable => ({
   name,
-  about: 'matches no log: the bans of its jail stand in lists',
+  about: 'matches no log: the bans of its jail are in lists',
   pattern: 'fail2zig has a list with {ip}{end}',
   sample: ['fail2zig has a list with 192.0.2.1'],
 });
@@ -58,7 +58,7 @@ export function withListJails(document: Document): Document {
 export function resolveLists(document: Document, jails: readonly string[], complain: Complain): Row[] {
   const rows: Row[] = [];
   const tables = document.list ?? [];
-  if (tables.length > listsMax) complain(listsMax, '', `is list ${listsMax + 1}; there may be ${listsMax}`);
+  if (tables.length > listsMax) complain(listsMax, '', `is list ${listsMax + 1}: at most ${listsMax} are allowed`);
   for (const [index, { file, use = 'ban', jail }] of tables.entries()) {
     if (file === undefined) {
       complain(index, 'file', 'is missing', 'name the file: file = "/etc/fail2zig/lists/drop.txt"');
@@ -67,7 +67,7 @@ export function resolveLists(document: Document, jails: readonly string[], compl
     const earlier = rows.findIndex((row) => row.file === file);
     if (earlier >= 0) complain(index, 'file', 'is named by another list already');
     if (use === 'ignore' && jail !== undefined)
-      complain(index, 'jail', 'has no meaning beside use = "ignore"', 'what is ignored is so in every jail');
+      complain(index, 'jail', 'has no effect beside use = "ignore"', 'an ignored address is ignored in every jail');
     const name = use === 'ignore' ? '' : (jail ?? listJailDefault);
     if (use === 'ban' && !jails.includes(name)) {
       const close = nearest(name, [...jails]);
@@ -82,7 +82,7 @@ export function resolveLists(document: Document, jails: readonly string[], compl
 
 /** Backends that support no lists, and why. */
 const unable: Partial<Record<BackendName, string>> = {
-  iptables: 'iptables has a rule for each address, and a list would be too many',
+  iptables: 'iptables has a rule for each address, and a list would need too many',
   ipset: 'lists are held by nftables only',
   xdp: 'xdp bans sources one by one',
 };
@@ -164,7 +164,7 @@ function surveyOf(row: Row, complain: (reason: string, hint?: string) => void, w
   const { leftOut, private: inside } = survey;
   if (leftOut.count > 0)
     warnings.push(
-      `${shown}: ${leftOut.count} entries can be no source and are left out, the first on line ${leftOut.line}`,
+      `${shown}: ${leftOut.count} entries cannot be sources and are left out, the first on line ${leftOut.line}`,
     );
   if (inside.count > 0)
     warnings.push(

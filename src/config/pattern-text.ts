@@ -106,9 +106,9 @@ function split(text: string): Piece[] | Misfit {
       else pieces.push({ at, capture: braced.capture });
       at = braced.after;
     } else if (character === '}') {
-      return { at, reason: 'a "}" that closes nothing', hint: 'write }} for the character itself' };
+      return { at, reason: 'a "}" without "{"', hint: 'write }} for the character itself' };
     } else if (character === '\n' || character === '\r') {
-      return { at, reason: 'a pattern is about one line, which holds no line end' };
+      return { at, reason: 'a pattern is about one line and cannot hold a line end' };
     } else {
       const foreign = foreignAt(text, at);
       if (foreign) return { at, ...foreign };
@@ -128,8 +128,8 @@ function readBraces(
     const close = text.indexOf("'}", at + 2);
     if (close < 0) return { at, reason: "{' is not closed", hint: "write {'text'}, or {{ for the character itself" };
     const literal = text.slice(at + 2, close);
-    if (literal === '') return { at, reason: "{''} stands for nothing" };
-    if (/[\r\n]/.test(literal)) return { at, reason: 'a pattern is about one line, which holds no line end' };
+    if (literal === '') return { at, reason: "{''} is empty" };
+    if (/[\r\n]/.test(literal)) return { at, reason: 'a pattern is about one line and cannot hold a line end' };
     return { literal, after: close + 2 };
   }
   const close = text.indexOf('}', at);
@@ -148,7 +148,8 @@ function readBraces(
   const near = Object.hasOwn(otherNames, word) ? word : nearest(word, [...captureNames, ...Object.keys(otherNames)]);
   const meant = near !== undefined && Object.hasOwn(otherNames, near) ? otherNames[near] : near;
   const list = captureNames.map((known) => `{${known}}`).join(' ');
-  const hint = meant === undefined ? `there are ${list}; {{ stands for the character` : `did you mean {${meant}}?`;
+  const hint =
+    meant === undefined ? `the captures are ${list}; write {{ for the character itself` : `did you mean {${meant}}?`;
   return { at, reason: `there is no capture {${printable(name, 40)}}`, hint };
 }
 
@@ -183,7 +184,7 @@ function captureToken(pieces: readonly Piece[], index: number): Token | Misfit |
       return { kind: 'span', of: { name: 'space' }, min: 0, max: lineBytesMax };
     case 'end':
       if (last) return { kind: 'end' };
-      return { at: (pieces[index + 1] as Piece).at, reason: 'something stands after {end}', hint: 'put {end} last' };
+      return { at: (pieces[index + 1] as Piece).at, reason: 'something follows {end}', hint: 'put {end} last' };
     case 'user':
       return { kind: 'text', from: last ? 'right' : sideOf(pieces, index), capture: 'user' };
     case 'skip':
@@ -203,7 +204,7 @@ function captureToken(pieces: readonly Piece[], index: number): Token | Misfit |
     case 'field': {
       const stop = stopAfter(pieces, index);
       if (stop !== '') return { kind: 'span', of: outside(stop, false), min: 0, max: lineBytesMax };
-      const hint = 'put the character that ends it after it, such as a quote or bracket; {word} ends at a blank';
+      const hint = 'write the character that ends it behind it, such as a quote or bracket; {word} ends at a blank';
       return { at, reason: 'nothing says where {field} ends', hint };
     }
   }

@@ -75,7 +75,7 @@ function namesIn(directory: string, warnings: string[]): string[] {
   try {
     if (lstatSync(directory, { throwIfNoEntry: false }) === undefined) return [];
     const stats = statSync(directory);
-    if (!stats.isDirectory()) fail('is not a directory', 'files that continue the configuration lie in it');
+    if (!stats.isDirectory()) fail('is not a directory', 'it holds the files that continue the configuration');
     if ((stats.mode & writableByAnyone) !== 0) {
       fail('may be written by any user, who could then switch the protection off', `chmod o-w ${shown}`);
     }
@@ -86,7 +86,7 @@ function namesIn(directory: string, warnings: string[]): string[] {
     return fail(`cannot be read: ${reasonOf(error)}`);
   }
   const names = all.filter((name) => name.endsWith('.toml') && !name.startsWith('.'));
-  if (names.length > configPiecesMax) fail(`has ${names.length} files; there may be ${configPiecesMax}`);
+  if (names.length > configPiecesMax) fail(`has ${names.length} files; at most ${configPiecesMax} are allowed`);
   for (const name of all) {
     if (names.includes(name) || name.startsWith('.') || name.startsWith('README')) continue;
     warnings.push(`${printable(join(directory, name))} is not read: its name does not end in .toml`);

@@ -70,7 +70,7 @@ export function parsePorts(value: unknown): Parsed<PortRange[]> {
     ranges.push(...parsed.value);
   }
   if (every) {
-    if (ranges.length > 0) return refuse('"all" stands beside other ports', 'write "all" alone');
+    if (ranges.length > 0) return refuse('"all" is set beside other ports', 'write "all" alone');
     return accept([]);
   }
   const merged = mergeRanges(ranges);
@@ -119,7 +119,7 @@ function parsePort(text: string): Parsed<number> {
   const name = text.toLowerCase();
   if (Object.hasOwn(services, name)) return accept(services[name]);
   if (text === '') return refuse('expected a port, found nothing', example);
-  if (text === 'all') return refuse('"all" stands beside other ports', 'write "all" alone');
+  if (text === 'all') return refuse('"all" is set beside other ports', 'write "all" alone');
   const close = nearest(name, Object.keys(services));
   return refuse(
     `unknown service "${printable(text, 40)}"`,

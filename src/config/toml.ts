@@ -224,7 +224,7 @@ class PieceReader {
     if (statement && unquoted?.text === '') {
       this.#add('syntax', statement.path, unquoted.offset, 'a value is missing after "="');
     } else if (statement && unquoted) {
-      this.#add('syntax', statement.path, unquoted.offset, reason, `text stands in quotes: "${unquoted.text}"`);
+      this.#add('syntax', statement.path, unquoted.offset, reason, `write text in quotes: "${unquoted.text}"`);
     } else {
       const isOpen = /in strings|unfinished/.test(reason) && ['\n', undefined].includes(this.#text[offset]);
       const hint = isOpen ? openText : reason.includes('escape sequence') ? escapes : undefined;

@@ -101,7 +101,7 @@ export function parseLogTags(value: unknown): Parsed<string[]> {
     if (item === '') return refuse('a syslog identifier is empty', 'leave log_tag out for lines without one');
     if (item.length > logTagCharactersMax) return refuse(`is longer than ${logTagCharactersMax} characters`);
     const shown = `"${printable(item, 60)}"`;
-    if (!/^[!-~]+$/.test(item)) return refuse(`${shown} is no syslog identifier`, 'it has no blanks');
+    if (!/^[!-~]+$/.test(item)) return refuse(`${shown} is not a syslog identifier`, 'it has no blanks');
     if (/:$|\[[0-9]*\]:?$/.test(item)) {
       return refuse(`${shown} is more than the syslog identifier`, 'leave out the pid and the colon');
     }
@@ -151,7 +151,7 @@ export function parseInterfaces(value: unknown): Parsed<string[]> {
     const name = parseText(item);
     if (!name.ok) return name;
     const isUsable = /^[\x21-\x7e]{1,15}$/.test(name.value) && !/[/:]|^\.{1,2}$/.test(name.value);
-    return isUsable ? name : refuse(`"${printable(name.value, 60)}" is no name of an interface`);
+    return isUsable ? name : refuse(`"${printable(name.value, 60)}" is not the name of an interface`);
   });
 }
 
@@ -194,7 +194,7 @@ export function parseServerUrl(value: unknown): Parsed<string> {
   const hint = 'write "https://lapi.example.net:8080"';
   const url = URL.parse(value);
   if (url === null || value.length > serverUrlMax || !/^https?:$/.test(url.protocol))
-    return refuse(`"${printable(value, 60)}" is no URL of a server`, hint);
+    return refuse(`"${printable(value, 60)}" is not the URL of a server`, hint);
   if (url.username !== '' || url.password !== '') return refuse('the URL holds a password', 'name password_file');
   if (url.search !== '' || url.hash !== '') return refuse(`"${printable(value, 60)}" holds "?" or "#"`, hint);
   return accept(url.href);
@@ -210,14 +210,14 @@ export function parseLogPaths(value: unknown): Parsed<string[]> {
     const braces = /[[\]{}]/.exec(path.value);
     if (braces !== null) {
       return refuse(
-        `"${printable(path.value, 60)}" holds "${braces[0]}": only "*" and "?" stand for other characters`,
+        `"${printable(path.value, 60)}" holds "${braces[0]}": only "*" and "?" are wildcards`,
         'name each path, or write "?" for one character',
       );
     }
     if (/ (tail|head)$/.test(path.value)) {
       return refuse(
-        `"${printable(path.value, 60)}" ends in a word of fail2ban's`,
-        'leave it out: a file is read from where it was read to, a new one from findtime ago',
+        `"${printable(path.value, 60)}" ends in an option of fail2ban's`,
+        'leave it out: reading continues where it stopped, and a new file is read from findtime ago',
       );
     }
     if (path.value.endsWith('/')) {

@@ -1,8 +1,8 @@
 /**
  * A filter of fail2ban as a `[[filter]]` table: its expressions become patterns, its ignoreregex
- * becomes `ignore`, the text before a message becomes `log_tag`. What cannot be kept is reported;
- * if nothing is left, or lines would count that must not, there is no filter. Input: any filter
- * file.
+ * becomes `ignore`, the text before a message becomes `log_tag`. What cannot be carried over is
+ * reported. If nothing is left, or if lines would count that must not, there is no filter. Input:
+ * any filter file.
  */
 import { patternsMax } from '../compiler/check.ts';
 import { compileFilters } from '../config/filter.ts';
@@ -25,7 +25,7 @@ export interface Expressions {
 
 export interface Row {
   pattern: string;
-  /** The expression that it comes from, and its line. */
+  /** The expression that the pattern comes from, and its line. */
   expression: string;
   from: { file: string; line: number };
 }
@@ -37,7 +37,7 @@ export interface CustomFilter {
   ignore: Row[];
 }
 
-/** Something to tell about one expression. */
+/** A remark about one expression. */
 export interface Remark {
   weight: 'info' | 'warning';
   from: { file: string; line: number };
@@ -47,7 +47,7 @@ export interface Remark {
 }
 
 export interface Customised {
-  /** undefined: nothing of it can be kept. */
+  /** undefined: nothing of it can be carried over. */
   filter: CustomFilter | undefined;
   remarks: Remark[];
   /**
@@ -147,7 +147,7 @@ class Assembly {
         'warning',
         from,
         text,
-        `ignoreregex, without which lines would count that must not: ${why}`,
+        `without this ignoreregex, lines would count that must not: ${why}`,
         translated.hint,
       );
       return false;
@@ -167,7 +167,7 @@ class Assembly {
     for (const pattern of ignore) this.#ignore.push({ pattern, expression, from });
   }
 
-  /** What comes before a message: the daemon's names, and '' for lines without. */
+  /** What stands before a message: the names of the daemon, and '' for lines without one. */
   #tags(): string[] | undefined {
     if (!this.#prefixed) return this.#anywhere ? ['*', ''] : undefined;
     const names = this.#daemons();
@@ -186,10 +186,10 @@ class Assembly {
     if (names?.every((tag) => /^[!-~]{1,64}$/.test(tag)) && names.length <= logTagsMax) {
       const [starred] = names.filter((tag) => tag.endsWith('*'));
       if (names.includes('*')) return undefined;
-      if (starred) this.#remark('info', daemon, daemon.text, `"${starred}" stands for the identifiers that it names`);
+      if (starred) this.#remark('info', daemon, daemon.text, `"${starred}" replaces the identifiers that it matches`);
       return names;
     }
-    this.#remark('warning', daemon, daemon.text, 'wider: any identifier is taken, since these cannot be listed');
+    this.#remark('warning', daemon, daemon.text, 'wider: any identifier matches, because these cannot be listed');
     return undefined;
   }
 
@@ -198,7 +198,7 @@ class Assembly {
    * refuses it.
    */
   #checked(filter: CustomFilter, expressions: number): Customised {
-    this.#shorten(filter, patternsMax - filter.ignore.length, `${patternsMax} fit into a filter`);
+    this.#shorten(filter, patternsMax - filter.ignore.length, `a filter holds ${patternsMax}`);
     for (let round = 0; round < roundsMax && filter.rows.length > 0; round++) {
       const refused = { rows: new Map<number, string>(), ignore: new Map<number, string>() };
       let isOver = false;
@@ -247,7 +247,10 @@ class Assembly {
   }
 }
 
-/** Rounds of removing refused patterns; what one hides shows in the next round. */
+/**
+ * At most this many times, refused patterns are removed. What one pattern hides shows in the next
+ * round.
+ */
 const roundsMax = 6;
 const oneLine = 'write a pattern for the line that names the address';
 

@@ -1,13 +1,13 @@
 /**
- * `datepattern` of a fail2ban jail or filter: whether its times are among those that we recognise
- * by ourselves (engine/timestamp.ts). A sample time is written in the form of the pattern, and the
- * engine reads it; the pattern itself is not carried over.
+ * `datepattern` of a fail2ban jail or filter: whether engine/timestamp.ts recognises its times
+ * without it. A sample time is written in the form of the pattern, and the engine reads it. The
+ * pattern itself is not carried over.
  */
 import { compileFilters } from '../config/filter.ts';
 import { tryLines } from '../config/load.ts';
 
 /**
- * `read`: recognised; `arrival`: there is none; `unread`: not recognised; `unknown`: cannot be
+ * `read`: recognised. `arrival`: lines have no time. `unread`: not recognised. `unknown`: cannot be
  * judged.
  */
 export type DateVerdict = 'read' | 'arrival' | 'unread' | 'unknown';
@@ -17,7 +17,10 @@ const moment = [2021, 10, 23, 14, 25, 36] as const;
 const local = new Date(...moment).getTime() / 1000;
 const utc = Date.UTC(...moment) / 1000;
 
-/** How fail2ban's directives write it; with `Ex` they are the same, read more strictly. */
+/**
+ * What each directive of fail2ban writes. With `Ex` it is the same, but fail2ban reads it more
+ * strictly.
+ */
 const directives: Readonly<Record<string, string>> = {
   ...{ Y: '2021', y: '21', m: '11', d: '23', e: '23', H: '14', k: '14', I: '02', l: '2', M: '25', S: '36', f: '123' },
   ...{ b: 'Nov', B: 'November', a: 'Tue', A: 'Tuesday', p: 'PM', z: '+0000', Z: 'UTC' },

@@ -38,7 +38,7 @@ export function escalationSettings(
   if (factor) {
     const number = Number(factor.text);
     if (number > 0 && number <= multiplierMax) set('bantime_factor', number, factor);
-    else remark('bantime.factor is no number above 0: 1 stands for it', factor);
+    else remark('bantime.factor is not a number above 0: 1 is used', factor);
   }
   const multipliers = options.get('bantime.multipliers');
   const formula = options.get('bantime.formula');
@@ -49,13 +49,19 @@ export function escalationSettings(
       .map(Number);
     const most = repeatBantimesMax + 1;
     if (numbers.some((number) => !(number > 0 && number <= multiplierMax))) {
-      remark('bantime.multipliers are no numbers above 0: each ban is twice as long', multipliers);
+      remark(
+        'bantime.multipliers are not all numbers above 0: each ban is twice as long as the one before',
+        multipliers,
+      );
     } else {
       set('bantime_multipliers', numbers.slice(0, most), multipliers);
       if (numbers.length > most) remark(`bantime.multipliers: the first ${most} are kept`, multipliers);
     }
   } else if (formula && formula.text.trim() !== '' && !doubling.test(formula.text)) {
-    remark('bantime.formula is a program, which is not run: each ban is twice as long', formula);
+    remark(
+      'bantime.formula is a program, which fail2zig does not run: each ban is twice as long as the one before',
+      formula,
+    );
   }
   lengths(options, set, remark);
   return { settings, remarks };

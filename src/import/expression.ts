@@ -1,6 +1,6 @@
 /**
  * One regular expression of fail2ban as patterns of ours. The compiler's own checks test each
- * pattern; if they refuse one, a narrower one may replace it, which is reported. Input: any text.
+ * pattern. If they refuse one, a narrower one may replace it, which is reported. Input: any text.
  * Never throws: for an expression that cannot be translated it returns the reason. Claims LP-11,
  * LP-28, WHY-15.
  */
@@ -37,7 +37,7 @@ export interface Refusal {
 const bookkeeping = ['nofail', 'mlfforget', 'mlfgained'];
 
 export interface Around {
-  /** What a prefregex requires before and after the text that the expressions see. */
+  /** What a prefregex requires before and after the text that the expressions match. */
   before: Item[];
   after: Item[];
 }
@@ -87,7 +87,7 @@ function refuseBookkeeping({ groups, ways }: Ways): void {
     throw new NoFailure(`<F-${name.toUpperCase()}>`, 'it is no failure by itself, only about others of its connection');
   }
   if (groups.has('mlfid') && !ways.some((way) => way.some(({ kind }) => kind === 'ip'))) {
-    throw new Refused('<F-MLFID>', 'the address stands in another line', 'write a pattern for the line that names it');
+    throw new Refused('<F-MLFID>', 'the address is in another line', 'write a pattern for the line that names it');
   }
 }
 
@@ -113,7 +113,8 @@ const anything: Item = {
 function inside({ before, after }: Around, way: readonly Item[]): Item[] {
   if (before.length === 0 && after.length === 0) return [...way];
   if (before.at(-1)?.kind === 'content') {
-    // Without content the expression sees the line itself, which must match the prefregex too.
+    // Without content the expression matches against the line itself, and the line must match the
+    // prefregex too.
     return [...way];
   }
   const isAnchored = way[0]?.kind === 'start';
@@ -190,17 +191,16 @@ class Work {
 
   /** `(?!…)`: lines with that text at this place never count. */
   #except(before: readonly Item[], ways: readonly Item[][], isAnchored: boolean): void {
-    if (!this.#counts) throw new Refused('(?!…)', 'text that must not stand there', 'write what may stand there');
+    if (!this.#counts) throw new Refused('(?!…)', 'text that must not be there', 'write what may be there');
     for (const way of ways) {
       const work = new Work(false, this.#until);
       const head: Item[] = isAnchored ? [{ kind: 'start' }] : [];
       work.add([...head, ...before.filter(({ kind }) => kind !== 'not-ahead'), ...way]);
       const { patterns, narrower } = work.result();
-      if (narrower.length > 0)
-        throw new Refused('(?!…)', 'text that must not stand there', 'write what may stand there');
+      if (narrower.length > 0) throw new Refused('(?!…)', 'text that must not be there', 'write what may be there');
       for (const pattern of patterns) this.#ignore.add(pattern);
     }
-    this.narrower.push('lines in which stands what (?!…) forbids count by no pattern of the filter');
+    this.narrower.push('no pattern of the filter counts a line that holds what (?!…) forbids');
   }
 
   #draft(draft: Draft, isAnchored: boolean, isHead: boolean): void {
@@ -209,7 +209,7 @@ class Work {
     if (++this.#drafts > draftsMax) throw new Refused('(…|…)', `it makes more than ${draftsMax} patterns`, 'split it');
     const slots = isAnchored ? withoutBeginning(draft.slots, isHead) : draft.slots;
     if (this.#counts && !slots.some(({ kind }) => kind === 'ip')) {
-      throw new Refused('', 'it names no address on one way through it', 'write <HOST> where the address stands');
+      throw new Refused('', 'one way through it has no address', 'write <HOST> where the address is');
     }
     const whole = isAnchored || isSearch(slots[0]) ? slots : [{ kind: 'skip' } as const, ...slots];
     const found = this.#usable(whole);

@@ -1,7 +1,7 @@
 /**
- * Asks an installed fail2ban what it decides about log lines: its own readers and its own filter,
- * used as a library by a short program for python3. No daemon, no ban, no name lookup. For the
- * commands only.
+ * Asks an installed fail2ban what it decides about log lines. A short program for python3 uses
+ * fail2ban's own readers and its own filter as a library. No daemon, no ban, no name lookup. For
+ * the commands only.
  */
 import { spawnSync } from 'node:child_process';
 import { answerBytesMax, fail2banMsMax } from './limits.ts';
@@ -12,7 +12,7 @@ const python = '/usr/bin/python3';
 
 export interface Fail2banAnswer {
   version: string;
-  /** For each line, the addresses that it charged. */
+  /** For each line, the addresses that fail2ban counted a failure against. */
   lines: string[][];
   bans: { ip: string; line: number }[];
 }

@@ -28,7 +28,7 @@ export interface Imported {
  * reason if `folder` is not a directory.
  */
 export function importTree(folder: string, enabled: readonly string[] = []): Imported {
-  if (!statSync(folder).isDirectory()) throw new Error(`${folder} is no directory`);
+  if (!statSync(folder).isDirectory()) throw new Error(`${folder} is not a directory`);
   const notes = new Notes();
   const tree = new Tree(folder, notes);
   const ports = servicePorts();
@@ -49,7 +49,7 @@ export function importTree(folder: string, enabled: readonly string[] = []): Imp
   }
 }
 
-/** Rounds of removing what is refused, one thing in each. */
+/** Rounds of removing what is refused. Each round removes one thing. */
 const roundsMax = 200;
 
 function problemsOf(text: string): Problem[] {

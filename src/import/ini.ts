@@ -1,7 +1,7 @@
 /**
- * One configuration file as Python's configparser reads it for fail2ban: `#` and `;` start a
- * comment, ` ;` also inside a line, `=` or `:` separate key and value, an indented line continues
- * the value above it, keys are lower case. Input: any text. Never throws; what fail2ban would
+ * One configuration file as Python's configparser reads it for fail2ban. `#` and `;` start a
+ * comment, ` ;` also inside a line. `=` or `:` separates key and value. An indented line continues
+ * the value above it. Keys are lower case. Input: any text. Never throws: what fail2ban would
  * refuse is reported and read as well as possible.
  */
 
@@ -77,7 +77,7 @@ class Reader {
       return;
     }
     const known = this.#sections.get(name);
-    if (known) this.#complain(number, `the section [${name}] stands twice in this file: fail2ban refuses the file`);
+    if (known) this.#complain(number, `the section [${name}] is written twice in this file: fail2ban refuses the file`);
     this.#section = known ?? new Map();
     this.#sections.set(name, this.#section);
   }
@@ -98,7 +98,7 @@ class Reader {
     if (section.get(name)?.file === this.#file) {
       this.#complain(
         number,
-        `${name} stands twice in its section: fail2ban refuses the file; the last one counts here`,
+        `${name} is written twice in its section: fail2ban refuses the file; the last one counts here`,
       );
     }
     this.#value = { parts: [value.trim()], line: number, key: name, section };

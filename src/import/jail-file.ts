@@ -84,7 +84,8 @@ function readJail(tree: Tree, configuration: Configuration, name: string, isWant
   const enabled = read('enabled');
   jail.enabled = isWanted || isYes(enabled?.text ?? '');
   if (enabled) jail.line = enabled.file === '' ? jail.line : enabled;
-  // Disabled jails are not worth reading; an unreadable option must not hide an enabled one.
+  // A disabled jail is not read further. But if `enabled` itself cannot be read, the jail may be an
+  // enabled one and is read.
   if (!jail.enabled && jail.problems.length === 0) return jail;
   const backend = read('backend');
   readFilter(tree, configuration, jail, read('filter'), backend?.text ?? 'auto');

@@ -1,6 +1,6 @@
 /**
  * The bounds of reading a fail2ban tree, each with its unit and reason. Anybody may have written
- * the tree; a whole import takes seconds and a few hundred megabytes at most.
+ * the tree. A whole import takes at most seconds and a few hundred megabytes.
  */
 
 /** Longest file that is read, bytes: fail2ban's own largest has 30 KB. */
@@ -49,7 +49,7 @@ export const filterMsMax = 15_000;
 export const treeMsMax = 60_000;
 /** Time for fail2ban to read one log, ms: it reads some thousand lines a second. */
 export const fail2banMsMax = 600_000;
-/** Longest answer of it, bytes. */
+/** Longest answer of fail2ban, bytes. */
 export const answerBytesMax = 256 * 1024 * 1024;
 /** Lines that are compared. */
 export const comparedLinesMax = 500_000;

@@ -5,7 +5,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
 
-/** Directory entries looked at for one path. */
+/** At most this many directory entries are read for one path. */
 const entriesMax = 20_000;
 
 /** At most `most` paths of regular files. */

@@ -1,6 +1,6 @@
 /**
- * The notes of an import: each says what it is about and how serious it is. Texts come from the
- * tree, which anybody may have written: they are made printable when they are shown.
+ * The notes of an import: each says what it is about and how serious it is. Their texts come from
+ * the tree, which anybody may have written. They are made printable when they are shown.
  */
 
 /**

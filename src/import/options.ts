@@ -13,13 +13,13 @@ export interface Call {
 /** `name[a=1, b="2"][c='3']`; a returned string says what is wrong. */
 export function parseCall(text: string): Call | string {
   const [, name, list] = /^([^[]+)(?:\[([\s\S]*)\])?\s*$/.exec(text.trim()) ?? [];
-  if (name === undefined) return 'is no name with options in brackets';
+  if (name === undefined) return 'is not a name with options in brackets';
   const options = new Map<string, string>();
   const option = /\s*([\w.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^,\]]*))\s*(?:,|\]\s*\[|$)/y;
   for (let at = 0; list !== undefined && /[^\s,]/.test(list.slice(at)); at = option.lastIndex) {
     option.lastIndex = at;
     const [, key, double, single, plain] = option.exec(list) ?? [];
-    if (key === undefined) return 'has options that are no name=value';
+    if (key === undefined) return 'has options that are not name=value';
     options.set(key.toLowerCase(), (double ?? single ?? plain ?? '').trim());
   }
   return { name: name.trim(), options };
@@ -78,7 +78,7 @@ export function replaceTags(name: string, value: string, known: (tag: string) =>
       continue;
     }
     const times = (repeats.get(wanted) ?? 0) + 1;
-    if (wanted === name || times > tagRepeatsMax || --left < 0) throw new Unresolved(`<${wanted}> leads to itself`);
+    if (wanted === name || times > tagRepeatsMax || --left < 0) throw new Unresolved(`<${wanted}> refers to itself`);
     repeats.set(wanted, times);
     text = text.slice(0, found.index) + replacement + text.slice(found.index + whole.length);
     if (text.length > valueCharactersMax)

@@ -33,7 +33,7 @@ export interface JailPlan {
   original: string;
   name: string;
   place: string;
-  /** Whether our jail guards what theirs guarded. */
+  /** Whether our jail guards what fail2ban's jail guarded. */
   enabled: boolean;
   settings: Setting[];
   filter: string;
@@ -74,15 +74,15 @@ export function planOf(tree: Tree, notes: Notes, enabled: readonly string[], sur
 
 /** The notes about a `datepattern`. */
 const dateNotes: Readonly<Record<DateVerdict, { weight: Note['weight']; text: string }>> = {
-  read: { weight: 'info', text: 'is not needed: times of this form are found by themselves' },
+  read: { weight: 'info', text: 'is not needed: fail2zig recognises times of this form without it' },
   arrival: { weight: 'info', text: 'says that lines have no time: they count when they are read' },
   unread: {
     weight: 'warning',
-    text: 'describes a time that is not read: lines count when they are read, and an expression that begins with ^ takes none',
+    text: 'describes a time that fail2zig does not read: lines count when they are read, and an expression that begins with ^ matches none of them',
   },
   unknown: {
     weight: 'warning',
-    text: 'is no plain form of a time, so nobody can say beforehand whether it is read',
+    text: 'is not a plain form of a time: only a test shows whether its times are read',
   },
 };
 
@@ -166,13 +166,13 @@ class Planner {
     return filter;
   }
 
-  /** A name that differs from the built-in filter's. */
+  /** A name for the jail's own filter, different from that of the built-in filter. */
   #ownName(filter: string): string {
     const { name } = this.#jail;
     return usableName(name === filter ? `${filter}-own` : `${filter}-${name}`);
   }
 
-  /** Whether a file with a built-in filter's name is one that fail2ban never shipped. */
+  /** Whether the file has the name of a built-in filter, but fail2ban never shipped it. */
   #isEdited(): boolean {
     const { filterFile, filter } = this.#jail;
     const path = filterFile?.files.find((file) => file.endsWith(`/filter.d/${filter?.name}.conf`));
@@ -187,9 +187,9 @@ class Planner {
       if (mode !== known.modes[0]) this.#set('mode', mode, this.#placeOf('mode'));
     } else if (mode !== undefined && mode !== 'normal' && known.modes.length > 0) {
       const modes = known.modes.join(', ');
-      this.#note('warning', `mode "${mode}" is none of ours: "${known.modes[0]}" stands for it`, {
+      this.#note('warning', `mode "${mode}" does not exist here: "${known.modes[0]}" is used`, {
         place: this.#placeOf('mode'),
-        hint: `there are ${modes}`,
+        hint: `the modes are ${modes}`,
       });
     }
     for (const [key, value] of options) {
@@ -239,7 +239,7 @@ class Planner {
     const { filter, remarks, expressions: count, translated } = customise(free, expressions, until);
     if (isWhole && (filter === undefined || translated < count)) {
       const place = this.#tree.place(expressions.failregex ?? this.#jail.line);
-      this.#note('warning', 'this filter file is none that fail2ban shipped: our built-in filter stands for it', {
+      this.#note('warning', 'fail2ban never shipped this filter file: our built-in filter is used instead', {
         place,
         hint: 'fail2zig compare shows where they differ',
       });
@@ -303,7 +303,7 @@ class Planner {
       this.#set('logpath', paths.length === 1 ? (paths[0] as string) : paths, this.#placeOf('logpath'));
       return;
     }
-    this.#note('lost', 'names no log that can be read', { place: this.#placeOf('logpath') });
+    this.#note('lost', 'names no log file that can be read', { place: this.#placeOf('logpath') });
   }
 
   #logPaths(): string[] {
@@ -327,8 +327,8 @@ class Planner {
   }
 
   /**
-   * Built-in filters know their units; a match that the jail or a filter of its own sets replaces
-   * them.
+   * Built-in filters know their units. A match that the jail, or a filter of its own, sets replaces
+   * these.
    */
   #journal(filter: string, from: { file: string; line: number }): void {
     this.#isJournal = true;
@@ -367,11 +367,11 @@ class Planner {
       const number = Number(maxretry.text.trim());
       const place = this.#tree.place(maxretry);
       if (!/^[+-]?\d+$/.test(maxretry.text.trim()))
-        this.#note('warning', 'maxretry is no number: 5 stands for it', { place, found: maxretry.text });
+        this.#note('warning', 'maxretry is not a number: 5 is used', { place, found: maxretry.text });
       else {
         const kept = Math.min(Math.max(1, number), maxretryMax);
         if (kept !== number)
-          this.#note('warning', `maxretry is ${kept}: there may be 1 to ${maxretryMax}`, {
+          this.#note('warning', `maxretry becomes ${kept}: it must be 1 to ${maxretryMax}`, {
             place,
             found: maxretry.text,
           });
@@ -391,7 +391,7 @@ class Planner {
     const place = this.#tree.place(value);
     const parsed = durationOf(value.text, permanent);
     if (typeof parsed === 'string') {
-      this.#note('warning', `${key} ${parsed}: 10m stands for it`, { place, found: value.text });
+      this.#note('warning', `${key} ${parsed}: 10m is used`, { place, found: value.text });
       return;
     }
     if (parsed.remark) this.#note('warning', `${key} ${parsed.remark}`, { place, found: value.text });
@@ -415,7 +415,7 @@ class Planner {
     if (command && command.text.trim() !== '') {
       this.#note(
         'lost',
-        'ignorecommand is refused: no program is run for a line of a log, and without it sources would be banned that it spares',
+        'ignorecommand is refused: fail2zig runs no program for a log line; without it, sources that it spares would be banned',
         {
           place: this.#tree.place(command),
           found: command.text,
@@ -455,7 +455,7 @@ class Planner {
     const chain = given('chain');
     if (chain && /forward|docker/i.test(chain.text)) this.#set('hooks', ['input', 'forward'], chain.place);
     else if (chain && !/^<|^INPUT$/i.test(chain.text.trim()) && chain.text.trim() !== '') {
-      this.#note('warning', `chain ${chain.text} is not ours: bans stand at the input hook`, {
+      this.#note('warning', `chain ${chain.text} does not exist here: bans apply at the input hook`, {
         place: chain.place,
         hint: 'hooks = ["input", "forward"] guards containers too',
       });
@@ -467,7 +467,7 @@ class Planner {
   #ports({ text, place }: { text: string; place: string }): void {
     const { ports, unknown } = portsOf(text, this.#surroundings.portOf);
     if (unknown.length > 0) {
-      this.#note('warning', `port: ${unknown.join(', ')} is no port that is known: every port is cut off`, {
+      this.#note('warning', `port: ${unknown.join(', ')} is not a known port: bans close every port`, {
         place,
         found: text,
       });
@@ -483,7 +483,7 @@ class Planner {
     if (words.length === 0 || words.every((word) => word === 'tcp')) return;
     if (words.every((word) => word === 'tcp' || word === 'udp')) this.#set('protocol', [...new Set(words)], place);
     else if (words.includes('all')) this.#set('protocol', 'all', place);
-    else this.#note('warning', `protocol ${text} is none of ours: tcp stands for it`, { place });
+    else this.#note('warning', `protocol ${text} does not exist here: tcp is used`, { place });
   }
 
   // --- The rest ----------------------------------------------------------------------------------

@@ -1,13 +1,13 @@
 /**
  * Python's regular expressions, with fail2ban's tags, as a syntax tree: the meaning of an
- * expression, however it is spelled. Input: any text; the tree is bounded. Throws Refused with the
+ * expression, whatever its spelling. Input: any text; the tree is bounded. Throws Refused with the
  * construct that our patterns cannot express. Nothing here is ever run on a line.
  */
 import { byteSet } from '../compiler/bytes.ts';
 import { expressionCharactersMax, expressionDepthMax } from './limits.ts';
 import { prefixMark } from './tree.ts';
 
-/** Bytes by number: those of a class. Characters beyond ASCII count as all of their bytes. */
+/** The bytes of a class, by number. A character beyond ASCII counts as all of its bytes. */
 export type Bytes = readonly boolean[];
 
 export type Node =
@@ -16,7 +16,7 @@ export type Node =
   | { kind: 'sequence'; of: Node[] }
   | { kind: 'choice'; of: Node[] }
   | { kind: 'repeat'; of: Node; min: number; max: number }
-  /** `name`: of a fail2ban tag or a named group, in lower case. */
+  /** `name` of a fail2ban tag or a named group, in lower case. */
   | { kind: 'group'; name: string; of: Node }
   | { kind: 'ip' }
   /** What common.conf puts before a message. */
@@ -58,13 +58,13 @@ const escapedCharacters: Record<string, string> = { t: '\t', r: '\r', f: '\f', v
 const addressTags = ['HOST', 'ADDR', 'IP4', 'IP6', 'F-ADDR/', 'F-IP4/', 'F-IP6/'];
 const refusedTags: Record<string, [reason: string, hint: string]> = {
   SKIPLINES: ['several lines make one failure', 'write a pattern for the line that names the address'],
-  SUBNET: ['a network is charged, not an address', ''],
-  'F-SUBNET/': ['a network is charged, not an address', ''],
-  CIDR: ['a network is charged, not an address', ''],
-  'F-CIDR/': ['a network is charged, not an address', ''],
-  DNS: ['a host name is charged, which is never resolved', 'let the service log addresses'],
-  'F-DNS/': ['a host name is charged, which is never resolved', 'let the service log addresses'],
-  'F-ID/': ['something other than an address is charged', ''],
+  SUBNET: ['it counts a network, not an address', ''],
+  'F-SUBNET/': ['it counts a network, not an address', ''],
+  CIDR: ['it counts a network, not an address', ''],
+  'F-CIDR/': ['it counts a network, not an address', ''],
+  DNS: ['it counts a host name, and host names are never resolved', 'let the service log addresses'],
+  'F-DNS/': ['it counts a host name, and host names are never resolved', 'let the service log addresses'],
+  'F-ID/': ['it counts something other than an address', ''],
 };
 const addressGroups = ['host', 'ip4', 'ip6', 'dns', 'addr'];
 
@@ -89,13 +89,12 @@ class Parser {
 
   parse(): Node {
     const node = this.#choice();
-    if (this.#at < this.#text.length)
-      throw new Refused(this.#text.slice(this.#at, this.#at + 20), 'a ")" closes nothing');
+    if (this.#at < this.#text.length) throw new Refused(this.#text.slice(this.#at, this.#at + 20), 'a ")" without "("');
     return node;
   }
 
   #choice(): Node {
-    if (++this.#depth > expressionDepthMax) throw new Refused('(…)', 'groups stand inside one another too deep');
+    if (++this.#depth > expressionDepthMax) throw new Refused('(…)', 'groups are nested too deeply');
     const fold = this.#fold;
     const options = [this.#sequence()];
     while (this.#text[this.#at] === '|') {
@@ -172,7 +171,8 @@ class Parser {
       const min = sign === '+' ? 1 : sign === undefined ? Number(least || 0) : 0;
       let max = sign === '?' ? 1 : Number.POSITIVE_INFINITY;
       if (sign === undefined) max = comma === '' ? min : most === '' || most === undefined ? max : Number(most);
-      if (max < min) throw new Refused(whole, 'the least is more than the most: fail2ban refuses the expression');
+      if (max < min)
+        throw new Refused(whole, 'the minimum is larger than the maximum: fail2ban refuses the expression');
       node = { kind: 'repeat', of: node, min, max };
     }
   }
@@ -183,13 +183,17 @@ class Parser {
     const [start, kind = '', name = ''] =
       /^\((\?:|\?=|\?!|\?<=|\?<!|\?>|\?P<([A-Za-z_]\w*)>|\?P=|\?\(|\?#|(?!\?))/.exec(this.#ahead()) ?? [];
     if (start === undefined) throw new Refused(this.#ahead().slice(0, 8), 'an unknown kind of group');
-    if (kind === '?P=') throw new Refused('(?P=…)', 'what stood before must be repeated', 'write the text itself');
+    if (kind === '?P=') throw new Refused('(?P=…)', 'it must match earlier text again', 'write the text itself');
     if (kind === '?(')
       throw new Refused('(?(…)…)', 'what matches depends on a group before it', 'write two expressions');
     if (kind === '?=')
-      throw new Refused('(?=…)', 'text that is looked at and not taken', 'write the text that must stand there');
+      throw new Refused(
+        '(?=…)',
+        'text that must follow but is not part of the match',
+        'write the text that must be there',
+      );
     if (kind.startsWith('?<=') || kind.startsWith('?<!')) {
-      throw new Refused(`(${kind}…)`, 'text before that is looked at again', 'write it where it stands');
+      throw new Refused(`(${kind}…)`, 'it looks back at earlier text', 'write that text where it is');
     }
     if (kind === '?#') {
       const close = this.#text.indexOf(')', this.#at);
@@ -200,14 +204,14 @@ class Parser {
     const inner = this.#choice();
     this.#close(')');
     if (kind === '?!') return { kind: 'not-ahead', of: inner };
-    if (name === 'fid') throw new Refused('(?P<fid>…)', 'something other than an address is charged');
+    if (name === 'fid') throw new Refused('(?P<fid>…)', 'it counts something other than an address');
     if (addressGroups.includes(name.toLowerCase())) return { kind: 'ip' };
     return name === '' ? inner : { kind: 'group', name: name.toLowerCase(), of: inner };
   }
 
   #flags(whole: string, flags: string, scoped: boolean): Node | undefined {
     if (flags.includes('x'))
-      throw new Refused(`(?${flags})`, 'blanks in the expression mean nothing', 'write it without');
+      throw new Refused(`(?${flags})`, 'it ignores blanks in the expression', 'write it without');
     const [fold, dotAll] = [this.#fold, this.#dotAll];
     this.#at += whole.length;
     this.#fold ||= flags.includes('i');
@@ -246,7 +250,7 @@ class Parser {
       this.#at++;
       return plain;
     }
-    if (name === 'F-ID') throw new Refused(whole, 'something other than an address is charged');
+    if (name === 'F-ID') throw new Refused(whole, 'it counts something other than an address');
     this.#at += whole.length;
     this.#open.push(name);
     const inner = this.#choice();
@@ -279,9 +283,8 @@ class Parser {
       this.#at += 2;
       return { kind: 'boundary' };
     }
-    if (next === 'B') throw new Refused('\\B', 'a place inside a word');
-    if (/[1-9]/.test(next))
-      throw new Refused(`\\${next}`, 'what stood before must be repeated', 'write the text itself');
+    if (next === 'B') throw new Refused('\\B', 'a position inside a word');
+    if (/[1-9]/.test(next)) throw new Refused(`\\${next}`, 'it must match earlier text again', 'write the text itself');
     return { kind: 'text', text: this.#escaped(), fold: this.#fold };
   }
 

@@ -5,7 +5,7 @@ import { printable } from '../text/printable.ts';
 import type { Imported } from './import.ts';
 import type { Note } from './notes.ts';
 
-/** Everything carried over; with warnings; an enabled jail is not protected now. */
+/** Exit codes: everything carried over; with warnings; an enabled jail is not protected now. */
 export const exitCarried = 0;
 export const exitWarned = 3;
 export const exitUnprotected = 4;

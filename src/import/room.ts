@@ -1,15 +1,15 @@
 /**
- * The engine's room for the programs of filters, shared by the filters of a tree: the largest ones
+ * All filters of a tree share the engine's room for programs. If they do not fit, the largest ones
  * give up patterns first, and that is reported.
  */
 import { compileFilters } from '../config/filter.ts';
 import { programBytesMax } from '../limits.ts';
 import { type CustomFilter, tableOf } from './custom-filter.ts';
 
-/** Rounds of giving up; each at least halves the excess. */
+/** Rounds of giving up patterns. Each round at least halves the excess. */
 const roundsMax = 24;
 
-/** Makes the filters fit; `tell` is called for each that gives something up. */
+/** Makes the filters fit. `tell` is called for each filter that gives something up. */
 export function fitFilters(filters: readonly CustomFilter[], tell: (filter: CustomFilter, text: string) => void): void {
   for (let round = 0; round < roundsMax; round++) {
     const sizes = filters.map(sizeOf);
@@ -28,7 +28,8 @@ function sizeOf(filter: CustomFilter): number {
 }
 
 /**
- * How much each may have so that all fit: small ones leave the rest of their share to the others.
+ * How much room each filter may have so that all fit. Small filters leave the rest of their share
+ * to the others.
  */
 function levelOf(sizes: readonly number[]): number {
   let left = programBytesMax;

@@ -1,7 +1,7 @@
 /**
  * The running bans of fail2ban, from a copy of its database, as commands for us with their
- * remaining time. The database is never opened in its place: SQLite would write beside it. Input:
- * any file. Claims WHY-15, LP-34.
+ * remaining time. The database itself is never opened, because SQLite would write files beside it.
+ * Input: any file. Claims WHY-15, LP-34.
  */
 import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -87,8 +87,9 @@ function bansOf(rows: readonly Row[], now: number): RunningBan[] {
 const addressesMax = 100;
 
 /**
- * Shell commands, each for up to so many addresses of a jail whose remaining time is the same to
- * the minute. `nameOf`: our name for a jail of theirs; undefined if it is not carried over.
+ * Shell commands. Each is for up to `addressesMax` addresses of one jail, with the same remaining
+ * time to the minute. `nameOf`: our name for one of fail2ban's jails; undefined if it is not
+ * carried over.
  */
 export function banCommands(bans: readonly RunningBan[], nameOf: (jail: string) => string | undefined): string[] {
   const groups = new Map<string, string[]>();

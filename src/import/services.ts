@@ -1,6 +1,6 @@
 /**
- * The ports of this host's /etc/services, by name, for a tree that names ports missing from our
- * small table. Numbers are written, so that the result means the same on every host.
+ * The ports of this host's /etc/services by name, for a tree that names ports missing from our
+ * small table. The import writes numbers, so that the result means the same on every host.
  */
 import { isThere, readText } from './tree.ts';
 
@@ -18,7 +18,7 @@ export function servicePorts(): Map<string, number> {
         if (!ports.has(each.toLowerCase())) ports.set(each.toLowerCase(), Number(number));
     }
   } catch {
-    // Without the file, names that our own table lacks are reported.
+    // Without the file, names that are missing from our own table are reported.
   }
   return ports;
 }

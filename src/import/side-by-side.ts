@@ -1,6 +1,6 @@
 /**
  * Our engine and an installed fail2ban over the same lines, jail by jail: each line and each
- * decision for which they differ, with the reason if we know it. Claims LP-37, WHY-15.
+ * decision in which they differ, with the reason if we know it. Claims LP-37, WHY-15.
  */
 import { compileConfig } from '../config/compile.ts';
 import { knownFilters } from '../config/known-filters.ts';
@@ -13,7 +13,7 @@ import type { Imported } from './import.ts';
 import { comparedTableBytes } from './limits.ts';
 
 export interface LineDifference {
-  /** From 1. */
+  /** The number of the line, from 1. */
   line: number;
   text: string;
   ours: string;
@@ -25,11 +25,11 @@ export interface JailComparison {
   jail: string;
   filter: string;
   lines: number;
-  /** Lines that are failures, counted once or not. */
+  /** Lines that are failures, also those of an attempt that has counted already. */
   ours: number;
   theirs: number;
   differences: LineDifference[];
-  /** Addresses that only one of them bans first at that line, `address at line N`. */
+  /** First bans that only one of the two decides, `address at line N`. */
   onlyOurBans: string[];
   onlyTheirBans: string[];
   sameBans: number;
@@ -114,20 +114,20 @@ function normal(text: string): string {
 }
 
 const known: Partial<Record<Verdict['outcome'], string>> = {
-  'host-name': 'a host name stands where the address is wanted: it is never resolved',
-  'bad-address': 'what stands where the address is wanted is none',
+  'host-name': 'a host name is in the place of the address: host names are never resolved',
+  'bad-address': 'the text in the place of the address is not an address',
   ignored: 'an ignore pattern takes the line',
-  'bad-time': 'its time is one that no calendar has',
-  'no-prefix': 'the line does not begin as the filter asks',
+  'bad-time': 'its time does not exist',
+  'no-prefix': 'the line does not begin as the filter requires',
 };
 
 function reasonOf(verdict: Verdict, theirs: string | undefined, isCustom: boolean): string {
   const reason = known[verdict.outcome];
   if (reason !== undefined) return reason;
-  if (isFailure(verdict) && theirs !== undefined) return 'another address is taken';
+  if (isFailure(verdict) && theirs !== undefined) return 'another address counts';
   if (isFailure(verdict)) return isCustom ? 'the translation is wider' : `the built-in filter knows ${verdict.pattern}`;
   return isCustom
-    ? 'an expression of it is not translated, or narrower'
+    ? 'an expression of the filter is not translated, or matches less'
     : 'the built-in filter does not know this line as a failure';
 }
 
@@ -178,7 +178,10 @@ async function decideLines(
   return firstBans(bans);
 }
 
-/** What follows the first ban of an address depends on whether a firewall let it continue. */
+/**
+ * Only first bans are compared: what follows one depends on whether a firewall let the source
+ * continue.
+ */
 function firstBans(bans: readonly { ip: string; line: number }[]): string[] {
   const first = new Map<string, number>();
   for (const { ip, line } of bans) if (!first.has(normal(ip))) first.set(normal(ip), line);

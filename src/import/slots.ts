@@ -36,8 +36,8 @@ export interface Draft {
 type Run = Extract<Item, { kind: 'run' }>;
 
 /**
- * The drafts of one way, which contains neither start nor prefix; several if a class is written
- * out.
+ * The drafts of one way, which contains neither start nor prefix. There are several if a class is
+ * written out.
  */
 export function draftsOf(items: readonly Item[]): Draft[] {
   return spellings(items).flatMap(draftsOfSpelt);
@@ -73,13 +73,13 @@ function prepend(item: Item, draft: Draft, items: readonly Item[], index: number
         wider: wider === undefined ? draft.wider : [...draft.wider, wider],
       }));
     default:
-      throw new Refused(item.kind === 'start' ? '^' : item.kind, 'it stands where nothing can match');
+      throw new Refused(item.kind === 'start' ? '^' : item.kind, 'nothing can match at its place');
   }
 }
 
 const caseSensitive = 'capitals count here: the usual spellings are written out';
 
-/** The usual spellings of (?i) in a log: as written, lower case, capitalised. */
+/** The usual spellings of text under (?i) in a log: as written, in lower case, with a capital. */
 function spellings(items: readonly Item[]): Item[][] {
   if (!items.some((item) => item.kind === 'text' && item.fold)) return [[...items]];
   const spelt = (spell: (text: string, index: number) => string): Item[] => {
@@ -100,7 +100,7 @@ function spellings(items: readonly Item[]): Item[][] {
   );
 }
 
-/** A word boundary beside an address or between certain bytes is always there, or never. */
+/** A word boundary beside an address or between certain bytes is either always there or never. */
 function boundary(draft: Draft, items: readonly Item[], index: number): Draft[] {
   const before = items[index - 1];
   const next = draft.slots[0];
@@ -113,10 +113,10 @@ function boundary(draft: Draft, items: readonly Item[], index: number): Draft[] 
 }
 
 /** The note for a word boundary beside bytes that are not fixed. */
-export const anyBoundary = '\\b beside a run, or at the end, is not looked at';
+export const anyBoundary = '\\b beside a run, or at the end, is not checked';
 
 /** How a search or field differs from a run of at least one byte. */
-export const mayBeEmpty = 'a run may be empty here that is not in the expression';
+export const mayBeEmpty = 'a run may be empty here; in the expression it may not';
 
 interface RunSlots {
   slots: Slot[];
@@ -148,7 +148,7 @@ function oneByte({ of, min }: Run, members: readonly number[]): RunSlots[] {
   if (members.length === 10 && members.every((byte) => digits[byte])) return [...none, { slots: [slot('digit')] }];
   if (members.every((byte) => spaces[byte])) return [...none, { slots: [text(' ')] }];
   if (members.length > classWaysMax)
-    throw new Refused('[…]', 'one byte of a class', 'write the bytes that really stand there');
+    throw new Refused('[…]', 'one byte of a class', 'write the bytes that really occur there');
   return [...members.map((byte) => ({ slots: [text(String.fromCharCode(byte))] })), ...none];
 }
 
@@ -175,7 +175,7 @@ function digitSlots(min: number, max: number, all: boolean): RunSlots[] {
 
 function repeatedByte(character: string, min: number, max: number): RunSlots[] {
   const least = Math.max(min, 0);
-  const narrower = max > least + 1 ? `${JSON.stringify(character)} is repeated no more than once more` : undefined;
+  const narrower = max > least + 1 ? `${JSON.stringify(character)} is repeated at most once more` : undefined;
   return [least + 1, least]
     .filter((length) => length <= max && length < 64)
     .map((length) => ({ slots: length === 0 ? [] : [text(character.repeat(length))], narrower }));
@@ -220,7 +220,11 @@ function broadSlots({ of, min }: Run, next: Slot | undefined, close: string | un
   }
   if (next === undefined) return [{ slots: [], wider: emptiness }];
   const construct = `[^${missing.slice(0, 8).join('')}]*`;
-  throw new Refused(construct, 'what follows it may stand in it too', 'end it with a character that cannot');
+  throw new Refused(
+    construct,
+    'the text after it may also occur in it',
+    'end it with a character that cannot occur in it',
+  );
 }
 
 /** How a piece of `kind` differs from the class; undefined if it matches nothing more. */
@@ -230,7 +234,7 @@ function difference(of: Bytes, kind: string, stop: string): string | undefined {
     if (within || byte < 0x20 || byte > 0x7e) return false;
     return !(String.fromCharCode(byte) === stop || (blank && spaces[byte]));
   });
-  return more ? `{${kind}} takes bytes that the class has not` : undefined;
+  return more ? `{${kind}} takes bytes that are not in the class` : undefined;
 }
 
 /** What closes the last quotes or brackets that earlier texts have opened. */

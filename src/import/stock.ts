@@ -1,7 +1,7 @@
 /**
- * Which filter files fail2ban itself shipped, so that a file edited by an operator is noticed: the
- * first eight digits of git's name for each content, of the releases from 0.9 to 1.1.1 and of
- * Debian's packages.
+ * Which filter files fail2ban itself shipped, so that a file that an operator edited is noticed.
+ * For each content, of the releases from 0.9 to 1.1.1 and of Debian's packages: the first eight
+ * digits of its git object name.
  */
 import { createHash } from 'node:crypto';
 

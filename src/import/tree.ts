@@ -1,7 +1,7 @@
 /**
- * A fail2ban configuration tree: which files make up one configuration, in which order, and what a
- * value is once everything is interpolated, as fail2ban's own reader decides it. Input: any tree,
- * with cycles, loops of links, huge values, files that are no text. Reads regular files only, in
+ * A fail2ban configuration tree: which files make up one configuration, in which order, and the
+ * value of an option after interpolation, all as fail2ban's own reader decides it. Input: any tree,
+ * with cycles, loops of links, huge values, files that are not text. Reads only regular files, of
  * bounded number and size, and writes nothing. Claims LP-28, WHY-15.
  */
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
@@ -20,7 +20,7 @@ import type { Notes } from './notes.ts';
 
 /**
  * Replaces, in a value, what fail2ban's common.conf puts before a message: host, daemon, pid. Here
- * that is `log_tag`. A character that no log line contains.
+ * that is `log_tag`. No log line contains this character.
  */
 export const prefixMark = '\uE000';
 
@@ -70,7 +70,7 @@ export class Tree {
     return configuration.files.length > 0 ? configuration : undefined;
   }
 
-  /** Where a file stands, as it is shown. */
+  /** The place of a file, as it is shown. */
   place({ file, line }: { file: string; line: number }): string {
     const shown = file.startsWith(`${this.folder}/`) ? file.slice(this.folder.length + 1) : file;
     return `${shown}:${line}`;
@@ -81,7 +81,7 @@ export class Tree {
    */
   #addIncludes(wanted: readonly string[], seen: readonly string[], into: string[]): void {
     if (seen.length > includeDepthMax) {
-      this.#complain(seen.at(-1) as string, 'files include one another too deep');
+      this.#complain(seen.at(-1) as string, 'files include one another too deeply');
       return;
     }
     for (const path of withLocal(wanted)) {
@@ -155,13 +155,13 @@ export function isThere(path: string): boolean {
   }
 }
 
-/** The text of a regular file in UTF-8; throws with the reason where it is none. */
+/** The text of a regular file in UTF-8. Throws with the reason if it is not one. */
 export function readText(path: string): string {
-  // O_NONBLOCK: a FIFO that took the file's place must not be waited for.
+  // O_NONBLOCK: a FIFO may have replaced the file, and opening must not wait for it.
   const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   try {
     const stats = fstatSync(descriptor);
-    if (!stats.isFile()) throw new Error('no regular file');
+    if (!stats.isFile()) throw new Error('not a regular file');
     if (stats.size > treeFileBytesMax) throw new Error(`larger than ${treeFileBytesMax} bytes`);
     const bytes = new Uint8Array(treeFileBytesMax);
     let length = 0;
@@ -170,20 +170,23 @@ export function readText(path: string): string {
     }
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(0, length));
   } catch (error) {
-    if (error instanceof TypeError) throw new Error('no valid UTF-8; fail2ban does not read it either');
+    if (error instanceof TypeError) throw new Error('not valid UTF-8; fail2ban does not read it either');
     throw error;
   } finally {
     closeSync(descriptor);
   }
 }
 
-/** Several files as one: later ones win, and what they replaced stays known. */
+/** Several files as one. Later files win, and what they replaced is still known. */
 export class Configuration {
   readonly files: string[] = [];
   readonly #defaults: Section = new Map();
   readonly #sections = new Map<string, Section>();
 
-  /** Adds what `file` says. `[Init?family=inet6]` gives its options the condition as an ending. */
+  /**
+   * Adds the content of `file`. An option of `[Init?family=inet6]` gets the condition as an ending
+   * of its name.
+   */
   merge(file: IniFile, path: string): void {
     this.files.push(path);
     for (const [key, value] of file.defaults) this.#defaults.set(key, value);
@@ -233,7 +236,7 @@ export class Configuration {
   }
 
   /**
-   * The option's value with everything in it; undefined where there is no such option. Throws
+   * The option's value after interpolation; undefined if there is no such option. Throws
    * Unresolved.
    */
   get(section: string, key: string, given: Given = noneGiven): Resolved | undefined {
@@ -251,7 +254,8 @@ export class Configuration {
 
   #interpolate(value: Value, work: { section: string; given: Given; left: number }, depth: number): string {
     if (value.literal) return value.text;
-    if (depth > interpolationDepthMax) throw new Unresolved('its %(…)s lead to one another too deep, or in a circle');
+    if (depth > interpolationDepthMax)
+      throw new Unresolved('its %(…)s refer to one another too deeply, or in a circle');
     const { text } = value;
     let out = '';
     for (let at = 0; at < text.length; ) {
@@ -265,7 +269,7 @@ export class Configuration {
       }
       const [whole, name] = /^%\(([^)]+)\)s/.exec(text.slice(next, next + 300)) ?? [];
       if (whole === undefined || name === undefined) {
-        throw new Unresolved('a "%" that begins no %(name)s: fail2ban refuses it; "%%" stands for the character');
+        throw new Unresolved('a "%" that begins no %(name)s: fail2ban refuses it; write "%%" for the character itself');
       }
       if (--work.left < 0) throw new Unresolved(`more than ${interpolationsMax} interpolations`);
       out = bounded(out + this.#named(name, work, depth));
@@ -274,7 +278,7 @@ export class Configuration {
     return bounded(out);
   }
 
-  /** What `%(name)s` stands for. */
+  /** The value of `%(name)s`. */
   #named(name: string, work: { section: string; given: Given; left: number }, depth: number): string {
     const key = name.toLowerCase();
     if (key === '__name__') return work.section;
@@ -296,7 +300,7 @@ export class Configuration {
   }
 
   /**
-   * The value of `name` or `section/name`, for a tag: `known/` looks at what was replaced first.
+   * The value of `name` or `section/name`, for a tag. `known/` looks first at what was replaced.
    */
   tagged(section: string, name: string, given: Given): string | undefined {
     const [, from, key = ''] = /^([\w-]+)\/([^\s>]+)$/.exec(name) ?? [];

@@ -1,13 +1,13 @@
 /**
- * Single values of fail2ban's, in our words. Each function returns the value or why it cannot be
- * had. Input: any text.
+ * Single values of fail2ban as ours. Each function returns the value, or why there is none. Input:
+ * any text.
  */
 import { parsePorts } from '../config/port.ts';
 import { banSecondsMax, jailNameMax } from '../limits.ts';
 import { parseCidr } from '../text/address.ts';
 import { splitWords } from './options.ts';
 
-/** Average month and year of fail2ban's, seconds. */
+/** fail2ban's average year, seconds; its month is a twelfth of it. */
 const yearSeconds = 31_557_600;
 const units: [RegExp, number][] = [
   [/^(?:days?|da|dd?)$/i, 86_400],
@@ -20,7 +20,7 @@ const units: [RegExp, number][] = [
 ];
 const durationCharactersMax = 200;
 
-/** Seconds of `1d 12h`, `60 * 10`, `1.5h`, `-1`; undefined where it is none of these. */
+/** Seconds of `1d 12h`, `60 * 10`, `1.5h`, `-1`; undefined if the text is none of these. */
 export function secondsOf(text: string): number | undefined {
   if (text.length > durationCharactersMax) return undefined;
   const tokens = text.match(/\d+(?:\.\d*)?|\.\d+|[a-z]+|[-+*/()]|\S/gi) ?? [];
@@ -87,17 +87,19 @@ class Sum {
   }
 }
 
-/** A ban's or window's length; a text says what is wrong or different. */
+/**
+ * The length of a ban or window. A returned text says what is wrong; `remark` says what differs.
+ */
 export function durationOf(text: string, permanent: boolean): { seconds: number; remark?: string } | string {
   const seconds = secondsOf(text.trim());
-  if (seconds === undefined) return 'is no duration';
+  if (seconds === undefined) return 'is not a duration';
   if (seconds < 0) return permanent ? { seconds: -1 } : 'is below zero';
   if (seconds === 0) return 'is zero';
   if (seconds <= banSecondsMax) return { seconds };
   return { seconds: banSecondsMax, remark: 'is longer than ten years, which is the longest here' };
 }
 
-/** fail2ban's ports for ours: `all` is the empty list. */
+/** fail2ban's ports as ours. An empty list means all. */
 export function portsOf(
   text: string,
   portOf: (service: string) => number | undefined,
@@ -117,7 +119,7 @@ export function portsOf(
   return { ports, unknown };
 }
 
-/** Addresses and prefixes that we take; others with the reason. */
+/** Addresses and prefixes that we accept, and the others with the reason. */
 export function ignoredOf(text: string): { kept: string[]; left: [entry: string, reason: string][] } {
   const kept: string[] = [];
   const left: [string, string][] = [];
@@ -132,10 +134,10 @@ export function ignoredOf(text: string): { kept: string[]; left: [entry: string,
 
 function whyNotIgnored(word: string): string {
   if (word.startsWith('file:')) return 'is a list in a file: put its entries into ignoreip';
-  if (/[/:]/.test(word)) return 'is no address or prefix';
+  if (/[/:]/.test(word)) return 'is not an address or prefix';
   return /[a-z]/i.test(word)
     ? 'is a host name, which is never resolved: write its addresses'
-    : 'is no address or prefix';
+    : 'is not an address or prefix';
 }
 
 /** `10.0.0.0/255.0.0.0` as `10.0.0.0/8`. */
@@ -149,26 +151,28 @@ function withBits(word: string): string {
   return /^1*0*$/.test(bits) && bits.length === 32 ? `${address}/${bits.replaceAll('0', '').length}` : word;
 }
 
-/** A log path without fail2ban's word at its end, as our globs are written; a text says why not. */
+/**
+ * A log path in the form of our globs, without the option at its end. A returned text says why not.
+ */
 export function logPathOf(text: string): { path: string; remark?: string } | string {
   const path = text.replace(/ (?:tail|head)$/, '').trim();
-  if (!path.startsWith('/')) return 'is no absolute path';
+  if (!path.startsWith('/')) return 'is not an absolute path';
   if ([...path].some((character) => character < ' ' || character === '\x7f')) return 'holds a control character';
   const plain = path.replace(/\/(?:\.?\/)+/g, '/').replaceAll('**', '*');
   if (/(?:^|\/)\.\.?(?:\/|$)/.test(plain)) return 'holds "." or ".."';
   if (plain.endsWith('/')) return 'is a directory';
   const classless = plain.replace(/\[[^\]/]*\]/g, '?');
-  if (/[[\]{}]/.test(classless)) return 'holds a bracket or brace, which our globs have not';
-  return classless === plain ? { path: plain } : { path: classless, remark: '"?" stands for the class in brackets' };
+  if (/[[\]{}]/.test(classless)) return 'holds a bracket or brace, which our globs do not support';
+  return classless === plain ? { path: plain } : { path: classless, remark: '"?" replaces the class in brackets' };
 }
 
-/** A name for a jail or filter that a configuration of ours takes. */
+/** A name for a jail or filter that our configuration accepts. */
 export function usableName(name: string): string {
   const plain = name.replace(/[^A-Za-z0-9_.-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '');
   return (plain === '' ? 'jail' : plain).slice(0, jailNameMax);
 }
 
-/** `UTC+0200`, `Europe/Berlin`, as ours. */
+/** `UTC+0200`, `Europe/Berlin`, in our form. */
 export function timezoneOf(text: string): string {
   const [, sign, hours, minutes = '00'] = /^(?:UTC|GMT|Z)?([+-])(\d\d?):?(\d\d)?$/i.exec(text.trim()) ?? [];
   if (hours !== undefined) return `${sign}${hours.padStart(2, '0')}:${minutes}`;

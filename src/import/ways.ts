@@ -1,6 +1,7 @@
 /**
- * The ways through an expression: each optional part left or taken, each alternative chosen, so
- * that a way is a plain row of items as our patterns are. Bounded in number. Throws Refused.
+ * The ways through an expression: each optional part is left out or taken, and one of each set of
+ * alternatives is chosen. So a way is a plain row of items, as our patterns are. Bounded in number.
+ * Throws Refused.
  */
 import { unrolledMax, waysTriedMax } from './limits.ts';
 import { anyByte, type Bytes, type Node, Refused } from './regex.ts';
@@ -15,7 +16,7 @@ export type Item =
 
 export interface Ways {
   ways: Item[][];
-  /** What was left out, one sentence each: the ways take fewer lines than the expression. */
+  /** What was left out, one sentence each: the ways match fewer lines than the expression. */
   narrower: string[];
   /** Names of the groups in it, in lower case. */
   groups: Set<string>;
@@ -75,7 +76,7 @@ class Walk {
     let ways: Item[][] = [[]];
     for (let times = 0; times < min; times++) ways = this.#both(ways, once);
     if (max === min) return ways;
-    if (max > Math.max(1, min)) this.narrower.add('a group that may be repeated is taken no more than once more');
+    if (max > Math.max(1, min)) this.narrower.add('a group that may be repeated is taken at most once more');
     return withoutCovered([...this.#both(ways, once), ...ways]);
   }
 
@@ -91,7 +92,7 @@ class Walk {
   }
 }
 
-/** The class of a node that stands for one byte. */
+/** The class of a node that matches exactly one byte. */
 function singleOf(node: Node): Bytes | undefined {
   if (node.kind === 'class') return node.of;
   if (node.kind === 'group' && node.name !== 'user' && node.name !== 'content') return singleOf(node.of);

@@ -1,6 +1,6 @@
 /**
- * A plan as a fail2zig.toml in which each line says where it came from. Text of the tree stands in
- * strings and comments only, with control characters escaped.
+ * A plan as a fail2zig.toml in which each line says where it came from. Text of the tree is written
+ * only into strings and comments, with control characters escaped.
  */
 import { jsonText } from '../text/json.ts';
 import { hides, printable } from '../text/printable.ts';
@@ -63,7 +63,7 @@ function jailLines(jail: JailPlan, shared: readonly Setting[], notes: readonly N
     ...settings.map(settingLine),
   ];
   const told = notes.filter(({ weight }) => weight !== 'info').map(noteLine);
-  // Without a filter there is no jail, only what it was.
+  // Without a filter there is no jail, only comments that say what it was.
   return jail.filter === '' ? [...told, ...lines.map((line) => `# ${line}`)] : [...told, ...lines];
 }
 
@@ -124,7 +124,7 @@ export function tomlValue(value: Setting['value']): string {
   return typeof value === 'string' ? tomlString(value) : String(value);
 }
 
-/** A literal string where nothing needs an escape, so that a pattern reads as it is. */
+/** A literal string if nothing needs an escape, so that a pattern reads as it is. */
 export function tomlString(text: string): string {
   if (text.includes('"') && !text.includes("'") && ![...text].some((character) => hides(character.codePointAt(0)!))) {
     return `'${text}'`;

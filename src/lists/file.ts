@@ -77,7 +77,7 @@ function refuseOpen(path: string, stats: Stats): void {
   );
   if (open) {
     throw new ListError(
-      `stands below ${open.path}, which any user may write, and so may replace the file`,
+      `is below ${open.path}, where any user may write and so replace the file`,
       `chmod o-w ${open.path}`,
     );
   }

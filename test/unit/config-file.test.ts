@@ -67,7 +67,7 @@ describe('the file', () => {
     chmodSync(open, 0o777);
     const path = join(open, 'inner', 'config.toml');
     writeFileSync(path, '');
-    const reason = 'FILE: stands below FOLDER/open, which any user may write, and so may replace the file';
+    const reason = 'FILE: is below FOLDER/open, where any user may write and so replace the file';
     expect(refusal(path)).toBe(`${reason} (chmod o-w FOLDER/open)`);
     const link = join(folder, 'link.toml');
     symlinkSync(path, link);

@@ -47,7 +47,9 @@ describe('the directory', () => {
 
   test('is refused where it is none', () => {
     writeFileSync(directory, '');
-    expect(said()).toEqual(['HOME/fail2zig.d: is not a directory (files that continue the configuration lie in it)']);
+    expect(said()).toEqual([
+      'HOME/fail2zig.d: is not a directory (it holds the files that continue the configuration)',
+    ]);
     rmSync(directory);
     symlinkSync('nowhere', directory);
     expect(said()).toEqual(['HOME/fail2zig.d: cannot be read: no such file']);
@@ -65,7 +67,9 @@ describe('the directory', () => {
   test('has a bound', () => {
     mkdirSync(directory, { mode: 0o755 });
     for (let index = 0; index <= configPiecesMax; index++) put(`${index}.toml`, '');
-    expect(said()).toEqual([`HOME/fail2zig.d: has ${configPiecesMax + 1} files; there may be ${configPiecesMax}`]);
+    expect(said()).toEqual([
+      `HOME/fail2zig.d: has ${configPiecesMax + 1} files; at most ${configPiecesMax} are allowed`,
+    ]);
     rmSync(join(directory, '0.toml'));
     expect(said()).toEqual([]);
   });

@@ -56,9 +56,9 @@ describe('lists', () => {
   test('each wrong element of a list is told', () => {
     const paths = '"/var/log/{a,b}.log", "/ok", "/var/log/a[0-9]", "/var/log/x tail", "relative"';
     expect(complaints(`[jails.sshd]\nlogpath = [${paths}]\nignoreip = ["0.0.0.0/0", "192.0.2.1", "::/0"]`)).toEqual([
-      '2:12: jails.sshd.logpath[0]: "/var/log/{a,b}.log" holds "{": only "*" and "?" stand for other characters (name each path, or write "?" for one character)',
-      '2:41: jails.sshd.logpath[2]: "/var/log/a[0-9]" holds "[": only "*" and "?" stand for other characters (name each path, or write "?" for one character)',
-      '2:60: jails.sshd.logpath[3]: "/var/log/x tail" ends in a word of fail2ban\'s (leave it out: a file is read from where it was read to, a new one from findtime ago)',
+      '2:12: jails.sshd.logpath[0]: "/var/log/{a,b}.log" holds "{": only "*" and "?" are wildcards (name each path, or write "?" for one character)',
+      '2:41: jails.sshd.logpath[2]: "/var/log/a[0-9]" holds "[": only "*" and "?" are wildcards (name each path, or write "?" for one character)',
+      '2:60: jails.sshd.logpath[3]: "/var/log/x tail" ends in an option of fail2ban\'s (leave it out: reading continues where it stopped, and a new file is read from findtime ago)',
       '2:79: jails.sshd.logpath[4]: expected an absolute path, found the string "relative" (a path starts with "/")',
       '3:13: jails.sshd.ignoreip[0]: "0.0.0.0/0" is every address: nobody would be banned (name your own networks)',
       '3:39: jails.sshd.ignoreip[2]: "::/0" is every address: nobody would be banned (name your own networks)',
@@ -67,7 +67,7 @@ describe('lists', () => {
 
   test('settings that only fail at start are refused', () => {
     expect(complaints(`${jail}bantime = "1h"\nbantime_increment = true\nbantime_maxtime = "10m"`)).toEqual([
-      '5:19: jails.sshd.bantime_maxtime: is shorter than the bantime of jail sshd (3600 s) (bans only ever grow: write at least bantime)',
+      '5:19: jails.sshd.bantime_maxtime: is shorter than the bantime of jail sshd (3600 s) (bans never become shorter: write at least bantime)',
     ]);
     expect(complaints(`firewall.backend = "xdp"\n${jail}`)).toEqual([
       '1:20: firewall.interfaces: is missing: xdp drops on the interfaces that you name (write interfaces = ["eth0"])',
@@ -124,12 +124,12 @@ describe('one mistake, one complaint', () => {
     [
       'word',
       '[log]\nlevel = info',
-      '2:9: log.level: each key-value declaration must be followed by an end-of-line (text stands in quotes: "info")',
+      '2:9: log.level: each key-value declaration must be followed by an end-of-line (write text in quotes: "info")',
     ],
     [
       'unit',
       '[defaults]\nbantime = 10m',
-      '2:11: defaults.bantime: illegal character in numeric literal (text stands in quotes: "10m")',
+      '2:11: defaults.bantime: illegal character in numeric literal (write text in quotes: "10m")',
     ],
     [
       'open string',
@@ -468,7 +468,7 @@ describe('several mistakes', () => {
 
   test('nothing is called missing where text had to be passed over', () => {
     expect(complaints('[jails.sshd]\nlogpath = /var/log/auth.log')).toEqual([
-      '2:11: jails.sshd.logpath: invalid value (text stands in quotes: "/var/log/auth.log")',
+      '2:11: jails.sshd.logpath: invalid value (write text in quotes: "/var/log/auth.log")',
     ]);
   });
 

@@ -60,7 +60,7 @@ test.each([
   [`${url}${receives}certificate = "/c"`, /fleet\.key: is missing beside certificate/],
   [`${url}${receives}key = "/k"`, /fleet\.certificate: is missing beside key/],
   [`[fleet]\nurl = "http://127.0.0.1:8080"\n${receives}ca = "/c"`, /fleet\.ca: is for https only/],
-  ['[fleet]\nurl = "ftp://h"', /is no URL of a server/],
+  ['[fleet]\nurl = "ftp://h"', /is not the URL of a server/],
   ['[fleet]\nurl = "https://u:p@h"', /holds a password/],
   ['[fleet]\nurl = "https://h/?a=1"', /holds "\?" or "#"/],
   ['[fleet]\nurl = 7', /expected a URL/],

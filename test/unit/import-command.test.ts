@@ -96,7 +96,7 @@ test('what is lost is told with its expression, construct and advice', () => {
   const told = imported.notes.filter(({ weight }) => weight === 'warning');
   expect(told.map(({ text }) => text)).toEqual([
     'the action sendmail-ours is not carried over',
-    '\\1: what stood before must be repeated',
+    '\\1: it must match earlier text again',
   ]);
   expect(told[1]?.found).toContain('bad token');
 });
@@ -204,10 +204,10 @@ describe('a filter file under a built-in name that fail2ban never shipped', () =
 
   test('is translated where it can be', () =>
     expect(filterOf('^denied <HOST>$')).toEqual({ filter: 'sshd-own', told: [] }));
-  test('is told, and ours stands for it, where it cannot', () => {
+  test('is replaced by the built-in filter, with a warning, where it cannot', () => {
     expect(filterOf('^denied (\\S+) \\1 <HOST>$')).toEqual({
       filter: 'sshd',
-      told: [expect.stringContaining('none that fail2ban shipped')],
+      told: [expect.stringContaining('fail2ban never shipped')],
     });
   });
 });
@@ -275,7 +275,7 @@ describe('beside fail2ban', () => {
     }));
     expect(result).toMatchObject({ jail: 'custom-app', lines: 3, ours: 1, theirs: 2, sameBans: 0 });
     expect(result?.differences.map(({ line, reason }) => [line, reason])).toEqual([
-      [2, 'an expression of it is not translated, or narrower'],
+      [2, 'an expression of the filter is not translated, or matches less'],
     ]);
     expect(result?.onlyTheirBans).toEqual(['192.0.2.9 at line 2']);
   });

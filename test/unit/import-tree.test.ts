@@ -174,7 +174,7 @@ describe('calls', () => {
     );
   });
 
-  test('what is none says so', () => expect(parseCall('a[nonsense here]')).toContain('no name=value'));
+  test('what is none says so', () => expect(parseCall('a[nonsense here]')).toContain('not name=value'));
 
   test('lists are divided outside of brackets and quotes', () => {
     expect(splitCalls('one[a="x y"]\n  two three[b=1, c=2]')).toEqual(['one[a="x y"]', 'two', 'three[b=1, c=2]']);

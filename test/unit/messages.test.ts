@@ -69,7 +69,7 @@ describe('the configuration', () => {
     ['[jails.sshd]\nbanaction = "x"\n', 'firewall.backend'],
     ['[defaults]\nusedns = "no"\n', 'leave it out'],
     ['[jails.sshd]\nignorecommand = "x"\n', 'ignoreip'],
-    ['[[filter]]\nname = "a"\nfailregex = "x"\n', 'patterns are no regular expressions'],
+    ['[[filter]]\nname = "a"\nfailregex = "x"\n', 'patterns are not regular expressions'],
   ])('%j', (text, hint) => {
     expect(hints(text).join('\n')).toContain(hint);
   });

@@ -128,7 +128,7 @@ describe('match --config', () => {
       status: 1,
       out: '',
       error:
-        "fail2zig match: FOLDER/bad.toml:3:23: filter[0].pattern: patterns are no regular expressions (write {skip} for text that a remote side chooses, {word} or {field} otherwise, or {'.*'} where the line really says so)\n",
+        "fail2zig match: FOLDER/bad.toml:3:23: filter[0].pattern: patterns are not regular expressions (write {skip} for text that a remote side chooses, {word} or {field} otherwise, or {'.*'} where the line really says so)\n",
     });
   });
 });

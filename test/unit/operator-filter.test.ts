@@ -118,20 +118,20 @@ const foreign: [text: string, at: number, reason: string, hint: string][] = [
   ['<F-MLFID>', 0, "one of fail2ban's tags", '{skip}'],
   ['a<SKIPLINES>b', 1, 'one line', 'names the address'],
   ['%(__prefix_line)sx', 0, 'an interpolation', 'log_tag'],
-  ['^Failed {ip}', 0, 'no regular expressions', 'leave ^ out'],
-  ['Failed {ip}$', 11, 'no regular expressions', 'write {end}'],
+  ['^Failed {ip}', 0, 'not regular expressions', 'leave ^ out'],
+  ['Failed {ip}$', 11, 'not regular expressions', 'write {end}'],
   ['a (?:b|c) {ip}', 2, 'no groups', 'a pattern for each case'],
   ['a (b|c)? {ip}', 2, 'no alternation', 'a pattern for each case'],
   ['(?P<user>x)', 0, 'a named group', 'one of the captures'],
   ['(?!x)', 0, 'no look-around', '`ignore` patterns'],
   ['(?<=x)', 0, 'no look-around', '`ignore` patterns'],
   ['(?i)x', 0, 'no flags', 'capitals'],
-  ['a .* {ip}', 2, 'no regular expressions', '{skip}'],
-  ['a .+? {ip}', 2, 'no regular expressions', '{skip}'],
-  ['a \\d+ {ip}', 2, 'no regular expressions', "{number}, or {'\\d+'}"],
-  ['a \\S+ {ip}', 2, 'no regular expressions', '{word}'],
-  ['a\\s*{ip}', 1, 'no regular expressions', 'a blank'],
-  ['a\\b {ip}', 1, 'no regular expressions', 'nothing'],
+  ['a .* {ip}', 2, 'not regular expressions', '{skip}'],
+  ['a .+? {ip}', 2, 'not regular expressions', '{skip}'],
+  ['a \\d+ {ip}', 2, 'not regular expressions', "{number}, or {'\\d+'}"],
+  ['a \\S+ {ip}', 2, 'not regular expressions', '{word}'],
+  ['a\\s*{ip}', 1, 'not regular expressions', 'a blank'],
+  ['a\\b {ip}', 1, 'not regular expressions', 'nothing'],
   ['a\\[1\\] {ip}', 1, 'no escapes', 'alone'],
   ['a\\{ {ip}', 1, 'no escapes', '{{'],
   ['[^ ]+ {ip}', 0, 'no classes', '{word}'],
@@ -141,12 +141,12 @@ const foreign: [text: string, at: number, reason: string, hint: string][] = [
   ['a {adress}', 2, 'no capture {adress}', 'did you mean {ip}?'],
   ['a {IP}', 2, 'no capture {IP}', 'did you mean {ip}?'],
   ['a {time} {ip}', 2, 'no capture {time}', 'did you mean {timestamp}?'],
-  ['a {zzzzzzzzzz}', 2, 'no capture', 'there are {ip} {user}'],
+  ['a {zzzzzzzzzz}', 2, 'no capture', 'the captures are {ip} {user}'],
   ['a {ip', 2, 'not closed', '{{'],
   ["a {'x", 2, 'not closed', "{'text'}"],
-  ["a {''} {ip}", 2, 'nothing', ''],
-  ['a } {ip}', 2, 'closes nothing', '}}'],
-  ['a {end} {ip}', 7, 'after {end}', 'put {end} last'],
+  ["a {''} {ip}", 2, 'is empty', ''],
+  ['a } {ip}', 2, 'without "{"', '}}'],
+  ['a {end} {ip}', 7, 'follows {end}', 'put {end} last'],
   ['{field}{ip}', 0, 'where {field} ends', '{word}'],
   ['{field}abc {ip}', 0, 'where {field} ends', '{word}'],
   ['', 0, 'empty', ''],
@@ -168,11 +168,11 @@ test.each(foreign)('%s is refused', (text, at, reason, hint) => {
 const unsafe: [text: string, at: number, reason: string, hint: string][] = [
   ['user {user} from {ip}', 5, 'attacker text could reach the address', 'close the pattern with {end}'],
   ['user {skip} from {ip} bye', 5, 'attacker text could reach the address', '{word} or {field}'],
-  ['user {user}{ip}', 5, 'attacker text directly beside ip', 'if only a blank'],
-  ['user {skip}{user} {ip}', 5, 'two texts side by side', 'if only a blank'],
-  ['port {number}{ip}', 13, 'unanchored', 'if only a blank'],
-  ['port {number}5 {ip}', 13, 'can never match', 'cannot stand in it'],
-  ['{ip}x', 4, 'can never match', 'cannot stand in it'],
+  ['user {user}{ip}', 5, 'attacker text directly beside ip', 'at least a blank'],
+  ['user {skip}{user} {ip}', 5, 'two texts side by side', 'at least a blank'],
+  ['port {number}{ip}', 13, 'unanchored', 'at least a blank'],
+  ['port {number}5 {ip}', 13, 'can never match', 'cannot occur in it'],
+  ['{ip}x', 4, 'can never match', 'cannot occur in it'],
   ['{skip}x{ip}{end}', 7, 'tried again', 'such as a blank'],
   ['{ip} and {ip}', 9, 'two addresses', '{word}'],
   ['{timestamp} {timestamp} {ip}', 12, 'two timestamps', '{word}'],
@@ -227,7 +227,7 @@ describe('tables', () => {
     [
       'both keys',
       `${good}patterns = ["b {ip}"]`,
-      '4:12: filter[0].patterns: stands beside pattern (put them all into patterns)',
+      '4:12: filter[0].patterns: is set beside pattern (put them all into patterns)',
     ],
     [
       'a number',
@@ -262,12 +262,12 @@ describe('tables', () => {
     [
       'a regular expression to ignore',
       `${good}ignore = ["x", 'b\\d']`,
-      "4:18: filter[0].ignore[1]: patterns are no regular expressions (write {number}, or {'\\d'} where the line really says so)",
+      "4:18: filter[0].ignore[1]: patterns are not regular expressions (write {number}, or {'\\d'} where the line really says so)",
     ],
     [
       "fail2ban's key",
       `${good}failregex = "x"`,
-      '4:1: filter[0].failregex: unknown key (write patterns = ["… {ip} …"]: patterns are no regular expressions)',
+      '4:1: filter[0].failregex: unknown key (write patterns = ["… {ip} …"]: patterns are not regular expressions)',
     ],
     ['a key without neighbour', `${good}constructor = "x"`, '4:1: filter[0].constructor: unknown key'],
     ['one table', '[filter]\nname = "own"', '1:2: filter: expected a list of tables, found a table (write [[filter]])'],
@@ -280,7 +280,7 @@ describe('tables', () => {
     [
       'a tag with a blank',
       `${good}log_tag = ["a", "a b"]`,
-      '4:17: filter[0].log_tag[1]: "a b" is no syslog identifier (it has no blanks)',
+      '4:17: filter[0].log_tag[1]: "a b" is not a syslog identifier (it has no blanks)',
     ],
     ['a star inside', `${good}log_tag = "a*b"`, '4:11: filter[0].log_tag: "a*b" holds a "*" that is not at its end'],
     [
@@ -301,12 +301,12 @@ describe('tables', () => {
     [
       'a sample with a host name',
       `${good}sample = "a example.org"`,
-      '4:10: filter[0].sample: what stands where {ip} is, is a host name, which is never resolved',
+      '4:10: filter[0].sample: the text at {ip} is a host name, and host names are never resolved',
     ],
     [
       'a sample without an address',
       `${good}sample = "a 999.1.1.1"`,
-      '4:10: filter[0].sample: what stands where {ip} is, is no address',
+      '4:10: filter[0].sample: the text at {ip} is not an address',
     ],
     [
       'a sample that is ignored',
@@ -331,7 +331,7 @@ describe('tables', () => {
     [
       'a sample of the wrong program',
       `${good}log_tag = "x"\nsample = "a 192.0.2.7"`,
-      '5:10: filter[0].sample: this line does not begin as the filter asks (log_tag asks for a time, the host and one of its identifiers with a colon: "Nov 21 03:15:28 host myapp[42]: …")',
+      '5:10: filter[0].sample: this line does not begin as the filter requires (with log_tag a line begins with a time, the host and one of the identifiers with a colon: "Nov 21 03:15:28 host myapp[42]: …")',
     ],
     [
       'a jail with a misspelt one',
@@ -348,7 +348,7 @@ describe('tables', () => {
       (_, index) => `[[filter]]\nname = "f${index}"\npattern = "a {ip}"\n`,
     ).join('');
     expect(complaints(text)).toEqual([
-      `${(filtersMax - 1) * 3 + 1}:3: filter[${filtersMax - 1}]: is filter ${filtersMax}; there may be ${filtersMax - 1} beside the built-in ones`,
+      `${(filtersMax - 1) * 3 + 1}:3: filter[${filtersMax - 1}]: is filter ${filtersMax}: at most ${filtersMax - 1} are allowed beside the built-in ones`,
     ]);
   });
 
@@ -356,7 +356,7 @@ describe('tables', () => {
     const patterns = Array.from({ length: 200 }, (_, index) => `"${index} ${'{word} '.repeat(8)}{ip}"`).join(', ');
     const [first] = complaints(`[[filter]]\nname = "own"\npatterns = [${patterns}]`);
     expect(first).toMatch(
-      /^1:3: filter\[0\]: the filters take \d+ bytes up to here, 98304 are there \(leave some out\)$/,
+      /^1:3: filter\[0\]: the filters need \d+ bytes up to here, and there are only 98304 \(leave some out\)$/,
     );
   });
 
@@ -394,7 +394,7 @@ describe('a usable filter', () => {
   test('warns where a remote side could hide behind an ignore pattern', () => {
     const text = '[[filter]]\nname = "own"\npattern = "a {ip}"\nignore = ["a 192.0.2.1", "{skip}health"]';
     expect(compile(text).warnings[0]).toBe(
-      'filter own: ignore-2 passes over text that a remote side may choose, who can hide behind it',
+      'filter own: ignore-2 skips text that a remote side may choose, who can hide behind it',
     );
   });
 
