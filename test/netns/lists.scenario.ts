@@ -136,6 +136,21 @@ export const scenarios: Record<string, Scenario> = {
     await until(async () => (await host.daemon.status()).problems.length === 0, { what: 'no problem' });
   },
 
+  'starts without a list that is wrong, and brings it when it is right': async () => {
+    const prober = await network(2222);
+    const host = new Host();
+    host.write(...lines, 'example.com');
+    await host.start();
+    await host.holds({});
+    await until(async () => /drop\.txt:9: "example\.com"/.test((await host.daemon.status()).problems.join()), {
+      what: 'the problem',
+    });
+    host.replace(...lines);
+    await host.holds(first);
+    await prober.dropped(attackerV4[0], hostV4, 2222);
+    assert.deepEqual((await host.daemon.status()).problems, []);
+  },
+
   'holds a list over a stop, brings what changed meanwhile, and repairs what others took away': async () => {
     await network(2222);
     const host = new Host();
