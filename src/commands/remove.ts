@@ -25,9 +25,6 @@ export function isAbsent(error: unknown): boolean {
   return absent.includes(String((error as { code?: unknown } | undefined)?.code));
 }
 
-/** Backends whose objects stay in the kernel after the process has ended. */
-const lasting = ['nftables', 'iptables', 'ipset', 'xdp'];
-
 /**
  * Interfaces of this network namespace: after two header lines, each line begins with a name and a
  * colon.
@@ -53,7 +50,8 @@ export async function run(argv: string[]): Promise<number> {
 
 async function removeAll(table: string): Promise<number> {
   let failed = 0;
-  for (const { name, load } of backendRows.filter((row) => lasting.includes(row.name))) {
+  // A dry run leaves nothing in the kernel.
+  for (const { name, load } of backendRows.filter((row) => row.name !== 'log-only')) {
     try {
       const backend = await load({ backend: name, table, allowLogOnly: false, interfaces: interfaceNames() }, () => {});
       await backend.remove();

@@ -131,6 +131,7 @@ let pid: i32 = 0;
 let host: i32 = 0;
 let set: i32 = 0;
 /** Written by `prepare`, so that no compiler removes the reads. */
+// biome-ignore lint/correctness/noUnusedVariables: nobody reads it
 let touched: i32 = 0;
 
 /**

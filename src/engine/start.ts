@@ -80,6 +80,7 @@ const sameAsLimits =
   layout.SOURCES_MAX === limits.followedFilesMax &&
   layout.ROUTES_MAX === limits.routesMax &&
   layout.ROUTE_JAILS_MAX === limits.routeJailsMax &&
+  layout.FIELDS_MAX === limits.messageFieldsMax &&
   layout.PROGRAM_BYTES_MAX === limits.programBytesMax &&
   layout.INPUT_BYTES === limits.inputBytes &&
   layout.LINE_BYTES_MAX === limits.lineBytesMax &&
