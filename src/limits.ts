@@ -87,6 +87,11 @@ export const socketPathBytesMax = 107;
 
 /** Addresses that one request bans or unbans. */
 export const addressesPerRequestMax = 256;
+/**
+ * Addresses of it that are banned and recorded at once: a ban that the logs ask for waits for no
+ * more than these, about a millisecond.
+ */
+export const addressesAtOnce = 64;
 /** Addresses that the log line of an operator's command names; the records of bans name all. */
 export const commandAddressesMax = 10;
 /** Longest reason an operator gives for a ban, characters. */

@@ -215,30 +215,37 @@ export class DaemonOperator implements Operator {
     { uid, pid }: Peer,
   ): Promise<BanResult> {
     const { config, enforcer, recorder } = this.#running;
-    const index = this.#indexOf(jail);
-    const length = seconds ?? config.jails[index]!.bantime;
-    const targets: Address[] = [];
+    const length = seconds ?? config.jails[this.#indexOf(jail)]!.bantime;
+    const banned: string[] = [];
     const refusals: { address: string; error: OperatorError }[] = [];
-    for (const address of addresses) {
-      try {
-        targets.push(this.#bannable(index, address));
-      } catch (error) {
-        if (!(error instanceof OperatorError)) throw error;
-        refusals.push({ address, error });
-        recorder.refused(error.message, { command: 'ban', jail, addresses: [address], by: { uid, pid } });
+    for (let at = 0; at < addresses.length; at += limits.addressesAtOnce) {
+      // What the logs show has its turn in between; so may have a reload.
+      if (at > 0) await turn();
+      const index = this.#indexOf(jail);
+      const targets: Address[] = [];
+      for (const address of addresses.slice(at, at + limits.addressesAtOnce)) {
+        try {
+          targets.push(this.#bannable(index, address));
+        } catch (error) {
+          if (!(error instanceof OperatorError)) throw error;
+          refusals.push({ address, error });
+          recorder.refused(error.message, { command: 'ban', jail, addresses: [address], by: { uid, pid } });
+        }
       }
+      if (targets.length === 0) continue;
+      await this.#inKernel(enforcer.ban(index, targets, length));
+      const until = length < 0 ? -1 : Math.ceil(Date.now() / 1000 + length);
+      const told = targets.map((target) => ({
+        address: formatAddress(target),
+        details: () => ({ until, seconds: length }),
+      }));
+      recorder.bans('ban', jail, told, { by: { uid, pid }, reason });
+      for (const { address } of told) banned.push(address);
     }
-    if (targets.length === 0) throw refusals[0]!.error;
-    await this.#inKernel(enforcer.ban(index, targets, length));
-    const until = length < 0 ? -1 : Math.ceil(Date.now() / 1000 + length);
-    const told = targets.map((target) => ({
-      address: formatAddress(target),
-      details: () => ({ until, seconds: length }),
-    }));
-    recorder.bans('ban', jail, told, { by: { uid, pid }, reason });
+    if (banned.length === 0) throw refusals[0]!.error;
     return {
       jail,
-      addresses: told.map(({ address }) => address),
+      addresses: banned,
       seconds: length,
       refused: refusals.map(({ address, error: { code, message } }) => ({ address, code, why: message })),
     };

@@ -280,7 +280,8 @@ export class Enforcer {
       else if (this.#sweepAt >= 0) await turn();
       if (performance.now() - this.#lookedAt >= ownAddressesApartMs) this.follow();
       if (engine.banAllDue) await this.#banAll();
-      else await this.#turns.take(() => this.#deliver(this.#gather()));
+      // A long list of an operator does not delay what the logs show.
+      else await this.#turns.take(() => this.#deliver(this.#gather()), true);
     }
   }
 

@@ -9,6 +9,7 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { keyText } from '../backends/elements.ts';
+import type { TableBan } from '../engine/host.ts';
 import * as limits from '../limits.ts';
 import { isTaken } from '../places.ts';
 import { formatAddress } from '../text/address.ts';
@@ -103,27 +104,45 @@ export class Reconciliation {
     await this.#running;
   }
 
-  /** Runs a task while nothing is compared. A comparison follows it. */
-  async aside<Result>(task: () => Promise<Result>): Promise<Result> {
+  /** Runs a task while nothing is compared. A comparison follows it, or follows it if it fails. */
+  async aside<Result>(task: () => Promise<Result>, isCompared = true): Promise<Result> {
     while (this.#comparison !== undefined) await this.#running.catch(() => undefined);
     this.#isAside = true;
     try {
       return await task();
     } catch (error) {
       // The task may have failed half way.
-      this.#mustInstall = true;
+      this.#mustInstall = isCompared = true;
       throw error;
     } finally {
       this.#isAside = false;
-      void this.compare();
+      if (isCompared) void this.compare();
     }
   }
 
-  /** Writes the allowed networks into the kernel's rules, and ends the bans that they cover. */
+  /**
+   * Writes the allowed networks into the kernel's rules, and ends the bans of the table that they
+   * cover. Nothing is compared: that takes seconds for many bans, and a link may come and go.
+   */
   async allowAnew(): Promise<void> {
+    const { engine } = this.#settings;
     this.#mustInstall = true;
-    await this.#running;
-    await this.compare();
+    try {
+      await this.aside(() => this.#turns.take(() => this.#rebuild(), true), false);
+      const covered: TableBan[] = [];
+      for (let at = 0; at >= 0 && covered.length < limits.changesPerTransactionMax; await turn())
+        at = engine.eachBan(engine.passOver(at), limits.sweepEntries, (ban) => {
+          if (this.#isIgnored(ban)) covered.push(ban);
+        });
+      await this.#liftIgnored(covered);
+    } catch (error) {
+      this.#settings.log.error('cannot write the ignored addresses', { error: (error as Error).message });
+    }
+  }
+
+  #isIgnored({ jail, address }: Pick<HeldBan, 'jail' | 'address'>): boolean {
+    const { engine, ignored } = this.#settings;
+    return engine.isIgnored(jail, address) || engine.isShared(address) || (ignored?.isListed(address) ?? false);
   }
 
   /** Compares when it is time, or when others wrote into the kernel. */
@@ -146,7 +165,7 @@ export class Reconciliation {
    * of repairs; rejects if the kernel cannot be read.
    */
   async reconcile(): Promise<number> {
-    const { engine, backend, ignored: never, jails, log, now } = this.#settings;
+    const { engine, backend, jails, log, now } = this.#settings;
     this.#comparedAt = performance.now();
     const comparison = new Comparison(engine, backend, now);
     this.#comparison = comparison;
@@ -160,7 +179,7 @@ export class Reconciliation {
       found++;
       const index = jails.findIndex(({ name }) => name === jail);
       if (index < 0) return;
-      if (engine.isIgnored(index, address) || engine.isShared(address) || never?.isListed(address)) {
+      if (this.#isIgnored({ jail: index, address })) {
         if (ignored.length < limits.changesPerTransactionMax) ignored.push({ jail: index, address, timeoutMs });
         return;
       }
@@ -206,10 +225,10 @@ export class Reconciliation {
    * Ends bans of addresses that are ignored by now, and of prefixes that several hosts share by
    * now.
    */
-  async #liftIgnored(bans: HeldBan[]): Promise<void> {
+  async #liftIgnored(bans: Pick<HeldBan, 'jail' | 'address'>[]): Promise<void> {
     if (bans.length === 0) return;
     const { backend, engine, jails, log } = this.#settings;
-    const named = ({ jail, address }: HeldBan) => ({ jail: jails[jail]!.name, address });
+    const named = ({ jail, address }: (typeof bans)[number]) => ({ jail: jails[jail]!.name, address });
     await this.#turns.take(() => backend.apply(bans.map((ban) => ({ verb: 'unban', ...named(ban) }))));
     for (const { jail, address } of bans) engine.forget(jail, address);
     this.#counters.lifted += bans.length;

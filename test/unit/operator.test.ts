@@ -45,6 +45,24 @@ test('a list or an unban under way, over which jails go, names no jail wrongly',
   expect(backend.held.size).toBe(300 - 256 + 1);
 });
 
+test('a long list is banned in parts, between which the logs have their turn', async () => {
+  const { operator, backend } = await watched().make();
+  const addresses = Array.from({ length: 256 }, (_, last) => `192.0.2.${last}`);
+  const sizes: number[] = [];
+  let turns = 0;
+  const apply = backend.apply.bind(backend);
+  backend.apply = async (changes) => {
+    expect(turns).toBe(sizes.length);
+    sizes.push(changes.length);
+    setImmediate(() => turns++);
+    await apply(changes);
+  };
+  const result = await operator.ban({ jail: 'slow', addresses: [...addresses, '::'], seconds: 60 }, by);
+  expect(result.addresses).toEqual(addresses);
+  expect(result.refused.map(({ address }) => address)).toEqual(['::']);
+  expect(sizes).toEqual([64, 64, 64, 64]);
+});
+
 test('an IPv4 address is banned, explained and unbanned as the prefix that its jail bans', async () => {
   const { operator, backend } = await watched(undefined, undefined, 'ipv4_prefix = 24\n').make();
   const { addresses } = await operator.ban({ jail: 'slow', addresses: ['192.0.2.7', '192.0.2.8'], seconds: 60 }, by);

@@ -58,8 +58,8 @@ export const lists: readonly Breakage[] = [
   },
   {
     name: 'standing bans of what a list ignores go on',
-    find: ' || engine.isShared(address) || never?.isListed(address)) {',
-    put: ' || engine.isShared(address)) {',
+    find: ' || (ignored?.isListed(address) ?? false);',
+    put: ';',
     claims: ['X-lists-ignored'],
   },
   {
