@@ -63,8 +63,11 @@ limitHolds(2 * spoolRestBytes <= fleetSpoolBytesMin, 'an empty spool begins anew
  * few requests.
  */
 export const windowDecisions = 8_192;
-/** Requests to the daemon at once: other clients of this user need room beside them. */
-export const requestsAtOnce = 3;
+/**
+ * Requests to the daemon at once: one is carried out while the next one is on its way; with more,
+ * local bans would wait longer.
+ */
+export const requestsAtOnce = 2;
 /**
  * Decisions with ends this close are banned in one request, until the last of these ends: the share
  * of the remaining time, and a minimum in seconds. The fleet's process itself unbans each in time.
@@ -96,5 +99,10 @@ export const secretBytesMax = 4_096;
 export const pemBytesMax = 1024 * 1024;
 /** Old generation of the heap, MB: a million active bans, and one window of a list. */
 export const heapMegabytes = 256;
+/**
+ * Its nice value, unless it was started with a higher one: a tenth of the processor where the daemon
+ * wants it too.
+ */
+export const niceness = 10;
 /** A stop waits this long for unfinished work, ms. */
 export const stopMs = 5_000;

@@ -3,6 +3,7 @@
  * process without privileges, which talks to the daemon like any client. It connects to nothing
  * unless the configuration has a [fleet].
  */
+import { getPriority, setPriority } from 'node:os';
 import { isSea } from 'node:sea';
 import { figuresOf, problemsOf, readPage } from '../client/fleet-page.ts';
 import { type Compiled, compilePieces } from '../config/compile.ts';
@@ -17,7 +18,7 @@ import { printable } from '../text/printable.ts';
 import { sayUncaught } from '../uncaught.ts';
 import { version } from '../version.ts';
 import { Figures, seriesOf } from './figures.ts';
-import { heapMegabytes, stopMs } from './limits.ts';
+import { heapMegabytes, niceness, stopMs } from './limits.ts';
 import { LocalDaemon } from './local.ts';
 import { Receiver } from './receiver.ts';
 import { SecretError } from './secrets.ts';
@@ -44,6 +45,18 @@ const startedVariable = 'FAIL2ZIG_FLEET_STARTED';
 const say = (text: string): void => {
   process.stderr.write(`fail2zig-fleet: ${text}\n`);
 };
+
+/**
+ * Bulk work beside a daemon that must answer at once. Before the restart, so that every thread has
+ * this priority; the unit sets it as well, and may forbid us to.
+ */
+function giveWay(): void {
+  try {
+    if (getPriority() < niceness) setPriority(niceness);
+  } catch {
+    // Then it keeps the priority that it was started with.
+  }
+}
 
 /** Restarts this program with the flags; returns if that is not possible. */
 function withFlags(words: readonly string[]): void {
@@ -186,6 +199,7 @@ async function main(words: readonly string[]): Promise<number> {
     const loaded = load(given.config);
     if (loaded === undefined) return exits.config;
     if (given.command === 'status') return showStatus(loaded.fleet);
+    giveWay();
     if (process.env[startedVariable] === undefined) withFlags(words);
     try {
       return await runFleet(loaded);

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { defaultSettings } from '../../src/config/schema.ts';
+import { niceness } from '../../src/fleet/limits.ts';
 import { tool, toolEnvironment } from '../support/tools.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -65,7 +66,8 @@ describe('the unit', () => {
     expect(verdict(fleet.replace(' fail2zig.service', ''))).toBe('');
     expect(exposure(fleet)).toBeLessThanOrEqual(1.5);
     expect(exposure(fleet)).toBeLessThan(exposure(unit));
-    expect(fleet.split('\n')).toContain('RestartPreventExitStatus=78');
+    for (const line of ['RestartPreventExitStatus=78', `Nice=${niceness}`, 'CPUWeight=10'])
+      expect(fleet.split('\n')).toContain(line);
   });
 
   test('waits for readiness and is not started again with a configuration that cannot be used', () => {

@@ -15,6 +15,20 @@ export const fleet: readonly Breakage[] = [
     claims: ['X-fleet'],
   },
   {
+    name: 'fail2zig-fleet takes as much of the processor as the daemon',
+    find: 'if (getPriority() < niceness) setPriority(niceness);',
+    put: '',
+    claims: ['X-shared'],
+    tests: ['test/unit/fleet-process.test.ts'],
+  },
+  {
+    name: 'a long list of an operator is banned without a pause',
+    find: 'at += limits.addressesAtOnce) {\n      // What',
+    put: 'at += addresses.length) {\n      // What',
+    claims: ['D-03'],
+    tests: ['test/unit/operator.test.ts'],
+  },
+  {
     name: 'a batch in doubt is sent again unasked',
     find: 'isDoubtful ||= error.maybeDone;',
     put: 'isDoubtful ||= false;',
