@@ -125,11 +125,11 @@ export const longRuns: readonly LongRun[] = [
   },
   {
     name: 'fleet',
-    says: 'three hosts share bans over a real CrowdSec',
+    says: 'three hosts share bans over a real CrowdSec; local bans beside a server that fails',
     script: 'test:fleet',
     parameters: [],
     claims: [],
-    minutes: 10,
+    minutes: 20,
   },
   {
     name: 'kernel',

@@ -1,132 +1,99 @@
 /**
- * A stand-in server: it holds decisions that expire like those of a real one, takes alerts, and
- * gives the answers that a test sets.
+ * A stand-in server as a process of its own (stand-in-server.ts), with the least share of the
+ * processor: in the field it is another machine, and whoever measures beside it must not wait for
+ * it. What it answers is sent to it as data.
  */
-import { once } from 'node:events';
-import { createServer, type Server, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { type ChildProcess, fork } from 'node:child_process';
+import { constants, setPriority } from 'node:os';
+import { join } from 'node:path';
 
-export type Answer = (response: ServerResponse) => Promise<void> | void;
+export const port = 8_080;
 
-/** This many decisions, from the address of number `first` on, each until its own fixed time. */
+/** This many decisions, from the address of number `first` on. */
 export interface Holding {
   first?: number;
   count: number;
-  /** Different ends. */
-  ends?: number;
 }
 
 export const addressOf = (index: number): string => `${11 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}.7`;
 
-/** Epoch milliseconds from which the ends count. */
-const base = Date.now();
+export type Answer =
+  /** A list; by drips, one byte after the other. */
+  | { kind: 'list' | 'drip'; added?: Holding; deleted?: Holding }
+  /** No list: bytes, a text without end, a page of a proxy, no list in it, a list cut off. */
+  | { kind: 'garbage' | 'endless' | 'page' | 'no lists' | 'cut' };
 
-/** Decisions as a Local API writes them, with their remaining time, in pieces of some 64 KiB. */
-function* decisions({ first = 0, count, ends = 1 }: Holding, isOver = false): Generator<string> {
-  let text = '';
-  for (let index = first; index < first + count; index++) {
-    const left = base + 360_000_000 + (index % ends) * 60_000 - Date.now();
-    const duration = isOver ? '-1s' : `${Math.floor(left / 1000)}.${left % 1000}s`;
-    text += `${index === first ? '' : ','}{"duration":"${duration}","id":${index},"origin":"cscli-import","scenario":"a list","scope":"Ip","type":"ban","value":"${addressOf(index)}"}`;
-    if (text.length < 65_536) continue;
-    yield text;
-    text = '';
-  }
-  yield text;
+export const wrongKinds = ['garbage', 'endless', 'page', 'no lists', 'cut'] as const;
+
+/** What it answers from now on. */
+export interface Usual {
+  /** The answer to a request for the complete list. */
+  holds?: Holding;
+  /** The answers to requests for changes, in turn; none: no changes. */
+  otherwise?: readonly Answer[];
+  /** The answers to all requests for decisions, in turn. */
+  always?: readonly Answer[];
 }
 
-/** A whole list. */
-export function listOf(added: Holding | undefined, deleted?: Holding): Answer {
-  return async (response) => {
-    const write = async (text: string): Promise<void> => {
-      if (response.write(text) || response.destroyed) return;
-      const over = new AbortController();
-      const { signal } = over;
-      await Promise.race(['drain', 'close'].map((event) => once(response, event, { signal })));
-      over.abort();
-    };
-    await write('{"new":');
-    if (added === undefined) await write('null');
-    else {
-      await write('[');
-      for (const piece of decisions(added)) if (!response.destroyed) await write(piece);
-      await write(']');
-    }
-    await write(',"deleted":');
-    if (deleted === undefined) response.end('null}');
-    else {
-      await write('[');
-      for (const piece of decisions(deleted, true)) if (!response.destroyed) await write(piece);
-      response.end(']}');
-    }
-  };
-}
+export type Order =
+  | { what: 'next'; answer: Answer }
+  | ({ what: 'set' } & Usual)
+  | { what: 'listen' }
+  | { what: 'kill' };
+
+export type Report = { done: true } | { taken: 1 } | { sent: 1 } | { alerts: string[] };
 
 export class StandInServer {
-  /** The answer to a request for the complete list. */
-  holds: Holding | undefined;
-  /** The answers to the next requests for decisions, of whatever kind. */
-  readonly next: Answer[] = [];
-  /** The answer to a request for changes if none is set. */
-  otherwise: Answer = listOf(undefined);
   /** Each alert that it took: its message. */
   readonly alerts: string[] = [];
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  /** Answers of `next` that nobody has asked for yet, and those that are not sent whole yet. */
+  waiting = 0;
+  unsent = 0;
+  readonly #process: ChildProcess;
+  /** Who waits for an order, in their order. */
+  readonly #awaited: (() => void)[] = [];
 
-  private constructor() {
-    this.#server = createServer((request, response) => {
-      const { url = '' } = request;
-      if (url.startsWith('/v1/decisions/stream')) {
-        request.resume();
-        const all = url.endsWith('startup=true');
-        void (this.next.shift() ?? (all ? listOf(this.holds) : this.otherwise))(response);
-      } else if (url.startsWith('/v1/alerts')) this.#alerts(request, response);
-      else {
-        request.resume();
-        const expire = new Date(Date.now() + 3_600_000).toISOString();
-        response.end(JSON.stringify({ token: 't', expire }));
-      }
-    });
-    this.#server.on('connection', (socket) => {
-      this.#sockets.add(socket);
-      socket.on('error', () => undefined);
-      socket.once('close', () => this.#sockets.delete(socket));
+  private constructor(address: string) {
+    this.#process = fork(join(import.meta.dirname, 'stand-in-server.ts'), [address]);
+    setPriority(this.#process.pid!, constants.priority.PRIORITY_LOW);
+    this.#process.on('message', (report: Report) => {
+      if ('done' in report) this.#awaited.shift()!();
+      else if ('taken' in report) this.waiting--;
+      else if ('sent' in report) this.unsent--;
+      else this.alerts.push(...report.alerts);
     });
   }
 
   static async start(address: string): Promise<StandInServer> {
-    const server = new StandInServer();
-    await server.listen(address);
+    const server = new StandInServer(address);
+    await server.listen();
     return server;
   }
 
-  async listen(address: string): Promise<void> {
-    this.#server.listen(8_080, address);
-    await once(this.#server, 'listening');
+  listen(): Promise<void> {
+    return this.#order({ what: 'listen' });
   }
 
-  /** Ends at once, in the middle of its output. */
-  async kill(): Promise<void> {
-    const closed = once(this.#server, 'close');
-    this.#server.close();
-    for (const socket of this.#sockets) socket.resetAndDestroy();
-    await closed;
+  kill(): Promise<void> {
+    return this.#order({ what: 'kill' });
   }
 
-  #alerts(request: AsyncIterable<Buffer> & { method?: string; url?: string }, response: ServerResponse): void {
-    void (async () => {
-      const pieces: Buffer[] = [];
-      for await (const piece of request) pieces.push(piece);
-      if (request.method === 'GET') {
-        const value = new URL(request.url!, 'http://host').searchParams.get('value');
-        const held = this.alerts.filter((message) => message.startsWith(`${value} `));
-        response.end(JSON.stringify(held.map((message) => ({ message }))));
-        return;
-      }
-      const taken = JSON.parse(Buffer.concat(pieces).toString()) as { message: string }[];
-      this.alerts.push(...taken.map(({ message }) => message));
-      response.writeHead(201).end('[]');
-    })().catch(() => response.destroy());
+  set(usual: Usual): Promise<void> {
+    return this.#order({ what: 'set', ...usual });
+  }
+
+  /** The answer to the next request for decisions that has none yet, of whatever kind. */
+  async next(answer: Answer): Promise<void> {
+    this.waiting++;
+    this.unsent++;
+    await this.#order({ what: 'next', answer });
+  }
+
+  /** Resolves when the order was carried out. */
+  #order(order: Order): Promise<void> {
+    return new Promise((resolve) => {
+      this.#awaited.push(resolve);
+      this.#process.send(order);
+    });
   }
 }
