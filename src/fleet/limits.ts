@@ -100,8 +100,8 @@ export const pemBytesMax = 1024 * 1024;
 /** Old generation of the heap, MB: a million active bans, and one window of a list. */
 export const heapMegabytes = 256;
 /**
- * Its nice value, unless it was started with a higher one: a tenth of the processor where the daemon
- * wants it too.
+ * Its nice value, unless it was started with a higher one: a tenth of the processor where the
+ * daemon wants it too.
  */
 export const niceness = 10;
 /** A stop waits this long for unfinished work, ms. */

@@ -18,7 +18,7 @@ const entriesMax = 260_000;
 const listed = 250_000;
 /** So many decisions must be banned within this time, seconds. */
 const listedSecondsMax = 10;
-/** Each condition and its control are measured by turns, so often, with this many bans each time. */
+/** Each condition and its control are measured by turns, so often, and so many bans each time. */
 const rounds = 4;
 const bansPerRound = 55;
 /** The p99 of local bans may move by this share beside whatever the server does. */
@@ -108,7 +108,7 @@ class Faults {
     return time;
   }
 
-  /** Measures local bans beside a server that does nothing, then beside `others`, again and again. */
+  /** Local bans beside a server that does nothing, then beside `others`, again and again. */
   async #byTurns(what: string, others: () => Promise<number[]>, quiet: () => Promise<void>): Promise<void> {
     const without: number[] = [];
     const beside: number[] = [];
@@ -160,7 +160,7 @@ class Faults {
     assert.ok(seconds < listedSecondsMax, `250,000 decisions took ${seconds.toFixed(1)} s`);
   }
 
-  /** Each wrong answer is an error and ends no ban; the complete list after it bans nothing again. */
+  /** A wrong answer is an error and ends no ban; the complete list after it bans nothing again. */
   async #misbehaving(): Promise<void> {
     const host = this.#host;
     for (const kind of wrongKinds) {
