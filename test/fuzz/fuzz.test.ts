@@ -36,7 +36,7 @@ describe.each(targets)('$name', (target) => {
   });
 });
 
-test('every stored finding names a target there is', () => {
+test('every stored finding names an existing target', () => {
   expect(findings.filter(({ target }) => findTarget(target) === undefined)).toEqual([]);
 });
 
@@ -58,12 +58,12 @@ test('the canary is caught, made small, stored and read back', async () => {
 });
 
 test('readings of a line do not disturb one another', { timeout: 60_000 }, async () => {
-  // With this seed the plain engine once took the oracle's memory of times for its own.
+  // With this seed the plain engine once used the times that the oracle had remembered.
   const { finding } = await fuzz(findTarget('vaultwarden')!, { runs: 200, seconds: 30, seed: 1_449_472_550 });
   expect(finding).toBe(null);
 });
 
-test('a fault is cut down to the bytes that make it', async () => {
+test('an input with a fault is reduced to the bytes that cause it', async () => {
   const picky: Target = {
     name: 'picky',
     says: 'refuses X before Y',
@@ -79,7 +79,7 @@ test('a fault is cut down to the bytes that make it', async () => {
   expect(finding?.why).toBe('Error: X before Y');
 });
 
-test('a seed makes the same inputs again, another seed others', () => {
+test('a seed makes the same inputs again, and another seed makes others', () => {
   const corpus = [Buffer.from('one line'), Buffer.from('another line')];
   const inputs = (seed: number): string[] => {
     const random = new Random(seed);

@@ -1,6 +1,6 @@
 /**
- * `npm run fuzz`, see `usage`. A finding is stored in test/corpus/findings/ before it is mended;
- * exit status 1.
+ * `npm run fuzz`, see `usage`. A finding is stored in test/corpus/findings/ before it is fixed; the
+ * exit status is then 1.
  */
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -79,10 +79,10 @@ function secondsEach(count: number, isSmoke: boolean): number {
   return number('seconds', isSmoke || options.runs === undefined ? secondsDefault : Number.MAX_SAFE_INTEGER);
 }
 
-/** What was run so far, targets together. */
+/** What was run so far, all targets together. */
 const total = { targets: 0, inputs: 0, bytes: 0, hours: 0, findings: 0 };
 
-/** Fuzzes one target; answers whether all is as it should be. */
+/** Fuzzes one target. Returns whether all is as it should be. */
 async function run(target: Target, budget: Budget): Promise<boolean> {
   const { inputs, bytes, seconds, finding } = await fuzz(target, budget);
   const said = `${target.name} seed=${budget.seed} inputs=${inputs} bytes=${bytes} seconds=${seconds.toFixed(1)}`;

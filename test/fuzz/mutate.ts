@@ -1,10 +1,12 @@
 /**
- * Changes to stored inputs: the mutation half of the fuzzer. `words` are what the format is made
- * of.
+ * Changes to stored inputs: the mutation half of the fuzzer. `words` are the building blocks of the
+ * format.
  */
 import type { Random } from './random.ts';
 
-/** Longer inputs are cut: every bound of the program that a byte count can reach is below this. */
+/**
+ * Longer inputs are cut. Every bound of the program that a number of bytes can reach is below this.
+ */
 export const inputBytesMax = 12_000;
 
 const odd = [
@@ -38,7 +40,7 @@ function splice(input: Buffer, at: number, removed: number, added: Uint8Array): 
 type Change = (input: Buffer, random: Random, words: readonly string[], others: readonly Buffer[]) => Buffer;
 
 const changes: Change[] = [
-  // One byte, one bit, some bytes gone, some bytes twice.
+  // One byte changed, one bit changed, some bytes removed, some bytes doubled.
   (input, random) => splice(input, random.below(input.length + 1), 1, Uint8Array.of(random.below(256))),
   (input, random) => {
     const at = random.below(input.length);
@@ -58,7 +60,7 @@ const changes: Change[] = [
       Buffer.from(random.pick(words), 'latin1'),
     ),
   (input, random) => splice(input, random.below(input.length + 1), 0, Buffer.from(random.pick(odd), 'latin1')),
-  // The end cut off, a second input behind the start of this one.
+  // The end cut off; a second input behind the start of this one.
   (input, random) => input.subarray(0, random.below(input.length + 1)),
   (input, random, _, others) => {
     const other = random.pick(others);

@@ -1,6 +1,6 @@
 /**
- * Numbers from a seed, the same everywhere: a finding is repeated by its seed alone (xorshift,
- * Marsaglia 2003).
+ * Random numbers from a seed, the same on every machine: the seed alone repeats a finding
+ * (xorshift, Marsaglia 2003).
  */
 export class Random {
   #state: number;

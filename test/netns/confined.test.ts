@@ -1,4 +1,4 @@
-/** What the core of the daemon may still do, each scenario in namespaces of its own. */
+/** What the core of the daemon may still do. Each scenario runs in namespaces of its own. */
 import { join } from 'node:path';
 import { describe, test } from 'vitest';
 import { runScenario } from '../support/namespace.ts';

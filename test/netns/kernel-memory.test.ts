@@ -1,6 +1,6 @@
 /**
- * Bans in the memory of the real kernel, under the limit of a control group, each scenario in
- * namespaces of its own.
+ * Bans in the memory of the real kernel, under the memory limit of a control group. Each scenario
+ * runs in namespaces of its own.
  */
 import { join } from 'node:path';
 import { describe, test } from 'vitest';

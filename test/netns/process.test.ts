@@ -1,4 +1,7 @@
-/** What the process of the running daemon is and does, each scenario in namespaces of its own. */
+/**
+ * Properties and behaviour of the process of the running daemon. Each scenario runs in namespaces
+ * of its own.
+ */
 import { join } from 'node:path';
 import { describe, test } from 'vitest';
 import { runScenario } from '../support/namespace.ts';

@@ -92,7 +92,7 @@ function discovery(create: () => Backend): Scenario {
     await backend.apply([ban(router), ban('fe80::1')]);
     forgetNeighbours();
     await prober.answered(client, host, 2222);
-    // The bans are real: the router's own packets are dropped, only its discovery passes.
+    // The bans are in force: the router's own packets are dropped, and only its discovery passes.
     await new Prober('router').dropped(router, host, 2222);
     await backend.apply([ban(client)]);
     await prober.dropped(client, host, 2222);
@@ -134,7 +134,7 @@ function neighbours(create: () => Backend): Scenario {
     await link.answered(router, host, 2222);
     await prober.answered(client, host, 2222);
 
-    // A customer's /64 becomes a link of ours: its ban would take all of that link off.
+    // A customer's /64 becomes a link of ours: its ban would cut off all of that link.
     attack(late, late, late);
     await until(() => enforcer.counters.bans[0] === 2, { what: 'the ban of a prefix' });
     assert.deepEqual(texts(await bansOf(backend)), ['2001:db8:0:1::a', '2001:db8:0:2::/64']);
@@ -179,13 +179,13 @@ function sixToFour(create: () => Backend): Scenario {
     await prober.dropped(one, host, 2222);
     await prober.dropped(two, host, 2222);
     await prober.answered(other, host, 2222);
-    // A new start finds them as they are.
+    // A new start finds these bans as they are.
     const next = create();
     await next.install([sshd]);
     assert.deepEqual(texts(await bansOf(next)), ['2001:db8:0:7::/64', '2002:c000:201::/48']);
     await next.apply([unban('2002:c000:201::/48')]);
     await prober.answered(one, host, 2222);
-    // The address of the prefix itself would be its ban.
+    // A ban of the prefix's first address would look like a ban of the whole prefix.
     await assert.rejects(next.apply([ban('2001:db8:0:9::/128')]), { name: 'UnsupportedChange' });
     backend.close();
     next.close();
@@ -199,7 +199,7 @@ const jail: JailScaffold = {
   hooks: ['input', 'forward'],
 };
 
-/** Sends what clients ask of `from` at the host to port 80 inside. */
+/** Forwards what clients send to port `from` of the host to port 80 inside. */
 function publish(from: number): void {
   nft('add', 'table', 'ip', 'docker');
   nft('add', 'chain', 'ip', 'docker', 'pre', '{ type nat hook prerouting priority dstnat; }');
@@ -219,7 +219,8 @@ function published(create: () => Backend): Scenario {
     await backend.apply([ban(attackerV4[0])]);
     await prober.dropped(attackerV4[0], hostV4, 8080);
     await prober.answered(attackerV4[1], hostV4, 8080);
-    // Another port leads to the same service: nobody asked for 8080 there, nor for 80 of the jail.
+    // Another port leads to the same service. There, nobody asked for port 8080, nor for port 80 of
+    // the jail.
     await prober.answered(attackerV4[0], hostV4, 9000);
     await prober.answered(attackerV4[0], insideV4, 80);
     await prober.dropped(attackerV4[0], insideV4, 8085);

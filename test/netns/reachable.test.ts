@@ -1,4 +1,7 @@
-/** What a ban must not cut off or miss, each scenario in namespaces of its own. */
+/**
+ * What a ban must not cut off, and what it must not miss. Each scenario runs in namespaces of its
+ * own.
+ */
 import { join } from 'node:path';
 import { describe, test } from 'vitest';
 import { runScenario } from '../support/namespace.ts';

@@ -26,8 +26,8 @@ export const attackerV6 = ['2001:db8:0:1::10', '2001:db8:0:1::11', '2001:db8:0:2
 /** An answer comes well within this, ms. */
 const answeredWithinMs = 20_000;
 /**
- * A dropped packet is watched for an answer this long, ms; a test that says "dropped" also looks at
- * the counters.
+ * A test waits this long for an answer to a dropped packet, ms. A test that says "dropped" also
+ * checks the counters.
  */
 const droppedForMs = 250;
 
@@ -91,7 +91,8 @@ const proberCode = `
 `;
 
 /**
- * The attacker, or who is in another namespace: tries TCP connections from a chosen source address.
+ * A process in the attacker's namespace, or in another one, that tries TCP connections from a
+ * chosen source address.
  */
 export class Prober {
   readonly #child: ChildProcess;
@@ -122,7 +123,7 @@ export class Prober {
     if (answer !== 'connected') throw new Error(`${from} → ${to} port ${port}: ${answer}, expected an answer`);
   }
 
-  /** Resolves when `from` is told at once that it is not wanted; rejects otherwise. */
+  /** Resolves when `from` is rejected at once; fails otherwise. */
   async refused(from: string, to: string, port: number): Promise<void> {
     const answer = await this.#try(from, to, port, answeredWithinMs);
     if (answer !== 'ECONNREFUSED') throw new Error(`${from} → ${to} port ${port}: ${answer}, expected a refusal`);
@@ -135,7 +136,7 @@ export class Prober {
   }
 }
 
-/** What `nft -j` says: other eyes than ours. */
+/** What `nft -j` says: a view of the kernel that does not use our code. */
 export function nftJson(...words: string[]): { nftables: Record<string, unknown>[] } {
   return JSON.parse(
     execFileSync('nft', ['-j', ...words], {
@@ -175,14 +176,14 @@ export function droppedPackets(table: string, chain: string): number {
 }
 
 /**
- * The topology, listeners on `ports` of the host, and an attacker all of whose addresses are
- * answered on the first one.
+ * The topology, listeners on `ports` of the host, and an attacker. All of its addresses get answers
+ * on the first port.
  */
 export async function network(...ports: [number, ...number[]]): Promise<Prober> {
   buildTopology();
   await Promise.all(ports.map(listen));
   const prober = new Prober();
-  // Silence means nothing where no answer came before (IPv6 needs a while on a new link).
+  // Silence proves nothing unless an answer came before (IPv6 needs a while on a new link).
   for (const from of attackerV4) await prober.answered(from, hostV4, ports[0]);
   for (const from of attackerV6) await prober.answered(from, hostV6, ports[0]);
   return prober;

@@ -51,7 +51,10 @@ async function installed(
   return backend;
 }
 
-/** What `ip` says about the program of an interface: other eyes than ours. */
+/**
+ * What `ip` says about the program of an interface: a view of the kernel that does not use our
+ * code.
+ */
 function programOf(name: string): { id: number; mode: string } | undefined {
   const [link] = JSON.parse(execFileSync('ip', ['-j', 'link', 'show', 'dev', name], { encoding: 'utf8' }));
   if (link.xdp === undefined) return undefined;
@@ -75,8 +78,8 @@ function droppedV4(): string[] {
 const tagTypes = [0x88a8, 0x8100, 0x8100];
 
 /**
- * An IPv4 and an IPv6 frame behind none, one, … VLAN tags; `needed`: bytes up to the end of the IP
- * header.
+ * An IPv4 and an IPv6 frame behind zero, one or more VLAN tags. `needed`: bytes up to the end of
+ * the IP header.
  */
 function frames(source4: string, source6: string, tags?: number): { name: string; frame: Buffer; needed: number }[] {
   return (tags === undefined ? [0, 1, 2] : [tags]).flatMap((count) =>
@@ -112,13 +115,13 @@ interface Packet {
   options?: number;
   /** IPv6 extension headers before the transport: number and bytes. */
   headers?: [number: number, bytes: number][];
-  /** In units of 8 bytes; a later one where it is not 0. */
+  /** In units of 8 bytes. Not 0: the frame is a later fragment. */
   fragmentOffset?: number;
-  /** Bytes of the transport header that are there. */
+  /** How many bytes of the transport header the frame holds. */
   transportBytes?: number;
 }
 
-/** Ethernet, IP, what may stand between, and the beginning of a transport header. */
+/** Ethernet, IP, options or extension headers, and the beginning of a transport header. */
 function frameOf(packet: Packet, source4: string, source6: string): Buffer {
   const { family, protocol, port, options = 0, headers = [], fragmentOffset = 0, transportBytes = 20 } = packet;
   const transport = Buffer.alloc(20);
@@ -323,7 +326,7 @@ export const scenarios: Record<string, Scenario> = {
     await prober.dropped(attackerV6[1], hostV6, 2222);
     await prober.answered(attackerV6[1], hostV6, 8080);
     await prober.answered(attackerV6[2], hostV6, 2222);
-    // A second jail's ban of the same source: each ends by itself.
+    // A ban of the same source by a second jail: each ban ends by itself.
     await backend.apply([ban(attackerV4[0], 1500, 'web')]);
     await prober.dropped(attackerV4[0], hostV4, 8080);
     assert.ok((await backend.drops()).get('web')! > 0, 'counted for the jail whose ban it was');
@@ -502,7 +505,7 @@ export const scenarios: Record<string, Scenario> = {
     await backend.apply([unban(attackerV4[0], 'web')]);
     assert.equal((await bansOf(backend)).length, 1);
     await prober.dropped(attackerV4[0], hostV4, 2222);
-    // A shorter ban of the other jail takes nothing from it.
+    // A shorter ban of the other jail does not shorten this one.
     await backend.apply([ban(attackerV4[0], 500, 'web')]);
     await until(async () => (await bansOf(backend)).length === 1, { what: 'the end of the shorter ban' });
     await prober.dropped(attackerV4[0], hostV4, 2222);
@@ -523,12 +526,12 @@ export const scenarios: Record<string, Scenario> = {
     assert.deepEqual(texts(await bansOf(second)), [attackerV4[0], attackerV4[1]].sort());
     await prober.dropped(attackerV4[0], hostV4, 2222);
     second.close();
-    // Another list of ports: the bans stay, each for the ports that its jail now has.
+    // With another list of ports the bans stay, each for the ports that its jail has now.
     const elsewhere = await installed([{ ...sshd, ports: [{ first: 8080, last: 8080 }], protocols: ['tcp'] }]);
     assert.deepEqual(texts(await bansOf(elsewhere)), [attackerV4[0], attackerV4[1]].sort());
     await prober.answered(attackerV4[0], hostV4, 2222);
     elsewhere.close();
-    // A jail that is gone takes its bans with it.
+    // The bans of a removed jail are removed with it.
     const third = await installed([{ ...sshd, name: 'other' }]);
     assert.deepEqual(await bansOf(third), []);
     await prober.answered(attackerV4[0], hostV4, 2222);
@@ -591,7 +594,7 @@ export const scenarios: Record<string, Scenario> = {
       await prober.answered(free, hostV4, 2222);
     }
     await daemon.stop();
-    // What the record does not name is somebody else's.
+    // What the record does not name belongs to somebody else.
     for (const record of ['0 1\n', `x${readFileSync(`${home}/state/state.xdp`, 'latin1')}`]) {
       writeFileSync(`${home}/state/state.xdp`, record);
       assert.match((await refused(Daemon.start(home, settings))).message, /EBUSY/);

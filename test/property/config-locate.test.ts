@@ -1,6 +1,6 @@
 /**
- * The key locator against smol-toml: on documents both accept, they know the same paths, and the
- * key really stands where the locator says.
+ * The key locator against smol-toml. On documents that both accept, they find the same paths, and
+ * each key is where the locator says.
  */
 import fc from 'fast-check';
 import { parse } from 'smol-toml';
@@ -42,7 +42,7 @@ const writtenKey = fc.tuple(anyKey, fc.constantFrom('bare', 'basic', 'literal'))
   return basic(key);
 });
 
-/** JSON's escapes are TOML's, but for DEL, which TOML wants escaped. */
+/** TOML has the same escapes as JSON, except that TOML requires one for DEL. */
 function basic(text: string): string {
   return JSON.stringify(text).replaceAll('\x7f', '\\u007f');
 }
@@ -134,11 +134,11 @@ describe('the key locator', () => {
       }),
       { numRuns: 3000 },
     );
-    // A generator that mostly writes what smol-toml refuses would prove nothing.
+    // If smol-toml refused most generated documents, the test would prove nothing.
     expect(accepted).toBeGreaterThan(1000);
   });
 
-  test('takes any text: it ends, throws nothing, and its statements follow one another inside the text', () => {
+  test('accepts any text: it ends, throws nothing, and its statements follow one another inside the text', () => {
     const noise = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 60 }),
       fc

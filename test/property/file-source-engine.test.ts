@@ -1,6 +1,7 @@
 /**
- * The file source over the real engine, in both builds: an attack whose lines are spread over
- * rotations, truncations and several files is seen line by line as if it stood in one file.
+ * The file source over the real engine, in both builds. The lines of an attack are spread over
+ * rotations, truncations and several files, and the engine sees them line by line as if they were
+ * in one file.
  */
 import { appendFileSync, mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

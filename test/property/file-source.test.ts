@@ -1,11 +1,11 @@
 /**
- * Whatever happens to log files, every line written to them is fed exactly once and in order,
- * except where file.ts says that it cannot be: lines that a truncation, or a removal, took away
- * before anyone looked may be missing.
+ * Whatever happens to log files, every line written to them is fed exactly once and in order. The
+ * exceptions are those that file.ts names: lines may be missing that a truncation or a removal took
+ * away before anyone looked.
  *
- * The model remembers what was written where and whether the source has looked since; it knows
- * nothing of inodes, fingerprints or events. Between commands the source is left alone, woken by
- * the event loop, or polled, at random.
+ * The model remembers what was written where, and whether the source has looked since. It knows
+ * nothing of inodes, fingerprints or events. Between commands, at random, the source is left alone,
+ * woken by the event loop, or polled.
  */
 import {
   appendFileSync,
@@ -33,7 +33,7 @@ import { CollectingSink } from '../support/collecting-sink.ts';
 
 interface WrittenLine {
   text: string;
-  /** False once it may have gone before it was looked at. */
+  /** False if the line may have gone before the source looked. */
   certain: boolean;
 }
 
@@ -42,11 +42,11 @@ interface ModelFile {
   exists: boolean;
   /** Lines of this path, in the order in which they must come. */
   lines: WrittenLine[];
-  /** The beginning of a line. */
+  /** A line that has begun and not yet ended. */
   begun: string;
-  /** How many of `lines` the source has certainly had the chance to read. */
+  /** How many of `lines` the source could certainly have read. */
   looked: number;
-  /** The source has had the chance to open the file that stands there. */
+  /** Whether the source could have opened the file at this path. */
   known: boolean;
   /** A descriptor of the file that was rotated away last, and whether the source had it open. */
   oldWriter: number;
@@ -71,7 +71,7 @@ function look(world: World): void {
   }
 }
 
-/** Unread lines may be lost from here on. */
+/** From here on, unread lines may be lost. */
 function doubt(file: ModelFile): void {
   for (const line of file.lines.slice(file.looked)) line.certain = false;
 }
@@ -86,8 +86,8 @@ function write(world: World, file: ModelFile, text: string): void {
 }
 
 /**
- * Unlike any other line from its first byte to its last, as log lines are by their time and
- * numbers.
+ * A text that differs from every other line from its first byte to its last. Log lines do so too,
+ * by their time and numbers.
  */
 function nextText(world: World, padding: number): string {
   return `line ${world.count} ${`${world.count}.`.repeat(padding)}`.slice(0, 12 + padding);
@@ -104,7 +104,7 @@ const begin =
   (index: number, padding: number): Step =>
   (world) => {
     const file = world.files[index % world.files.length]!;
-    // What becomes of lines that are cut is the engine's business, and tested with it.
+    // The engine cuts long lines, and its own tests check that.
     if (file.begun.length + padding < 2_048) write(world, file, nextText(world, padding));
   };
 
@@ -134,7 +134,10 @@ const rotate =
     }
   };
 
-/** The writer of the rotated file goes on, as nginx does until it is told to reopen. */
+/**
+ * The writer of the rotated file continues to write, as nginx does until it is told to reopen its
+ * log.
+ */
 const writeLate =
   (index: number): Step =>
   (world) => {
@@ -256,7 +259,7 @@ describe('a followed file', () => {
     await fc.assert(property(FileSource), { numRuns: Number(process.env.FILE_SOURCE_RUNS ?? 150) });
   });
 
-  test('the property sees a source that forgets rotated files, and one that misses truncation', async () => {
+  test('the property catches a source that forgets rotated files, and one that misses truncation', async () => {
     const forgets = vi.spyOn(Reader.prototype, 'retire').mockImplementation((file) => {
       file.tail?.close();
       file.tail = null;

@@ -1,9 +1,9 @@
 /**
  * Attacker text in every field that a mail client chooses: HELO name, sender, recipient, command,
- * early talk, user name, password, SASL text, server name. The address found is the one the service
- * wrote or none, whatever the text (claims S-*). Lines are built as the services build them; where
- * the text stands right of the address, or cannot make a second reading of the line, the address
- * must be found.
+ * early talk, user name, password, SASL text, server name. Whatever the text, the filter finds the
+ * address that the service wrote, or none (claims S-*). Lines are built as the services build them.
+ * The address must be found if the text stands right of it, or if the text cannot give the line a
+ * second reading.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -305,7 +305,7 @@ const formats: Format[] = [
   },
 ];
 
-/** What belongs to each format, `%` where a fake address goes. */
+/** The words of each format, with `%` where a fake address goes. */
 const phrases: Record<string, string[]> = {
   postfix: [
     ' from x[%]: 550 5.1.1 User unknown',
@@ -353,7 +353,7 @@ const phrases: Record<string, string[]> = {
 
 const honest = '192.0.2.7';
 
-/** Throws unless the address found is the honest one, or, where that may be, none. */
+/** Throws unless the address found is the honest one or, where the format allows it, none. */
 function hold(definition: Filter, { filter, mode, sure, write }: Format): void {
   const text = attackerText(phrases[filter] as string[], 300);
   fc.assert(
@@ -378,7 +378,7 @@ test.each(formats)(
 
 test.each(formats)('$filter: $title: no text moves the address', (format) => hold(named(format.filter), format));
 
-test('the same property fails on filters that read from the left, leave the end open or leave no line alone', () => {
+test('the same property fails on filters that read from the left, leave the end open or ignore no line', () => {
   const careless = (token: Token): Token => {
     if (token.kind === 'text') return { ...token, from: 'left' };
     return token.kind === 'end' ? { kind: 'optional', tokens: [token] } : token;

@@ -1,7 +1,7 @@
 /**
- * Patterns as operators write them: whatever the text, it is refused or becomes a program; the
- * program, the matcher the compiler would emit and the oracle say the same of every message, and a
- * place in a pattern is found in the file.
+ * Patterns as operators write them. Whatever the text, it is refused or becomes a program. The
+ * program, the matcher that the compiler would emit, and the oracle agree on every message. A place
+ * in a pattern is found in the file.
  */
 import fc from 'fast-check';
 import { parse } from 'smol-toml';
@@ -15,11 +15,11 @@ import { attackerText, messageOf } from '../support/messages.ts';
 import { readTimesWith } from '../support/oracle.ts';
 
 beforeEach(bind);
-// How a timestamp is read is judged elsewhere.
+// Other tests judge how a timestamp is read.
 beforeAll(() => readTimesWith(engineTimeLength));
 afterAll(() => readTimesWith());
 
-/* Few and similar words, so that a capture often holds what should end it. */
+/** Few words that are similar, so that a capture often holds the text that should end it. */
 const words = ['login', ' ', ' from ', ' for "', '"', '", ', ': ', '=', 'a', 'ab', ' port ', '{{', "{'.*'}", 'ü', '5'];
 const piece = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom(...words) },
@@ -131,7 +131,7 @@ test('a place in a string of any kind is found in the file', () => {
         return;
       }
       for (let index = 0; index < value.length; index++) {
-        // The second half of a pair has no place of its own.
+        // The second half of a surrogate pair has no place of its own.
         if (/[\udc00-\udfff]/.test(value[index] as string)) continue;
         const at = offsetWithin(source, 0, index);
         const literal = source.startsWith("'");

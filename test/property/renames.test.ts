@@ -1,9 +1,10 @@
 /**
- * A log that is renamed on and on, by a writer that is ahead of us: events are heard in portions,
- * long after what they tell of, and names stand for other files by then. Every line is fed exactly
- * once all the same, through writes to the old file, cuts and removals.
+ * A log is renamed again and again, and its writer is ahead of the source. The source hears events
+ * in portions, long after they happened, when the names already belong to other files. Even so,
+ * every line is fed exactly once, through writes to the old file, cuts and removals.
  *
- * The files and the kernel's events are real; only when they are handed over is decided here.
+ * The files and the kernel's events are real. The test decides only when the events are handed
+ * over.
  */
 import {
   closeSync,
@@ -36,7 +37,7 @@ class World {
   #seconds = 0;
   #file = -1;
   #before = -1;
-  /** Lines of each old file, youngest first, as `app.log.1` and on. */
+  /** Lines of each old file, the youngest first, as in `app.log.1` and so on. */
   #old: string[][] = [];
   #lines: string[] = [];
 
@@ -51,7 +52,7 @@ class World {
     for (let line = 0; line < count; line++) this.#lines.push(this.#writeTo(this.#file));
   }
 
-  /** The writer of the file that was renamed last goes on. */
+  /** The writer of the file that was renamed last continues to write. */
   writeLate(count: number): void {
     if (this.#before < 0) return;
     for (let line = 0; line < count; line++) this.#old[0]!.push(this.#writeTo(this.#before));
@@ -67,7 +68,7 @@ class World {
     this.#file = openSync(this.log, 'a');
   }
 
-  /** Old files go when they were read, as the last of logrotate's do. */
+  /** Removes old files once they were read, as logrotate removes the last one. */
   remove(): void {
     const read = new Set(this.sink.texts());
     while (this.#old.length > 2 && this.#old.at(-1)!.every((line) => read.has(line))) {
@@ -193,7 +194,7 @@ describe('a log that is renamed faster than its events are heard', () => {
     fc.assert(property, { numRuns: runs });
   }, 1_200_000);
 
-  test('the property sees a source that believes the first name it finds, and one that knows no file again', () => {
+  test('the property catches a source that trusts the first name it finds, and one that recognises no file', () => {
     const { settle } = Directories.prototype;
     const believes = vi.spyOn(Directories.prototype, 'settle').mockImplementation(function (
       this: Directories<unknown>,

@@ -1,12 +1,12 @@
 /**
- * A log that is written anew in its place on and on, with what it held, by a writer that is ahead
- * of us: a ring log loses its first lines that way, and between two of them the log may be renamed,
- * removed, led elsewhere by a symbolic link, or cut. Every line is fed exactly once, however late
- * and in which portions the events are heard.
+ * A log is written anew again and again, in its place and with its content, and its writer is ahead
+ * of the source. A ring log loses its first lines that way. Between two rewrites the log may be
+ * renamed, removed, replaced by a symbolic link, or cut. Every line is fed exactly once, however
+ * late and in whatever portions the source hears the events.
  *
- * The files and the kernel's events are real; only when they are handed over is decided here. What
- * no reader could save is not done: the first lines go, and a file is removed or cut, only where
- * all of that was read.
+ * The files and the kernel's events are real. The test decides only when the events are handed
+ * over. It does nothing that no reader could survive: the first lines are dropped, and a file is
+ * removed or cut, only once all of that was read.
  */
 import {
   closeSync,
@@ -30,7 +30,7 @@ import { Tail } from '../../src/sources/tail.ts';
 import { CollectingSink } from '../support/collecting-sink.ts';
 import { type LateEvents, lateSource } from '../support/late-events.ts';
 
-/** With its end. */
+/** Bytes of a line, its line feed included. */
 const lineBytes = 64;
 
 class World {
@@ -42,16 +42,16 @@ class World {
   written = 0;
   #seconds = 0;
   #file: number;
-  /** The file that was renamed last: its writer still has it open. */
+  /** The file that was renamed last. Its writer still has it open. */
   #before = -1;
   #olds = 0;
-  /** Files that stood at the path since. */
+  /** Files that have been at the path since then. */
   #replaced = 0;
-  /** Lines of the log as it stands. */
+  /** Lines that the log holds now. */
   #lines: string[] = [];
   /**
-   * So many of them may go: less than half of those that were read when the source looked last, and
-   * not those by which it knows the text again.
+   * This many lines may be dropped: less than half of those that had been read at the last look of
+   * the source, and none of those by which it recognises the text.
    */
   #spare = 0;
 
@@ -66,12 +66,15 @@ class World {
     for (let line = 0; line < count; line++) this.#lines.push(this.#writeTo(this.#file));
   }
 
-  /** The writer of the file that was renamed last goes on. */
+  /** The writer of the file that was renamed last continues to write. */
   writeLate(count: number): void {
     if (this.#before >= 0) for (let line = 0; line < count; line++) this.#writeTo(this.#before);
   }
 
-  /** The text of the log in its place, without some of its first lines, and more behind it. */
+  /**
+   * Writes the text of the log again in its place, without some of its first lines and with new
+   * lines at the end.
+   */
   rewrite(dropped: number, more: number): void {
     const first = Math.min(dropped, this.#spare);
     this.#lines = this.#lines.slice(first);
@@ -81,7 +84,7 @@ class World {
     this.write(more);
   }
 
-  /** The log is led to a file that holds its text. */
+  /** The path becomes a link to a file that holds the text of the log. */
   lead(): void {
     const target = join(this.home, `target-${++this.#olds}`);
     writeFileSync(target, this.#lines.map((line) => `${line}\n`).join(''));
@@ -90,7 +93,7 @@ class World {
     this.#open();
   }
 
-  /** The log is renamed to where nobody looks, and begins anew. */
+  /** The log is renamed to a place where nobody looks, and a new one begins. */
   rotate(): void {
     renameSync(this.log, join(this.home, `old-${++this.#olds}`));
     this.#forget();
@@ -117,7 +120,7 @@ class World {
     this.#spare = 0;
   }
 
-  /** After a minute no writer is late any more, and all events were heard: each poll hears them. */
+  /** After a minute no writer is late any more. Every poll hears all events. */
   poll(seconds: number): void {
     if (seconds * 1_000 >= lingerMs) {
       this.#forget();
@@ -156,7 +159,7 @@ class World {
     rmSync(this.home, { recursive: true });
   }
 
-  /** So many files later no writer is late any more, either. */
+  /** After this many files, too, no writer is late any more. */
   #forget(): void {
     if (this.#before >= 0) closeSync(this.#before);
     this.#before = -1;
@@ -241,7 +244,7 @@ describe('a log that is rewritten faster than its events are heard', () => {
     fc.assert(property, { numRuns: runs });
   }, 1_200_000);
 
-  test('the property sees a source that asks too early how far it read, and one that knows no text again', () => {
+  test('the property catches a source that asks too early how far it read, and one that recognises no text', () => {
     const { replaces } = Tail.prototype;
     const asks = vi.spyOn(Tail.prototype, 'replaces').mockImplementation(function (this: Tail, others) {
       const now = others.map((old) => ({ position: old.position, ...old.fingerprint() }));

@@ -1,8 +1,8 @@
 /**
- * Attacker text in every field that a client of FTP, SQL, telephony, VPN and PAM services chooses:
- * the address found is the one the service wrote or none, whatever the text (claims S-*). Lines are
- * built as the services build them, in every shape they have; where a text cannot make two readings
- * of a line, the address must be found.
+ * Attacker text in every field that a client of FTP, SQL, telephony, VPN and PAM services chooses.
+ * Whatever the text, the filter finds the address that the service wrote, or none (claims S-*).
+ * Lines are built as the services build them, in every form they have. The address must be found if
+ * the text cannot give the line a second reading.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -31,7 +31,7 @@ const event = (name: string, address: string, account: string, session: string, 
     `res_security_log.c: SecurityEvent="${name}",EventTV="1",Severity="Error",Service="PJSIP",EventVersion="1",AccountID="${account}",SessionID="${session}",LocalAddress="IPV4/UDP/203.0.113.1/5060",RemoteAddress="IPV4/UDP/${address}/5060"${answer}`,
   );
 
-/** As a quoted text of SIP holds it. */
+/** How SIP writes a quoted text. */
 const quoted = (text: string): string => text.replace(/[\\"]/g, '\\$&');
 
 const formats: Format[] = [
@@ -190,7 +190,7 @@ const formats: Format[] = [
   },
   {
     filter: 'asterisk',
-    // PJSIP keeps the backslashes of a quoted name, and prints 256 bytes of a URI at most.
+    // PJSIP keeps the backslashes of a quoted name, and prints at most 256 bytes of a URI.
     title: 'URI and Call-ID',
     sure: 'exact',
     write: (address, a, b) =>
@@ -268,7 +268,7 @@ const phrases: Record<string, string[]> = {
 
 const honest = '192.0.2.7';
 
-/** Throws unless the address found is the honest one, or, where that may be, none. */
+/** Throws unless the address found is the honest one or, where the format allows it, none. */
 function hold(definition: Filter, { filter, sure, write }: Format): void {
   const text = attackerText(phrases[filter] as string[], 300);
   fc.assert(

@@ -1,7 +1,8 @@
 /**
- * Attacker text in every field of sshd's lines that an attacker chooses: the address found is the
- * one sshd wrote or none, and the line is still recognised as what it is (claims S-*). Lines are
- * built as OpenSSH builds them, its limits on the length of each field included.
+ * Attacker text in every field of sshd's lines that an attacker chooses. Whatever the text, the
+ * filter finds the address that sshd wrote, or none, and still recognises what the line says
+ * (claims S-*). Lines are built as OpenSSH builds them, with its limits on the length of each
+ * field.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -45,7 +46,7 @@ const phrases = [
 interface Format {
   title: string;
   mode: string;
-  /** `exact`: the address must be found. `unsure`: it may also be left to the connection. */
+  /** `exact`: the address must be found. `unsure`: the connection may also give it. */
   sure: 'exact' | 'unsure';
   /** The message, as sshd writes it for an attacker at `address` who chose `a` and `b`. */
   write(address: string, a: string, b: string): string;
@@ -220,7 +221,7 @@ const numRuns = Number(process.env.SSHD_INJECTION_RUNS ?? 400);
 
 const honest = fc.constantFrom('192.0.2.7', '198.51.100.9', '2001:db8::7', '2001:db8:1:2:3:4:5:6');
 
-/** Throws where attacker text in `format` moves the address or hides the line from `filter`. */
+/** Throws if attacker text in `format` moves the address or hides the line from `filter`. */
 function hold(filter: Filter, { mode, sure, write }: Format): void {
   fc.assert(
     fc.property(honest, attackerText(phrases), attackerText(phrases), (address, a, b) => {

@@ -1,7 +1,7 @@
 /**
- * maxretry beyond 16, against a plain list of failures. Two laws, at any order of events: a ban
- * never comes with fewer than maxretry failures within findtime, and always when maxretry failures
- * lie within fifteen sixteenths of it. Across a restart too.
+ * maxretry beyond 16, against a plain list of failures. Two laws hold for any order of events, also
+ * across a restart: a ban never comes with fewer than maxretry failures within findtime, and it
+ * always comes when maxretry failures lie within fifteen sixteenths of findtime.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -18,7 +18,10 @@ interface Plan {
   findtime: number;
   bantime: number;
   events: Failures[];
-  /** Before which of the events the table is saved and restored; beyond them all: never. */
+  /**
+   * The table is saved and restored before the event of this number. A number beyond all events
+   * means never.
+   */
   restart: number;
 }
 
@@ -29,10 +32,10 @@ function most(list: Failures[], seconds: number): number {
   return Math.max(0, ...list.map(within));
 }
 
-/** What the laws allow: the failures since the source began afresh, in a list. */
+/** What the laws allow, from a list of the failures since the source began afresh. */
 class Judge {
   readonly #plan: Plan;
-  /** All that was not too old when it came, and those within findtime of the newest. */
+  /** All failures that were not too old when they came, and those within findtime of the newest. */
   #seen: Failures[] = [];
   #open: Failures[] = [];
   #end = Number.NEGATIVE_INFINITY;

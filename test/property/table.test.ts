@@ -1,7 +1,7 @@
 /**
- * The table against a plain list of failures (test/support/table-model.ts): every ban at exactly
- * the failure that makes maxretry within findtime, in any order of events, with every size of key
- * and window step, in every build.
+ * The table against a plain list of failures (test/support/table-model.ts), in every build. Every
+ * ban comes exactly at the failure that makes maxretry within findtime, in any order of events,
+ * with every size of key and window step.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -30,10 +30,13 @@ interface Plan {
 }
 
 const documentation = 0x2001_0db8n << 96n;
-/** Bits in which IPv6 sources differ: inside and beyond every prefix, at byte and word edges. */
+/**
+ * The bits in which IPv6 sources differ, inside and beyond every prefix, at the edges of bytes and
+ * words.
+ */
 const bits = [0, 1, 31, 32, 63, 64, 65, 71, 72, 88, 94, 95];
 
-/** Few sources, so that they meet again. 32.1.13.184 has the bytes of 2001:db8::/32. */
+/** Few sources, so that they come again. 32.1.13.184 has the bytes of 2001:db8::/32. */
 const anySource: fc.Arbitrary<Source> = fc.oneof(
   fc.constantFrom(...['192.0.2.7', '192.0.2.8', '192.0.2.136', '192.0.66.7', '32.1.13.184'].map(v4)),
   fc.subarray(bits, { maxLength: 2 }).map((chosen) => ({
@@ -50,7 +53,7 @@ const anyJail: fc.Arbitrary<DrivenJail> = fc.record({
   ipv6Prefix: fc.oneof(fc.integer({ min: 32, max: 128 }), fc.constantFrom(32, 56, 64, 128)),
 });
 
-/** Times around the edges of the jail's window and ban, some anywhere; in order or not. */
+/** Times around the edges of the jail's window and ban, and some at random; in order or not. */
 function anyEvents(jails: DrivenJail[], sources: Source[], length: number): fc.Arbitrary<Event[]> {
   const base = fc.constantFrom(1_763_694_928, 86_400 * 365, 2_147_483_648, 4_000_000_000);
   const event = fc.nat(jails.length - 1).chain((jail) => {
@@ -80,7 +83,7 @@ const anyPlan: fc.Arbitrary<Plan> = fc
   )
   .chain(([jails, sources]) => fc.record({ jails: fc.constant(jails), events: anyEvents(jails, sources, 120) }));
 
-/** What the jail takes for one source: its key in the model, and its address. */
+/** What the jail counts as one source: its key in the model, and its address. */
 function sourceIn({ ipv4Prefix = 32, ipv6Prefix }: DrivenJail, source: Source): { key: string; address: Address } {
   const prefix = source.family === 4 ? ipv4Prefix : ipv6Prefix;
   const below = BigInt((source.family === 4 ? 32 : 128) - prefix);
@@ -90,7 +93,7 @@ function sourceIn({ ipv4Prefix = 32, ipv6Prefix }: DrivenJail, source: Source): 
 
 type Make = (options: DriverOptions) => Promise<Pick<TableDriver, 'fail'>>;
 
-/** The property: the same bans from the table and from the model. */
+/** The property: table and model decide the same bans. */
 function sameBans(build: Build, make: Make) {
   return fc.asyncProperty(anyPlan, async ({ jails, events }) => {
     const table = await make({ build, jails, slots: 8_192 });
@@ -125,7 +128,7 @@ const shown: Show = async (options) => {
   return { fail: (...failure) => table.fail(...failure), failures };
 };
 
-/** The property: the failures of a source that are shown are those that the model remembers. */
+/** The property: the table shows those failures of a source that the model remembers. */
 function sameFailures(build: Build, show: Show) {
   return fc.asyncProperty(anyPlan, async ({ jails, events }) => {
     const table = await show({ build, jails, slots: 8_192 });

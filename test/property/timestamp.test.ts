@@ -1,7 +1,7 @@
 /**
- * Timestamps against JavaScript's Date (test/support/time-oracle.ts): every format the engine
+ * Timestamps against JavaScript's Date (test/support/time-oracle.ts): every format that the engine
  * reads, in zones with all kinds of daylight saving, at the turn of the year, on February 29, in
- * the hour that is left out and the one that comes twice.
+ * the hour that is skipped and in the hour that comes twice.
  */
 import fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
@@ -16,7 +16,7 @@ const memory = new ArrayBuffer(65_536);
 const bytes = Buffer.from(memory);
 const textAt = 8_192;
 
-/** What stands behind the text: a timestamp ends where it is told to, whatever follows. */
+/** Bytes behind the text. A timestamp ends where the caller says, whatever follows. */
 const behinds = ['', ' ', '0', '.5', '+02:00', ' 2019', 'Z', '\0'];
 
 function decode(text: string, now: number, behind = ''): number {
@@ -76,7 +76,7 @@ interface Fields {
   second: number;
 }
 
-/** How services write a moment. Numbers that no calendar has are written all the same. */
+/** How services write a moment. The formats also write numbers that exist in no calendar. */
 const formats: Record<string, (fields: Fields) => string> = {
   'RFC 3164': (f) => `${month(f)} ${String(f.day).padStart(2)} ${clock(f)}`,
   'RFC 3164 with a year': (f) => `${month(f)} ${pad(f.day)} ${pad(f.year, 4)} ${clock(f)}`,
@@ -171,7 +171,7 @@ describe.each(zones)('in %s', (zone) => {
     let never = 0;
     for (const { from } of changes) {
       for (let away = -7_200; away <= 7_200; away += 450) {
-        // Written as UTC shows it, so that the hour which is left out is written too.
+        // The fields come from UTC, so that the skipped hour is written too.
         for (const offset of [-14_400, -5_400, 0, 3_600, 10_800, 37_800, 39_600]) {
           const date = new Date((from + away + offset) * 1000);
           const fields = {
@@ -186,7 +186,7 @@ describe.each(zones)('in %s', (zone) => {
           if (instants === 2) twice++;
           if (instants === 0) never++;
           const text = formats['ISO 8601, local']!(fields);
-          // Seen at once, between its two instants, and long after.
+          // Read at once, between the two instants, and long after them.
           for (const seen of [from + away - 60, from + away, from + away + 1_800, from + away + 3_600, now]) {
             expect(decode(text, seen), `${text} seen at ${seen}`).toBe(readTime(text, seen));
           }
@@ -251,7 +251,7 @@ describe('impossible dates and garbage', () => {
     second: fc.oneof(fc.nat(61), fc.nat(99)),
   });
 
-  test.each(Object.keys(formats))('%s: a moment is read exactly when the calendar has it', (name) => {
+  test.each(Object.keys(formats))('%s: a moment is read exactly if it exists', (name) => {
     useZone('UTC', now);
     let runs = 0;
     let accepted = 0;
@@ -301,7 +301,7 @@ describe('impossible dates and garbage', () => {
       return Buffer.from(result, 'latin1').toString('latin1').slice(0, 120);
     });
 
-  test('a spoiled timestamp is read as what it says, or not at all', () => {
+  test('a damaged timestamp is read as what it then says, or not at all', () => {
     useZone('UTC', now);
     fc.assert(
       fc.property(spoiled, fc.constantFrom(...behinds), (text, behind) => {
@@ -333,29 +333,26 @@ describe('impossible dates and garbage', () => {
       { numRuns: 2_000 },
     );
   });
-  test.each(Object.keys(formats))(
-    '%s: the form ends where it ends, whether the calendar has the moment or not',
-    (name) => {
-      useZone('UTC', now);
-      let runs = 0;
-      let impossible = 0;
-      fc.assert(
-        fc.property(wild, (fields) => {
-          // A year before 1970 stands for no year where the form leaves it out, and one of other
-          // than four digits for none.
-          fc.pre(fields.year >= 1970 && fields.hour <= 99 && !/\d{3}/.test(clock(fields)));
-          const text = formats[name]!(fields);
-          runs++;
-          if (readTime(text, now) < 0) impossible++;
-          bytes.fill(0x20, textAt, textAt + 256);
-          const length = bytes.write(text, textAt, 'latin1');
-          expect(scanTime(textAt, textAt + length) - textAt, text).toBe(length);
-        }),
-        { numRuns: 300 },
-      );
-      expect(impossible).toBeGreaterThan(runs / 30);
-    },
-  );
+  test.each(Object.keys(formats))('%s: the end of the form is found, whether or not the moment exists', (name) => {
+    useZone('UTC', now);
+    let runs = 0;
+    let impossible = 0;
+    fc.assert(
+      fc.property(wild, (fields) => {
+        // Where a format may leave out the year, a year before 1970 counts as none, and so does
+        // one without four digits.
+        fc.pre(fields.year >= 1970 && fields.hour <= 99 && !/\d{3}/.test(clock(fields)));
+        const text = formats[name]!(fields);
+        runs++;
+        if (readTime(text, now) < 0) impossible++;
+        bytes.fill(0x20, textAt, textAt + 256);
+        const length = bytes.write(text, textAt, 'latin1');
+        expect(scanTime(textAt, textAt + length) - textAt, text).toBe(length);
+      }),
+      { numRuns: 300 },
+    );
+    expect(impossible).toBeGreaterThan(runs / 30);
+  });
 });
 
 test('a repeated timestamp is remembered, not one that differs in any byte, the clock or the zone', () => {
@@ -375,7 +372,7 @@ test('a repeated timestamp is remembered, not one that differs in any byte, the 
 
 describe('what is remembered of the line before', () => {
   const two = (value: number): string => String(value).padStart(2, '0');
-  /** The formats with a clock, of a given second and fraction. */
+  /** The formats with a clock, for a given second and fraction. */
   const shapes: ((minute: string, second: string, fraction: string) => string)[] = [
     (minute, second) => `Nov 20 12:${minute}:${second}`,
     (minute, second) => `Oct 25 02:${minute}:${second}`,
@@ -413,8 +410,8 @@ describe('what is remembered of the line before', () => {
 
 describe('what was read before', () => {
   /**
-   * A moment in one of the formats, a second one in the same format and minute or not, perhaps with
-   * another byte in it.
+   * A moment in one of the formats, and a second one: in the same format and minute or not, perhaps
+   * with one byte changed.
    */
   const pair = fc.record({
     format: fc.constantFrom(...Object.keys(formats), 'epoch', 'TAI'),
@@ -440,7 +437,10 @@ describe('what was read before', () => {
     bytes.fill(0xff, textAt, textAt + 256);
     return textAt + bytes.write(text, textAt, 'latin1');
   };
-  /** All that is said of the time at the start of the text, alone and at the head of a line. */
+  /**
+   * All that the engine says about the time at the start of the text, alone and at the head of a
+   * line.
+   */
   const said = (text: string, seen: number): number[] => {
     const end = put(text);
     setClock(seen);

@@ -1,7 +1,7 @@
 /**
- * Attacker text in every field of the web services' lines that a client chooses: the address found
- * is the one that the service wrote for the connection, or none (claims S-*). Lines are built as
- * the services build them, with what they escape, refuse and cut.
+ * Attacker text in every field of the web services' lines that a client chooses. Whatever the text,
+ * the filter finds the address that the service wrote for the connection, or none (claims S-*).
+ * Lines are built as the services build them, with what they escape, refuse and cut.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -14,25 +14,27 @@ interface Format {
   title: string;
   filter: string;
   mode?: string;
-  /** The address must be found, whatever the text; else it may also be none. */
+  /** true: the address must be found, whatever the text. Otherwise there may also be none. */
   sure?: boolean;
   phrases: string[];
   /** The line, as the service writes it for a client at `address` who chose `a` and `b`. */
   write(address: string, a: string, b: string): string;
 }
 
-/** What nginx accepts in a path (from 1.21.1 on, and before), a host name and a header. */
+/**
+ * What nginx accepts in a path (from 1.21.1 on, and before that), in a host name and in a header.
+ */
 const path = (text: string): string => `/${text.replace(/[\0-\x20\x7f]/g, '')}`;
 const oldPath = (text: string): string => `/${text.replace(/[\0\r\n]/g, '').replace(/ H/g, 'H')}`;
 const hostName = (text: string): string => text.replace(/[\0-\x20/\\]/g, '') || 'h';
 const header = (text: string): string => text.replace(/[\0\r\n]/g, '');
-/** Where nginx ends a user name. */
+/** nginx ends a user name at its first colon. */
 const userName = (text: string): string => text.replaceAll(':', '');
 /** How Grafana writes a value. */
 const logfmt = (text: string): string => (/[^!#-<>-~]/.test(text) ? JSON.stringify(text) : text);
-/** NGX_MAX_ERROR_STR, less the line feed. */
+/** NGX_MAX_ERROR_STR without the line feed. */
 const cut = (line: string): string => line.slice(0, 2047);
-/** What nginx and Apache do to a field of the access log. */
+/** How nginx and Apache escape a field of the access log. */
 const escaped = (text: string): string =>
   [...text]
     .map((c) => (c < ' ' || c > '~' || c === '"' || c === '\\' ? `\\x${c.charCodeAt(0).toString(16)}` : c))
@@ -409,7 +411,7 @@ const honest = fc.constantFrom('192.0.2.7', '198.51.100.9', '2001:db8::7', '2001
 
 const named = (name: string): Filter => filters.find((filter) => filter.name === name) as Filter;
 
-/** A client's own IPv6 address beside a port needs brackets to be told apart from it. */
+/** Only brackets tell a client's own IPv6 address apart from the port beside it. */
 const written = ({ filter }: Format, address: string): string =>
   filter.startsWith('apache') && filter !== 'apache-badbots' && address.includes(':') ? `[${address}]` : address;
 

@@ -1,6 +1,6 @@
 /**
- * `npm run soak`, see `usage`: attacks the real daemon in namespaces of its own, judges it
- * (checks.ts), and writes soak-N.json and .svg. Exit status 1 when a check fails.
+ * `npm run soak`, see `usage`. It attacks the real daemon in namespaces of its own, judges it
+ * (checks.ts), and writes soak-N.json and .svg. The exit status is 1 if a check fails.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -113,7 +113,9 @@ function panels(samples: readonly Sample[], ceilingBytes: number): Panel[] {
   ];
 }
 
-/** Where the page of the claims finds it: with one sample a minute, a picture needs no more. */
+/**
+ * Writes it to where the page of the claims finds it. One sample a minute is enough for a picture.
+ */
 function keep(report: { options: { sources: number }; samples: readonly Sample[] }): void {
   const { options, samples } = report;
   const folder = join(runsFolder(new Date()), 'soak');

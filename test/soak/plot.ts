@@ -11,7 +11,8 @@ const width = 960;
 const panelHeight = 200;
 const margin = { left: 90, right: 20, top: 28, bottom: 30 };
 /**
- * Points drawn per curve; of each stretch the highest is kept, so that no peak is smoothed away.
+ * Points drawn per curve. The highest value of each stretch is kept, so that no peak is smoothed
+ * away.
  */
 const pointsMax = 1_200;
 

@@ -24,7 +24,8 @@ export interface WriterOptions {
   sources: number;
   linesPerSecond: number;
   /**
-   * Goes on with steps until this is true; sources come again from the first on when all have been.
+   * Takes further steps until this is true. When all sources have been used, they begin again with
+   * the first.
    */
   done: (progress: Progress) => boolean;
   /** Bytes the daemon has read so far. */
@@ -42,7 +43,7 @@ export async function writeAttack(options: WriterOptions, progress: Progress): P
     while (!done(progress)) {
       await pause(tickMs);
       const now = performance.now();
-      // At most a second's worth is made up for when this process was held up.
+      // If this process was held up, it catches up with one second's worth of lines at most.
       due = Math.min(due + ((now - last) * linesPerSecond) / 1_000, linesPerSecond);
       last = now;
       if (progress.bytes - readBytes() > backlogBytesMax) continue;

@@ -1,7 +1,7 @@
 /**
  * What an attacker puts into a field he controls, to move an address or to hide his own: other
- * addresses, the phrases and separators of the log format, quotes, brackets, bytes that are no
- * text, and simply too much of it. No line feed: a log line ends there. `fakes` are the addresses
+ * addresses, phrases and separators of the log format, quotes, brackets, bytes that are not text,
+ * and simply too much of it. No line feed, because a log line ends there. `fakes` are the addresses
  * used; no honest field of a test may hold one.
  */
 import fc from 'fast-check';
@@ -28,7 +28,7 @@ const separators = [
   '\xff\xfe',
 ];
 
-/** `phrases`: the format's own, each may hold `%` where a fake address goes. */
+/** `phrases` of the format. Each may hold `%` where a fake address goes. */
 export function attackerText(phrases: readonly string[], bytesMax = 600): fc.Arbitrary<string> {
   const fake = fc.constantFrom(...fakes);
   const phrase = fc.tuple(fc.constantFrom(...phrases), fake).map(([text, address]) => text.replaceAll('%', address));

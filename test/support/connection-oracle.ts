@@ -1,12 +1,12 @@
 /**
- * The naive reading of "one attempt counts once": which lines of a connection are charged, and to
- * whom. Maps and strings, one plain function, no code shared with src/engine/connection.ts, which
- * it judges.
+ * The naive reading of "one attempt counts once": which lines of a connection count, and against
+ * whom. Maps and strings, one plain function, and no code shared with src/engine/connection.ts,
+ * which it judges.
  *
- * A line is a failure, or context, which only tells address and user of its connection. A failure
- * without an address waits for a line of its connection that has one. Context counts once several
- * user names were tried on the connection. A success drops what still waits, and takes back
- * nothing.
+ * A line is a failure or context. Context only tells the address and user of its connection. A
+ * failure without an address waits for a line of its connection that has one. Context counts once
+ * if several user names were tried on the connection. A success drops what still waits, and takes
+ * back nothing.
  */
 import type { Pattern } from '../../src/compiler/pattern.ts';
 
@@ -19,12 +19,12 @@ interface Connection {
   users: Set<string>;
   pending: boolean;
   stage: number;
-  /** Its last line is written, yet a failure waits for its address. */
+  /** The last line of the connection is written, but a failure still waits for its address. */
   ended: boolean;
 }
 
 export interface ConnectionLine {
-  /** Host and pid; absent: the line stands alone. */
+  /** Host and pid. Absent: the line belongs to no connection. */
   key?: string;
   time: number;
   effect: NonNullable<Pattern['effect']>;
@@ -33,7 +33,7 @@ export interface ConnectionLine {
 }
 
 /**
- * `charged`: one failure at `address`. `same`: about an attempt counted already. `pending`: no
+ * `charged`: one failure of `address`. `same`: the attempt was counted already. `pending`: no
  * address is known yet.
  */
 export interface Verdict {

@@ -1,11 +1,11 @@
-/** A control group with a memory limit, v2 or v1, whichever the machine has. */
+/** A control group with a memory limit: v2 or v1, whichever this machine has. */
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export class ControlGroup {
   readonly #path: string;
   readonly #isFirst: boolean;
-  /** Where this process was before. */
+  /** The group of this process before. */
   readonly #home: string;
 
   private constructor(path: string, isFirst: boolean, home: string) {
@@ -14,7 +14,7 @@ export class ControlGroup {
     this.#home = home;
   }
 
-  /** A new group under the limit, or why there can be none. */
+  /** A new group under the limit, or the reason why there is none. */
   static make(name: string, limitBytes: number): ControlGroup | string {
     const lines = readFileSync('/proc/self/cgroup', 'utf8').split('\n');
     const first = lines.find((line) => line.split(':')[1] === 'memory');
@@ -35,7 +35,7 @@ export class ControlGroup {
     return new ControlGroup(path, isFirst, home);
   }
 
-  /** What `start` starts lives in the group; this process does not. */
+  /** The processes that `start` starts are in the group; this process is not. */
   async inside<T>(start: () => Promise<T>): Promise<T> {
     writeFileSync(join(this.#path, 'cgroup.procs'), String(process.pid));
     try {
@@ -45,12 +45,12 @@ export class ControlGroup {
     }
   }
 
-  /** The most that the group took, the kernel's part included, bytes. */
+  /** The most memory that the group used, the kernel's part included, bytes. */
   get peakBytes(): number {
     return Number(this.#read(this.#isFirst ? 'memory.max_usage_in_bytes' : 'memory.peak'));
   }
 
-  /** Processes that were killed since the group had reached its limit. */
+  /** Processes of the group that the kernel killed because the limit was reached. */
   get kills(): number {
     const text = this.#read(this.#isFirst ? 'memory.oom_control' : 'memory.events');
     return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);

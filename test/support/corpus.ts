@@ -48,7 +48,7 @@ function readVerdict(sign: string, text: string): Omit<CorpusLine, 'line'> {
   return { verdict: sign === '=' ? 'charged' : 'same', pattern: first, address: second, user };
 }
 
-/** Every case of one file, in order; an error names the file's line. */
+/** Every case of one file, in order. An error names the line of the file. */
 export function readCorpus(path: string): CorpusCase[] {
   const cases: CorpusCase[] = [];
   let line: Buffer | undefined;

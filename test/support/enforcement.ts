@@ -1,6 +1,4 @@
-/**
- * An enforcer over a real engine, with log lines in and a backend of the test's choice at the end.
- */
+/** An enforcer over a real engine: the test feeds log lines and chooses the backend. */
 import type { EnforcerOptions } from '../../src/enforcer/delivery.ts';
 import { Enforcer } from '../../src/enforcer/enforcer.ts';
 import { Engine } from '../../src/engine/host.ts';

@@ -1,7 +1,7 @@
 /**
- * A strict reader of the Prometheus text format 0.0.4, written from its description and sharing
- * nothing with src/observe/metrics.ts: whatever the description does not allow is an error that
- * names the line. https://prometheus.io/docs/instrumenting/exposition_formats/
+ * A strict reader of the Prometheus text format 0.0.4, written from its description. It shares
+ * nothing with src/observe/metrics.ts. What the description does not allow is an error that names
+ * the line. https://prometheus.io/docs/instrumenting/exposition_formats/
  */
 export interface Family {
   help: string;
@@ -43,7 +43,9 @@ class Line {
     return this.text.slice(from, this.at);
   }
 
-  /** Text up to `end` with its escapes undone; `\\` and `\n`, and `\"` where quotes end it. */
+  /**
+   * Text up to `end`, with its escapes undone: `\\` and `\n`, and `\"` if a quote ends the text.
+   */
   escaped(end: '"' | ''): string {
     let out = '';
     for (;;) {
@@ -77,7 +79,7 @@ class Line {
   }
 }
 
-/** Families by name. Throws on the first line that is not as the format says. */
+/** Families by name. Throws on the first line that breaks the format. */
 export function readExposition(bytes: Uint8Array): Map<string, Family> {
   const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   if (text !== '' && !text.endsWith('\n')) throw new Error('the last line does not end');

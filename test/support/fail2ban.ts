@@ -1,5 +1,5 @@
 /**
- * An installed fail2ban, asked through test/compare/fail2ban-decisions.py. It runs as a library: no
+ * Asks an installed fail2ban through test/compare/fail2ban-decisions.py. It runs as a library: no
  * daemon, no ban.
  */
 import { runWithFail2ban } from '../../scripts/lab/fail2ban.ts';
@@ -8,10 +8,10 @@ export { fail2banMissing } from '../../scripts/lab/fail2ban.ts';
 
 export interface Fail2banAnswer {
   version: string;
-  /** Per line, the addresses it charged. */
+  /** For each line, the addresses that it counted a failure against. */
   lines: string[][];
   bans: { ip: string; line: number }[];
-  /** What it takes the durations for. */
+  /** How fail2ban reads the durations. */
   seconds: { findtime: number; bantime: number };
 }
 
@@ -25,7 +25,7 @@ export interface Fail2banQuestion {
   ignoreip?: string[];
 }
 
-/** Throws with what to install where there is no fail2ban. */
+/** Throws if there is no fail2ban, and says what to install. */
 export function askFail2ban(
   lines: string[],
   { filter, mode, maxretry, findtime, bantime = '10m', ignoreip = [] }: Fail2banQuestion,

@@ -1,7 +1,7 @@
 /**
  * Writes journal files as journald does (systemd's Journal File Format), in each of its forms, so
  * that tests need no journald: regular or compact, fields compressed or not, sealed or not. Hash
- * tables are left out: nobody who reads in sequence looks at them.
+ * tables are left out, because a reader in sequence does not use them.
  *
  * The number of entries is written last, as journald does, so that a reader may look at any time.
  */
@@ -11,7 +11,10 @@ import { zstdCompressSync } from 'node:zlib';
 
 export interface JournalForm {
   compact?: boolean;
-  /** Of fields longer than `threshold`; xz and lz4 are claimed only: nobody reads their bytes. */
+  /**
+   * The compression of fields longer than `threshold`. xz and lz4 are only claimed: nobody reads
+   * those bytes.
+   */
   compress?: 'zstd' | 'lz4' | 'xz';
   threshold?: number;
   sealed?: boolean;
@@ -47,9 +50,9 @@ const incompatible = { zstd: 8, lz4: 2, xz: 1, keyed: 4, compact: 16 } as const;
 export class JournalWriter {
   readonly path: string;
   readonly ids: JournalIds;
-  /** Where its entries stand. */
+  /** Offsets of its entries. */
   readonly places: number[] = [];
-  /** Where all its objects stand. */
+  /** Offsets of all its objects. */
   readonly objects: number[] = [];
   readonly #descriptor: number;
   readonly #form: JournalForm;
@@ -57,7 +60,7 @@ export class JournalWriter {
   readonly #data = new Map<string, number>();
   #tail = headerBytes;
   #entries = 0;
-  /** The array at hand: where it stands, its items, and how many are taken. */
+  /** The current array: its offset, its items, and how many are used. */
   #array = { at: 0, capacity: 0, used: 0 };
 
   constructor(path: string, form: JournalForm = {}, ids: JournalIds = journalIds()) {
@@ -113,19 +116,21 @@ export class JournalWriter {
     this.#writeHeader();
   }
 
-  /** journald closes it for good: nothing follows. The name is the caller's affair. */
+  /**
+   * Closes the file for good, as journald does: nothing follows. The caller gives it its new name.
+   */
   archive(): void {
     this.#header[16] = 2;
     this.#writeHeader();
   }
 
-  /** Another file from now on, as far as its header says. */
+  /** From now on, the header says that this is another file. */
   become(fileId: string): void {
     this.#header.write(fileId, 24, 'hex');
     this.#writeHeader();
   }
 
-  /** Writes a number of eight bytes anywhere: what a disk may do. */
+  /** Writes a number of eight bytes anywhere, as a faulty disk may do. */
   poke(place: number, value: bigint): void {
     const bytes = Buffer.alloc(8);
     bytes.writeBigUInt64LE(value);
@@ -197,7 +202,7 @@ export class JournalWriter {
   }
 }
 
-/** What sshd writes of a failed login, as journald stores it. */
+/** An entry about a failed login of sshd, as journald stores it. */
 export function sshdEntry(seqnum: number, realtime: number, message: string | Uint8Array): WrittenEntry {
   return {
     seqnum,

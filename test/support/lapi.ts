@@ -46,14 +46,14 @@ export const decision = (value: string, more: Partial<StandInDecision> = {}): St
 });
 
 export class StandInLapi {
-  /** By name; true = let in. */
+  /** By name. true: the machine is accepted. */
   readonly machines = new Map<string, { password: string; isValid: boolean }>();
   readonly alerts: StandInAlert[] = [];
   readonly requests: string[] = [];
-  /** What the next lists say; an empty list where there is none. */
+  /** The next lists of decisions. If there is none, the list is empty. */
   readonly lists: { new: StandInDecision[] | null; deleted: StandInDecision[] | null }[] = [];
   apiKey = 'a-key';
-  /** Alerts about such a value are no good to it. */
+  /** It refuses alerts about such a value. */
   refuses: (value: string) => boolean = () => false;
   readonly #faults = new Map<string, Fault[]>();
   readonly #server: Server;
@@ -73,7 +73,7 @@ export class StandInLapi {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** The next request whose path begins so meets `fault`; each fault is for one request. */
+  /** The next request whose path begins like this gets `fault`. Each fault is for one request. */
   fault(path: string, ...faults: Fault[]): void {
     this.#faults.set(path, [...(this.#faults.get(path) ?? []), ...faults]);
   }
@@ -135,7 +135,7 @@ export class StandInLapi {
     if (what.startsWith('GET /v1/alerts?')) {
       const query = new URL(what.slice(4), this.url).searchParams;
       const scenario = query.get('scenario');
-      // As the real one: a scenario is that of a decision.
+      // As in the real one, the scenario is that of a decision.
       const found = this.alerts.filter(
         ({ source, decisions }) =>
           source.value === query.get('value') &&
@@ -163,7 +163,7 @@ export const status =
   (code: number, text = '{"message":"not now"}'): Fault =>
   (_, response) =>
     response.writeHead(code).end(text);
-/** It does what it was asked, and its answer is lost. */
+/** The server does what it was asked to do, but its answer is lost. */
 export const answerLost: Fault = (request, response, done) => {
   response.writeHead = (() => response) as never;
   response.end = (() => {

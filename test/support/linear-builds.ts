@@ -1,5 +1,5 @@
 /**
- * The engine's memory functions as each build has them: plain TypeScript, and compiled alone from
+ * The engine's memory functions in each build: plain TypeScript, and compiled alone from
  * simd/#linear.ts or scalar/#linear.ts.
  */
 import { readFileSync, rmSync } from 'node:fs';
@@ -34,7 +34,7 @@ export type Linear = Pick<
 
 const root = join(import.meta.dirname, '..', '..');
 
-/** Both see the same `bytes`: the functions, and the memory they work on. */
+/** The functions, and the memory `bytes` on which they work. */
 export async function linearOf(build: Build): Promise<{ linear: Linear; bytes: Buffer }> {
   if (build === 'plain') {
     const memory = new ArrayBuffer(65_536);

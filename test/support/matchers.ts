@@ -1,7 +1,7 @@
 /**
  * The ways to match a message that must agree: the emitted code, the interpreter on the encoded
- * filter, and the oracle. All engine code runs in one small memory of the plain build; a message
- * lies in it between hostile bytes.
+ * filter, and the oracle. All engine code runs in one small memory of the plain build. A message is
+ * placed in it between hostile bytes.
  */
 import { stripTypeScriptTypes } from 'node:module';
 import { emitFilter } from '../../src/compiler/emit/filter.ts';
@@ -15,7 +15,7 @@ import * as scan from '../../src/engine/scan.ts';
 import * as timestamp from '../../src/engine/timestamp.ts';
 import { oracleMatch, type Range } from './oracle.ts';
 
-/** Pattern number and what was captured, relative to the message. */
+/** The number of the pattern and what it captured, relative to the message. */
 export interface Outcome {
   pattern: number;
   address?: Range;
@@ -26,7 +26,7 @@ export interface Outcome {
 export type Match = (start: number, end: number, mode: number) => number;
 
 export interface Emitted {
-  /** The first look; true where the filter has none. */
+  /** The matcher's quick first test; always true if the filter has none. */
   may: (start: number, end: number) => boolean;
   match: Match;
   flags: (pattern: number) => number;
@@ -103,7 +103,7 @@ export function expectedOutcome(filter: Filter, message: Buffer, mode?: string):
   return result;
 }
 
-/** The engine's own reading of a timestamp, for an oracle that is not to judge timestamps. */
+/** The engine's own reading of a timestamp, for an oracle that does not judge timestamps. */
 export function engineTimeLength(text: string): number {
   const message = Buffer.from(text, 'latin1');
   bytes.fill(0, scratchAt, scratchAt + message.length + 64);

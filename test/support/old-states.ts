@@ -1,7 +1,7 @@
 /**
- * State files of every form that was ever written (test/corpus/state), each made by the commit that
- * is named here, and a daemon's keeper over one of them. All were written 20 s after the first
- * failure in them, of the same failures and bans.
+ * State files in every form that was ever written (test/corpus/state). Each was made by the commit
+ * that is named here, 20 s after the first failure in it, from the same failures and bans. And a
+ * daemon's keeper over one of them.
  */
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,19 +24,19 @@ export const v6 = (network: bigint, host = 1n): Source => ({
   family: 6,
   value: (0x2001_0db8n << 96n) | (network << 64n) | host,
 });
-/** The link whose hosts are counted one by one, in the forms that know such. */
+/** The link whose hosts are counted one by one, in the forms that know such links. */
 export const link = v6(0xaan);
 
 export interface StateForm {
   file: string;
-  /** The commit that wrote it, and what it brought. */
+  /** The commit that wrote it, and what that commit added. */
   from: string;
   histories?: number;
   cursors?: number;
   ignored?: number;
   /** Hosts of `link` were counted one by one. */
   singles?: boolean;
-  /** It says who made a ban. */
+  /** The form says who made a ban. */
   makers?: boolean;
 }
 
@@ -55,7 +55,7 @@ export const stateForms: readonly StateForm[] = [
   { file: '8-single-hosts.state', from: 'fcc93e6: single hosts, form 3', ...since8 },
   { file: '9-ignored.state', from: 'b69f378: ignored by hand', ...since8, ignored: 1 },
 ];
-/** Of a library that no daemon had yet: it has the same version and other sections. */
+/** Written by a library that no daemon ever used: it has the same version and other sections. */
 export const unreadable = '1-listed-bans.state';
 
 export const stateOf = (file: string): Buffer => readFileSync(join(oldStates, file));
@@ -78,7 +78,7 @@ export async function overState(home: string, bytes: Uint8Array, build: Build = 
   const keeper = new StateKeeper({
     path,
     intervalSeconds: 3_600,
-    // In another order than then.
+    // In another order than in the file.
     jails: ['web', 'sshd'],
     engine,
     ignored: { byHand: [], ignore: (network, until) => void ignored.push({ network, until }) },
@@ -95,7 +95,7 @@ export async function overState(home: string, bytes: Uint8Array, build: Build = 
   return { path, driver, engine, log, keeper, positions, ignored, bans: bans.toSorted() };
 }
 
-/** The bytes after `change`, with a checksum that fits. */
+/** The bytes after `change`, with a checksum that matches. */
 export function changedState(bytes: Buffer, change: (bytes: Buffer) => void): Buffer {
   const copy = Buffer.from(bytes);
   change(copy);
@@ -103,12 +103,12 @@ export function changedState(bytes: Buffer, change: (bytes: Buffer) => void): Bu
   return copy;
 }
 
-/** Where the content of the first section of such a tag begins. */
+/** Where the content of the first section with this tag begins. */
 export function sectionAt(bytes: Buffer, tag: number): number {
   let at = headerBytes;
   while (bytes.readUInt32LE(at) !== tag) at += sectionHeadBytes + bytes.readUInt32LE(at + 4);
   return at + sectionHeadBytes;
 }
 
-/** The number of the table's form. */
+/** The place of the number that tells the table's form. */
 export const tableFormAt = (bytes: Buffer): number => sectionAt(bytes, sectionTag.tableHead);

@@ -1,10 +1,13 @@
-/** A page of what holds, over the real tree, with outcomes of every status and hostile text. */
+/**
+ * The page of `npm run verify` over the real tree, with outcomes of every status and with hostile
+ * text.
+ */
 import { gather } from '../../scripts/page/evidence.ts';
 import { pageText } from '../../scripts/page/page.ts';
 import { type Outcome, type Status, settle } from '../../scripts/verify.ts';
 import { claims, pageOf } from '../../spec/claims.ts';
 
-/** What a log line could bring into the evidence. */
+/** Text that a log line could bring into the evidence. */
 export const hostileText = '<script>alert(1)</script> & "quoted" \u0007 `code`';
 
 export function sampleOutcomes(): Outcome[] {

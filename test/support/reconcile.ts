@@ -1,5 +1,6 @@
 /**
- * Makes a backend hold exactly what a test wants: the caller's half of reconcile, with a plain map.
+ * Makes a backend hold exactly what a test wants: the caller's half of reconciliation, with a plain
+ * map.
  */
 import { isLongEnough } from '../../src/backends/elements.ts';
 import { formatAddress, maskAddress } from '../../src/text/address.ts';

@@ -1,7 +1,7 @@
 /**
  * What fail2ban says about the lines of our corpus, as it was recorded (test/compare/record.jsonl),
- * and how ours differs from it. Lines are our own; those of a case that asks for another mode than
- * the default are left out.
+ * and how our verdicts differ from it. The lines are our own. Lines of a case that needs another
+ * mode than the default are left out.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -11,14 +11,17 @@ import { askFail2ban } from '../../src/import/fail2ban.ts';
 import { formatAddress, parseAddress } from '../../src/text/address.ts';
 import { readCorpus } from './corpus.ts';
 
-/** What Debian's package said, and what the newest revision did. */
+/** What fail2ban of Debian's package said, and what its newest revision said. */
 const recordPaths = ['record.jsonl', 'record-newest.jsonl'].map((name) =>
   join(import.meta.dirname, '../compare', name),
 );
 export const recordPath = recordPaths[fail2banTree === undefined ? 0 : 1]!;
 const now = Date.UTC(2025, 5, 1) / 1000;
 
-/** The filters that most hosts use: LP-37 names them. The records hold all that fail2ban has. */
+/**
+ * The filters that most hosts use, which LP-37 names. The records hold all filters that fail2ban
+ * has.
+ */
 export const twenty = [
   ...['sshd', 'recidive', 'apache-auth', 'apache-badbots', 'apache-noscript', 'apache-overflows', 'nginx-http-auth'],
   ...['nginx-limit-req', 'nginx-botsearch', 'postfix', 'dovecot', 'exim', 'vsftpd', 'proftpd', 'pure-ftpd'],
@@ -27,7 +30,7 @@ export const twenty = [
 
 export interface Record {
   version: string;
-  /** Filter, line, and the address that fail2ban charges. */
+  /** Filter, line, and the address against which fail2ban counts. */
   rows: [filter: string, line: string, theirs: string | null][];
 }
 
@@ -36,14 +39,14 @@ export interface Difference {
   line: string;
   ours: string;
   theirs: string | null;
-  /** undefined: nobody knows. */
+  /** undefined: no reason is known. */
   reason: string | undefined;
 }
 
 /** Both records. */
 export const allRecorded = (): Record[] => recordPaths.map(recorded);
 
-/** The version on the first line, then a row on each. */
+/** The first line holds the version, each further line one row. */
 export function recorded(path = recordPath): Record {
   const [version = '', ...rows] = readFileSync(path, 'utf8')
     .trim()
@@ -68,7 +71,7 @@ export function corpusLines(): Map<string, string[]> {
       if (!lines.has(filter)) lines.set(filter, []);
       for (const { line } of one.lines) {
         const text = line.toString('utf8');
-        // What is no text in one of both would be compared with something else.
+        // Bytes that are not text would reach one of the two as something else.
         if (!/[\r\n\0\ufffd]/.test(text)) lines.get(filter)?.push(text);
       }
     }
@@ -83,7 +86,7 @@ export function linesOf({ rows }: Record): Map<string, string[]> {
   return lines;
 }
 
-/** Asks the unpacked package about lines by filter; throws where it cannot be asked. */
+/** Asks the unpacked package about lines by filter. Throws if it cannot be asked. */
 export function verdictsOfFail2ban(asked: ReadonlyMap<string, string[]>): Record {
   useFail2banPackage();
   const record: Record = { version: '', rows: [] };
@@ -105,7 +108,7 @@ export const examineWith: ExamineWith = async (filter) => {
   return (line) => engine.examine(Buffer.from(line), filter, '', now, false);
 };
 
-/** Lines on which ours and the record differ, each with the reason where one is known. */
+/** Lines on which our verdict and the record differ, each with the reason if one is known. */
 export async function differencesFrom(
   { rows, version }: Record,
   examine: ExamineWith = examineWith,
@@ -144,7 +147,7 @@ function formatted(text: string): string {
 const doubt = 'a client may have written one of its addresses: the line is in doubt';
 const connection = 'it is about the connection, no failure by itself';
 
-/** Lines that fail2ban counts and ours does not: filter, what ours says, a piece of the line. */
+/** Lines that fail2ban counts and we do not: filter, our verdict, a piece of the line. */
 const known: readonly [filter: string, outcome: string, piece: string, reason: string][] = [
   ['sshd', 'no-address', 'port 1 ssh2 (serial 0)', doubt],
   ['sshd', 'no-address', 'from 8.8.8.8 port 1 ssh2', doubt],

@@ -1,4 +1,4 @@
-/** A filter for each rule of the compiler that refuses it, and the token that is at fault. */
+/** For each rule of the compiler, a filter that it refuses, and the token at fault. */
 import { textsMax } from '../../src/compiler/check.ts';
 import type { Filter, Pattern, Token } from '../../src/compiler/pattern.ts';
 import type { Rule } from '../../src/compiler/rules.ts';
@@ -15,7 +15,7 @@ export const of = (patterns: Pattern[], more: Partial<Filter> = {}): Filter => (
 });
 export const good = pattern(literal('from '), ip);
 
-/** What is refused, and the token that is at fault (-1: the pattern or filter as a whole). */
+/** The refused filter, and the token at fault (-1: the pattern or filter as a whole). */
 export const refused: Record<Rule, [filter: Filter, token: number]> = {
   'no-pattern': [of([]), -1],
   name: [of([good, good]), -1],
@@ -46,7 +46,7 @@ export const refused: Record<Rule, [filter: Filter, token: number]> = {
   'in-reach': [of([pattern(textToLast(), literal(' from '), ip)]), 0],
 };
 
-/** More of the kind that attackers look for. */
+/** More filters of the kind that attackers look for. */
 export const reachable: Filter[] = [
   of([pattern(textToFirst(), literal(' from '), ip)]),
   of([pattern(literal('for '), textToLast(), literal(' from '), ip, literal(' port '), some('digit'))]),

@@ -1,5 +1,5 @@
 /**
- * What the kernel does with a program for seccomp(2): an interpreter of the classic BPF that our
+ * What the kernel does with a seccomp(2) program: an interpreter of the classic BPF that our
  * assembler emits, over struct seccomp_data.
  */
 import type { Range } from '../../src/confined.ts';
@@ -65,7 +65,7 @@ export function verdict(program: Uint8Array, made: Call): { action: number; step
 
 type Rules = NonNullable<Row['if']>[number];
 
-/** Arguments that one list of rules lets pass; what no rule names is none of ours. */
+/** Arguments that one list of rules lets pass. An argument without a rule is -1. */
 function fitting(rules: Rules, [range]: readonly Range[]): bigint[] {
   const parameters = [-1n, -1n, -1n];
   for (const rule of rules) {
@@ -80,7 +80,7 @@ export function within(row: Row, code: readonly Range[]): Call[] {
   return (row.if ?? [[]]).map((rules) => call(row.call, ...fitting(rules, code)));
 }
 
-/** Whether the rows let a call pass, said once more. */
+/** Whether the rows let a call pass, computed in a second way. */
 export function fits(rows: readonly Row[], name: CallName, parameters: readonly bigint[], code: readonly Range[]) {
   const [from = 0n, bytes = 0n] = parameters;
   const holds = (rule: Rules[number]): boolean => {
@@ -91,7 +91,7 @@ export function fits(rows: readonly Row[], name: CallName, parameters: readonly 
   return rows.some((row) => row.call === name && (row.if ?? [[]]).some((rules) => rules.every(holds)));
 }
 
-/** Calls one step outside of a row, but for those that another list of rules lets pass. */
+/** Calls one step outside of a row, except those that another list of rules lets pass. */
 export function outsideOf(row: Row, rows: readonly Row[], code: readonly Range[]): Call[] {
   const calls: Call[] = [];
   for (const rules of row.if ?? []) {

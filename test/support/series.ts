@@ -4,7 +4,7 @@ import type { Series } from '../../src/observe/metrics.ts';
 const namePattern = /^fail2zig_[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
 const labelPattern = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
 
-/** Throws on a table that no scrape could ever read rightly: a bug of ours. */
+/** Throws on a table that no scrape could ever read correctly: that is a bug of ours. */
 export function checkSeries(table: readonly Series[]): void {
   const seen = new Set<string>();
   for (const series of table) {

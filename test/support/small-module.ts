@@ -1,4 +1,4 @@
-/** A module of WebAssembly whose functions can be counted by hand. */
+/** A WebAssembly module whose functions can be counted by hand. */
 
 const text = (value: string): number[] => [value.length, ...Buffer.from(value)];
 const section = (id: number, ...body: number[]): number[] => [id, body.length, ...body];
@@ -17,7 +17,7 @@ const names = section(
     ...[3, ...text('src/engine/table/z')],
   ]),
 );
-/** Two functions of one generated file, one of another file, an import; and its parts. */
+/** Two functions of one generated file, one function of another file, and an import. */
 export const smallModule = Uint8Array.from([...head, ...types, ...imports, ...functions, ...code, ...names]);
 
 /** Bytes of code by generated file. */

@@ -1,17 +1,17 @@
 /**
- * sshd's filter by the two naive readings: the oracle for the line, `Connections` for what the line
- * counts.
+ * sshd's filter by two naive readings: the oracle matches a line, and `Connections` decides what
+ * the line counts.
  */
 import { isIP } from 'node:net';
 import { sshd } from '../../src/filters/sshd.ts';
 import { Connections } from './connection-oracle.ts';
 import { atNoTime, oracleLine, oracleMessages } from './oracle.ts';
 
-/** What became of a line, in the words of `fail2zig match`. */
+/** The verdict on a line, in the words of `fail2zig match`. */
 export interface LineVerdict {
   outcome: string;
   pattern?: string;
-  /** Of outcome `failure` and `counted-before`. */
+  /** Only for the outcomes `failure` and `counted-before`. */
   address?: string;
   user?: string;
 }

@@ -1,12 +1,13 @@
 /**
  * Logs as sshd writes them: connections of several kinds, interleaved in time, from our own reading
- * of OpenSSH's sources. Everything follows from the seed. Honest names only; hostile ones are
- * test/property/sshd-injection.test.ts's matter.
+ * of OpenSSH's sources. The seed decides everything. All names are honest;
+ * test/property/sshd-injection.test.ts has hostile ones.
  */
 
 export interface SessionLog {
   /**
-   * With ISO 8601 times in UTC, in order, at most one second between neighbours of one connection.
+   * With ISO 8601 times in UTC, in order. Two successive lines of one connection are at most one
+   * second apart.
    */
   lines: string[];
 }
@@ -14,10 +15,13 @@ export interface SessionLog {
 export interface SessionOptions {
   seed: number;
   connections: number;
-  /** Kinds to draw from; absent = all. */
+  /** The kinds of connections to choose from; absent: all. */
   kinds?: SessionKind[];
   addresses: readonly string[];
-  /** Process numbers to draw from, so that they come round; absent = each connection its own. */
+  /**
+   * How many process numbers there are, so that they come again; absent: each connection has its
+   * own.
+   */
   pids?: number;
   /** Start, epoch seconds, and the connections' spread over time. */
   start: number;
@@ -41,11 +45,11 @@ interface Draw {
   chance(probability: number): boolean;
 }
 
-/** What one connection knows of itself while it writes. */
+/** What one connection knows about itself while it writes. */
 interface Peer extends Draw {
   address: string;
   port: number;
-  /** A line of this connection; its time is one second after the line before at most. */
+  /** Writes a line of this connection, at most one second after the line before. */
   say(message: string): void;
 }
 
@@ -72,7 +76,10 @@ const leave = (peer: Peer, user: string, valid: boolean): void => {
 
 /** Each kind of connection, and what it writes. */
 const kinds = {
-  /** Passwords for an account, PAM beside sshd or not; then it goes, gets in, or is thrown out. */
+  /**
+   * Passwords for an account, with PAM or without. Then the client leaves, logs in, or is
+   * disconnected.
+   */
   'account-password'(peer) {
     const user = peer.of(accounts);
     const attempts = 1 + peer.number(3);

@@ -1,7 +1,7 @@
 /**
- * A process that saves its state again and again, for tests that kill it or take its disk away.
- * Arguments: path, entries in each state, saves (0 = for ever). Prints each save's number once it
- * is on disk, or the error.
+ * A process that saves its state again and again, for tests that kill it or take away its disk.
+ * Arguments: path, entries in each state, number of saves (0 = for ever). Prints the number of each
+ * save once it is on disk, or the error.
  */
 
 import { writeSync } from 'node:fs';

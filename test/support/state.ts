@@ -61,13 +61,13 @@ export function sampleHistory(number: number): SavedHistory {
   return { path: `/var/log/\udcff-${number}.log`, since: 1_600_000_000, quietSeconds: 60, missed: 1.5, counts };
 }
 
-/** Networks that are ignored for a while, and for ever. */
+/** Networks that are ignored for a while or for ever. */
 const sampleIgnored: IgnoredByHand[] = [
   { network: parseCidr('192.0.2.0/24', 'refuse') as Address, until: 1_700_003_600 },
   { network: parseCidr('2001:db8::7', 'refuse') as Address, until: Number.POSITIVE_INFINITY },
 ];
 
-/** A snapshot whose table holds `entries` entries; all their bytes together count modulo 251. */
+/** A snapshot whose table holds `entries` entries. Byte N of the table is N modulo 251. */
 export function sampleSnapshot(entries: number, time = 1_700_000_000): Snapshot {
   let done = 0;
   return {

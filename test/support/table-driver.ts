@@ -1,5 +1,5 @@
 /**
- * A table in an engine, driven by log lines: one failure of one source in one jail a line, each on
+ * A table in an engine, driven by log lines. Each line is one failure of one source in one jail, on
  * a connection of its own.
  */
 import { type Build, Engine, type EngineJail } from '../../src/engine/host.ts';
@@ -24,7 +24,7 @@ export function sourceText({ family, value }: Source): string {
   return parts.join(family === 4 ? '.' : ':');
 }
 
-/** What a jail with such prefixes takes for one source. */
+/** What a jail with such prefixes counts as one source. */
 export function sourceKey({ family, value }: Source, ipv6Prefix: number, ipv4Prefix = 32): string {
   return family === 4 ? `4 ${value >> BigInt(32 - ipv4Prefix)}` : `6 ${value >> BigInt(128 - ipv6Prefix)}`;
 }
@@ -78,7 +78,7 @@ export class TableDriver {
     return new TableDriver(engine);
   }
 
-  /** One failure, or `count` in one line; the ban that it brings. */
+  /** Feeds one failure, or `count` failures in one line. Returns the ban that it causes. */
   fail(jail: number, source: Source, time: number, count = 1): Decision | undefined {
     const { engine } = this;
     const pid = 1 + (this.#lines++ % 30_000);

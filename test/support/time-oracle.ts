@@ -1,6 +1,6 @@
 /**
- * Timestamps by regular expression and JavaScript's Date, in the time zone of this process: the
- * judge of src/engine/timestamp.ts, with which it shares no code.
+ * Timestamps by regular expression and JavaScript's Date, in the time zone of this process. It
+ * judges src/engine/timestamp.ts and shares no code with it.
  */
 
 const clock = '(?<hour>\\d{1,2}):(?<minute>\\d\\d):(?<second>\\d\\d)(?<fraction>[.,]\\d+)?(?: ?(?<half>[AaPp])[Mm])?';
@@ -14,11 +14,11 @@ const zoneNames: Record<string, number> = {
 const named = `(?<zone> (?:${Object.keys(zoneNames).join('|')}))?`;
 const zone = `(?<zone>Z| (?:${Object.keys(zoneNames).join('|')})| ?[+-]\\d\\d(?::?\\d\\d)?)?`;
 const months = 'jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec';
-/** In any case. */
+/** In upper or lower case. */
 const name = `(?<name>(?i:${months}))`;
 const word = '(?<word>[A-Za-z\x80-\xff]{3,12})\\.?';
 const weekday = '(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?: |,[^]))?';
-/** One in any language stands before a year only. */
+/** A weekday in any language. It may stand only before a year. */
 const anyWeekday = `(?:${weekday}|[A-\xff][a-z{|}~\x7f-\xff.]{0,10} )`;
 const day = '(?<day>(?:(?<= ) )?\\d\\d?)';
 
@@ -38,7 +38,7 @@ const shapes = [
   `(?<short>\\d\\d)(?<month>\\d\\d)(?<day>\\d\\d)  ?${clock}`,
 ].map((shape) => new RegExp(`^${shape}$`));
 
-/** The month of a word by how it begins, without accents and in small letters; 0 = none. */
+/** The month that a word begins with, without accents and in lower case; 0 = none. */
 function monthOf(word: string): number {
   const plain = word
     .replace(/\xc5[\x80-\xbf]/g, 'z')
@@ -53,7 +53,7 @@ function monthOf(word: string): number {
   return stems.findIndex((stem) => new RegExp(`^(?:${stem})`).test(plain)) + 1;
 }
 
-/** 2106-01-01: what lies behind does not fit the table's seconds. */
+/** 2106-01-01: later times do not fit into the table's seconds. */
 const end = Date.UTC(2106, 0, 1) / 1000;
 
 interface Fields {
@@ -65,7 +65,7 @@ interface Fields {
   second: number;
 }
 
-/** Whether the calendar has such a day and the clock such a time. */
+/** Whether such a day exists in the calendar and such a time on the clock. */
 function exists({ year, month, day, hour, minute, second }: Fields): boolean {
   const date = new Date(Date.UTC(year, month - 1, day));
   const same = date.getUTCFullYear() === year && date.getUTCMonth() === month - 1 && date.getUTCDate() === day;
@@ -76,8 +76,8 @@ const utc = ({ year, month, day, hour, minute, second }: Fields): number =>
   Date.UTC(year, month - 1, day, hour, minute, second) / 1000;
 
 /**
- * Instants at which clocks here show these fields: one, two in the hour that comes twice, none in
- * the one that is left out.
+ * The instants at which local clocks show these fields: usually one, two in the hour that comes
+ * twice, none in the hour that is skipped.
  */
 export function instantsOf(fields: Fields): number[] {
   // A leap second is the second after the 59th.
@@ -91,7 +91,10 @@ function offsetAt(instant: number): number {
   return -new Date(instant * 1000).getTimezoneOffset() * 60;
 }
 
-/** Local fields as seen at `now`: of two instants the later one, unless it is yet to come. */
+/**
+ * The instant of local fields, as seen at `now`. Of two instants it is the later one, unless that
+ * is still in the future.
+ */
 function local(fields: Fields, now: number): number {
   const instants = instantsOf(fields);
   const { year, month, day, hour, minute, second } = fields;
@@ -99,7 +102,7 @@ function local(fields: Fields, now: number): number {
   return instants.findLast((instant) => instant <= now + 60) ?? instants[0]!;
 }
 
-/** Seconds east of UTC; null = local time, NaN where there is no such zone. */
+/** Seconds east of UTC; null = local time; NaN if there is no such zone. */
 function offsetOf(text: string | undefined): number | null {
   const named = text === 'Z' ? 0 : zoneNames[text?.trim() ?? 'IST'];
   if (named !== undefined) return Number.isNaN(named) ? null : named * 60;
@@ -108,7 +111,7 @@ function offsetOf(text: string | undefined): number | null {
   return (Number(hours) * 3_600 + Number(minutes) * 60) * (sign === '-' ? -1 : 1);
 }
 
-/** Epoch seconds of the timestamp `text` as seen at `now`; -1 where it is none. */
+/** Epoch seconds of the timestamp `text`, as seen at `now`; -1 if it is none. */
 export function readTime(text: string, now: number): number {
   if (/^\d{10}(\.\d+)?$/.test(text)) return inRange(Number(text.slice(0, 10)));
   if (/^@4[0-9a-f]{15}(?:[0-9a-f]{8})?$/.test(text)) return inRange(Number(BigInt(`0x${text.slice(2, 17)}`) - 10n));
@@ -142,7 +145,7 @@ function inRange(seconds: number): number {
   return seconds >= 0 && seconds < end ? seconds : -1;
 }
 
-/** The latest year that has such a day and does not put it more than a day into the future. */
+/** The latest year in which the day exists and is not more than a day in the future. */
 function withoutYear(fields: Fields, now: number, offset: number | null): number {
   if (!exists({ ...fields, year: 2000 })) return -1;
   for (let year = new Date(now * 1000).getUTCFullYear() + 1; ; year--) {

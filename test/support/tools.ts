@@ -1,11 +1,11 @@
-/** Programs that check our files: those of the system, or those that the set-up unpacked. */
+/** Programs that check our files: the system's own, or those that the set-up unpacked. */
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
 const unpacked = join(root, 'build', 'tools');
 
-/** Where a command is, or undefined; `npm run setup -- --tools` unpacks what is missing. */
+/** The path of a command, or undefined. `npm run setup -- --tools` unpacks what is missing. */
 export function tool(name: string): string | undefined {
   const folders = [...(process.env.PATH ?? '').split(delimiter), join(unpacked, 'usr/bin')];
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));

@@ -1,13 +1,13 @@
 /**
- * Waiting for a state, never for a time: tests poll it with a generous deadline that only a failure
- * reaches.
+ * Tests wait for a state, never for a time. They poll it with a generous deadline, which only a
+ * failing test reaches.
  */
 
 import { setTimeout as pause } from 'node:timers/promises';
 
 /**
- * Resolves with the first truthy value of `state`; rejects when none came within the deadline,
- * naming `what`.
+ * Resolves with the first truthy value of `state`. Rejects if there is none before the deadline,
+ * and names `what`.
  */
 export async function until<Value>(
   state: () => Value | Promise<Value>,

@@ -1,6 +1,6 @@
 /**
- * The source address, alone and with its port: where it ends and the port begins, in all three
- * readings.
+ * The source address, alone and with its port: where the address ends and the port begins, in all
+ * three readings.
  */
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Filter, Token } from '../../src/compiler/pattern.ts';

@@ -55,7 +55,7 @@ describe('choosing a backend', () => {
       }) as Backend,
   });
 
-  test('auto takes the first that installs and tells what the others said', async () => {
+  test('auto uses the first that can be installed, and reports the errors of the others', async () => {
     const rows = [failing('nftables', constants.errno.EPROTONOSUPPORT), working('ipset'), working('log-only')];
     const { backend, attempts } = await chooseBackend(firewall, [jail], () => undefined, rows);
     expect(backend.name).toBe('ipset');
@@ -65,7 +65,7 @@ describe('choosing a backend', () => {
     expect(closed).toContain('nftables');
   });
 
-  test('log-only is no choice of auto unless it is allowed', async () => {
+  test('auto does not choose log-only unless it is allowed', async () => {
     const rows = [failing('nftables', constants.errno.EPERM), working('log-only')];
     const refusal = await chooseBackend(firewall, [jail], () => undefined, rows).catch((error: unknown) => error);
     expect(refusal).toBeInstanceOf(NoBackendError);
@@ -154,8 +154,8 @@ describe('names of kernel objects', () => {
 
 describe('nftables over a socket that loses answers', () => {
   /**
-   * A kernel that dumps `held` for any set, takes everything, and loses the ACKs of element batches
-   * while `loses`.
+   * A kernel that dumps `held` for any set, accepts everything, and loses the ACKs of element
+   * batches while `loses` is true.
    */
   function losingKernel(held: number[][], loses: () => boolean) {
     return recordedTransport((request) => {
@@ -199,14 +199,14 @@ describe('nftables over a socket that loses answers', () => {
     await backend.apply([ban('203.0.113.1')]);
   });
 
-  test('a ban that reading back does not find, or finds ending too early, has not', async () => {
+  test('a ban that reading back does not find, or finds with too early an end, has not succeeded', async () => {
     const backend = await installedOver([[203, 0, 113, 1]]);
     await expect(backend.apply([ban('203.0.113.2')])).rejects.toMatchObject({ code: 'ENOBUFS' });
     await expect(backend.apply([ban('203.0.113.1', 3_600_000)])).rejects.toMatchObject({ code: 'ENOBUFS' });
     await expect(backend.apply([ban('203.0.113.1', 0)])).rejects.toMatchObject({ code: 'ENOBUFS' });
   });
 
-  test('an unban whose element is still there has not', async () => {
+  test('an unban whose element is still there has not succeeded', async () => {
     const backend = await installedOver([[203, 0, 113, 1]]);
     const unban = (text: string): Change => ({ verb: 'unban', jail: 'sshd', address: address(text) });
     await expect(backend.apply([unban('203.0.113.1')])).rejects.toMatchObject({ code: 'ENOBUFS' });

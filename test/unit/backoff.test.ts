@@ -8,10 +8,10 @@ test('a pause doubles while it is asked for soon, up to its bound, and starts ov
     now += afterMs;
     return backoff.next();
   };
-  // Each asked for when the last one is over.
+  // Each pause is asked for when the one before is over.
   expect([next(0), next(10), next(20), next(40), next(50)]).toEqual([10, 20, 40, 50, 50]);
-  // The last one ended as long ago as it took, and 10 ms more: still soon at 109 ms, no longer at
-  // 110.
+  // The last pause ended as long ago as it lasted, and 10 ms more: at 109 ms that still counts as
+  // soon, at 110 ms no longer.
   expect(next(109)).toBe(50);
   expect(next(110)).toBe(10);
   expect(next(29)).toBe(20);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Bucket } from '../../src/bucket.ts';
 
-test('a full budget, then one for each interval, never more than it holds', () => {
+test('a full budget, then one per interval, never more than the budget holds', () => {
   let now = 0;
   const bucket = new Bucket(() => now, 3, 10);
   const taken = (): number => [...Array(9)].filter(() => bucket.take()).length;

@@ -1,4 +1,4 @@
-/** The client command against a real control server with an operator that remembers. */
+/** The client command against a real control server, whose operator records the calls. */
 import { execFile } from 'node:child_process';
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -76,7 +76,7 @@ async function client(...argv: string[]): Promise<Outcome> {
   return outcome;
 }
 
-/** No byte that could act on a terminal: only printable characters and newlines. */
+/** Only printable characters and newlines: no byte that could act on a terminal. */
 function expectHarmless(text: string): void {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/);
@@ -171,7 +171,7 @@ describe('commands', () => {
       ['sshd', '2001:db8::/64', 'permanent'],
       ['sshd', '198.51.100.1', '30s'],
     ]);
-    // Three rows in parts of two, of one answer.
+    // Three rows in pages of two, all of one answer.
     expect(operator.calls.filter((call) => call.verb === 'list').map((call) => call.args)).toEqual([{}]);
     expect((await client('unban', '192.0.2.7')).out).toBe('unbanned 192.0.2.7 in sshd\n');
     expect((await client('unban', '192.0.2.7', '--jail', 'sshd')).out).toBe('192.0.2.7 was not banned\n');
@@ -232,8 +232,8 @@ describe('commands', () => {
   test('a command that outruns the budget of requests waits and goes on', async () => {
     await server.close();
     const askPeer = () => ({ pid: 1, uid: 0, gid: 0, groups: [] });
-    // A clock that stands still until the budget is used up, so that the client is told to wait for
-    // certain.
+    // The clock stands still until the budget is used up, so that the client is certainly told to
+    // wait.
     let now = 0;
     server = new ControlServer({ operator, askPeer, groupId: undefined, log: rememberingLog(), now: () => now });
     await listenAt(server, path);
@@ -259,7 +259,7 @@ describe('commands', () => {
     expect(asked.map(({ seconds }) => seconds)).toEqual([3_600, 3_600]);
   });
 
-  test('what is refused of many is said, and ends with 1', async () => {
+  test('a refusal among many is reported, and the exit status is 1', async () => {
     operator.ban = (args) => ({
       jail: 'sshd',
       addresses: args.addresses.slice(1),
@@ -314,7 +314,7 @@ describe('commands', () => {
     expect((await client('why', '192.0.2.8')).out).toContain('no records of it');
   });
 
-  test('why says what counts, what is missing, who lets it pass and how to see the lines', async () => {
+  test('why says what counts, what is missing, which rule lets it pass and how to see the lines', async () => {
     const at = 1_763_687_728;
     const view = {
       jail: 'sshd',
@@ -367,7 +367,8 @@ describe('commands', () => {
     );
     expect(text({ until: at })).toContain('NOT held by the kernel');
     expect(text({ failures: [] })).toContain('a ban takes 5 failures in 10m');
-    // A burst: the first, the last, and how many; of a record of many, who was asked for.
+    // Of a burst: the first one, the last one, and how many. Of a record with many addresses: the
+    // one that was asked for.
     const failures = Array.from({ length: 30 }, (_, index): [number, number] => [at - index, 2]);
     expect(text({ failures, maxretry: 99 })).toContain(
       '60 of 99 failures in 10m: 2025-11-21 01:14:59 (2), 56 more, 2025-11-21\n    01:15:28 (2); 39 more',
@@ -412,7 +413,7 @@ describe('commands', () => {
     const refused = await client('ban', 'sshd', '192.0.2.7', '10.0.0.0/15');
     expect(refused).toMatchObject({ code: 2, error: expect.stringContaining('10.0.0.0/15 has 131072 addresses') });
     expect(operator.calls).toHaveLength(asked);
-    // Of IPv6 the daemon knows what a jail bans, and an ignored prefix is one rule.
+    // For IPv6 the daemon knows which prefix a jail bans, and an ignored prefix is one rule.
     await client('ban', 'sshd', '2001:db8::/64');
     expect(operator.calls.at(-1)?.args).toMatchObject({ addresses: ['2001:db8::/64'] });
     await client('ignore', '192.0.2.0/24');
@@ -546,7 +547,7 @@ describe('exit codes', () => {
     await new Promise((resolve) => mute.close(resolve));
   });
 
-  test('3: an answer of the wrong shape is no crash', async () => {
+  test('3: an answer of the wrong shape does not crash the client', async () => {
     operator.list = async function* () {
       yield { x: 1 } as never;
     };
@@ -603,7 +604,7 @@ describe('presentation', () => {
     ).toBe('a    bb\nccc   d\n');
   });
 
-  test('JSON leaves no character to a terminal', () => {
+  test('JSON holds no character that acts on a terminal', () => {
     const text = '\u001b\u007f\u009b\u202e€😀"';
     expect(asciiJson(text)).toBe('"\\u001b\\u007f\\u009b\\u202e\\u20ac\\ud83d\\ude00\\""');
     expect(JSON.parse(asciiJson(text))).toBe(text);

@@ -1,4 +1,7 @@
-/** What the compiler refuses, one row per rule, each beside the nearest definition it accepts. */
+/**
+ * What the compiler refuses: one row per rule, and beside it the most similar definition that it
+ * accepts.
+ */
 import { describe, expect, test } from 'vitest';
 import {
   assertFilter,
@@ -549,7 +552,7 @@ test('a second reading is shown', () => {
   );
 });
 
-test('what is no definition is an error, not a finding', () => {
+test('an invalid definition is an error, not a finding', () => {
   expect(() => findingsOf(filter([pattern(undefined as unknown as Token[])]))).toThrow(TypeError);
 });
 

@@ -1,5 +1,6 @@
 /**
- * What the compiler writes: files up to date, facts of a filter, and code that a person can read.
+ * What the compiler writes: generated files are up to date, a filter's facts are right, and a
+ * person can read the code.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -103,7 +104,7 @@ const demo: Filter = {
   ],
 };
 
-/** The emitted demo and the encoded one, asked the same things. */
+/** The emitted demo filter and the encoded one get the same messages. */
 const targets = [
   { target: 'emitted', load: () => loadEmitted(demo) },
   {
@@ -243,7 +244,7 @@ describe.each(targets)('$target', ({ load }) => {
     expect(asked.map((text) => withBytes(text, tag))).toEqual([true, true, true, true, false, false, false, false]);
   });
 
-  test('a message that ends early is no match, whatever lies behind it', () => {
+  test('a message that ends early does not match, whatever lies behind it', () => {
     const { match } = load();
     for (let length = 0; length < 6; length++) {
       expect(

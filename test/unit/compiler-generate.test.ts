@@ -1,5 +1,5 @@
 /**
- * The files that stand for all filters together: the engine's switch over them, and the host's
+ * The generated files about all filters together: the engine's switch over them, and the host's
  * table of names.
  */
 import { stripTypeScriptTypes } from 'node:module';
@@ -107,7 +107,7 @@ describe('the switch', () => {
     expect([0, 1].map((number) => patternFlags(1, number))).toEqual([1 | 16 | 256, 0]);
   });
 
-  test.each([[[mail, web]], [[web]], [[]]])('has nothing to say of other numbers: %#', (filters) => {
+  test.each([[[mail, web]], [[web]], [[]]])('knows nothing about other numbers: %#', (filters) => {
     const index = loadIndex(filters);
     const other = filters.length;
     expect(index.filterCount).toBe(other);

@@ -1,6 +1,4 @@
-/**
- * What the compiler works out about tokens, and the question whether a segment can be read twice.
- */
+/** What the compiler computes about tokens, and whether a segment can be read in two ways. */
 import { describe, expect, test } from 'vitest';
 import { secondReading } from '../../src/compiler/ambiguity.ts';
 import { bitmapOf, byteSet, bytesOf, complement, rangesOf } from '../../src/compiler/bytes.ts';

@@ -1,4 +1,7 @@
-/** The usual end of a line: read off a pattern and its sample, only where nothing else is meant. */
+/**
+ * The usual end of a line: derived from a pattern and its sample, and only where nothing else can
+ * be meant.
+ */
 import { describe, expect, test } from 'vitest';
 import type { Token } from '../../src/compiler/pattern.ts';
 import { usualEndOf } from '../../src/compiler/usual.ts';
@@ -13,7 +16,7 @@ const blanks: Token = { kind: 'span', of: { name: 'space' }, min: 0, max: 9 };
 const usual = [literal(' from '), ip, literal(' port '), number, preauth, blanks, end];
 
 describe('a usual end', () => {
-  test('is what stands around address and number in the sample', () => {
+  test('is the text around address and number in the sample', () => {
     const plain = { before: ' from ', between: ' port ', after: '' };
     expect(usualEndOf(usual, 'Failed for x from 192.0.2.7 port 22')).toEqual(plain);
     expect(usualEndOf(usual, 'Failed for x from 2001:db8::7 port 22 [preauth]')).toEqual({
@@ -22,7 +25,7 @@ describe('a usual end', () => {
     });
   });
 
-  test('is found where what precedes the address stands in the sample again', () => {
+  test('is found even if the text before the address occurs in the sample again', () => {
     const segment = [literal(' '), ...usual.slice(1)];
     const found = { before: ' ', between: ' port ', after: ' [preauth]' };
     expect(usualEndOf(segment, 'Disconnected from x 192.0.2.7 port 22 [preauth]')).toEqual(found);

@@ -52,7 +52,7 @@ describe('check', () => {
     });
   });
 
-  test('says what lists hold, and of their jail what is true of it', () => {
+  test('says what lists hold, and what is true of their jail', () => {
     const drop = config('drop.txt', '192.0.2.0/24\n2001:db8::7\n');
     const path = config('list.toml', `control.group = "root"\n[[list]]\nfile = "${drop}"\n`);
     expect(fail2zig('check', '--config', path).out.split('\n').slice(2)).toEqual([
@@ -71,7 +71,7 @@ describe('check', () => {
     });
   });
 
-  test('says the same to programs', () => {
+  test('says the same as JSON', () => {
     const { status, out } = fail2zig('check', '--json', '--config', bad);
     expect(status).toBe(78);
     expect(JSON.parse(out)).toMatchObject({
@@ -181,7 +181,7 @@ describe('the command line', () => {
     expect({ status, out, error: error.split('\n', 1)[0] }).toEqual({ status: 2, out: '', error: message });
   });
 
-  test('a disk without room is told, a reader that has seen enough is not', () => {
+  test('a full disk is reported, a reader that stops early is not', () => {
     const full = openSync('/dev/full', 'w');
     const asked = spawnSync(process.execPath, [main, 'filters'], { encoding: 'utf8', stdio: ['ignore', full, 'pipe'] });
     closeSync(full);
@@ -242,7 +242,7 @@ describe('starting', () => {
   });
 });
 
-test('replay takes a FILE as it stands relative to the working directory, for the jails that read it', () => {
+test('replay reads a FILE relative to the working directory, for the jails that follow it', () => {
   const line = (second: number) =>
     `2026-11-21T03:15:0${second}Z host sshd[${second}]: Failed password for root from 192.0.2.7 port 40022 ssh2\n`;
   writeFileSync(join(folder, 'replayed.log'), [1, 2, 3, 4, 5].map(line).join(''));
@@ -260,7 +260,7 @@ test('replay takes a FILE as it stands relative to the working directory, for th
   expect(JSON.parse(stdout)).toMatchObject({ lines: 5, decisions: [{ jail: 'sshd', ip: '192.0.2.7', failures: 5 }] });
 });
 
-test('remove takes an interface that the kernel has not for nothing, whichever bundle says so', () => {
+test('remove treats a kernel without the interface as nothing to remove, whichever bundle reports it', () => {
   // Each backend is a bundle of its own, and so is its KernelError.
   const foreign = Object.assign(new Error('read IPv4 table filter: ENOPROTOOPT'), { code: 'ENOPROTOOPT' });
   expect(isAbsent(foreign)).toBe(true);

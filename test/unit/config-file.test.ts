@@ -79,7 +79,7 @@ describe('the file', () => {
     expect(refusal(path)).toBe('accepted');
   });
 
-  test('is refused where it is none', () => {
+  test('is refused if it is not a regular file', () => {
     const fifo = join(folder, 'fifo');
     execFileSync('mkfifo', [fifo]);
     expect(refusal(fifo)).toBe('FILE: is not a regular file');

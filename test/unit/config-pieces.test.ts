@@ -24,7 +24,7 @@ function put(name: string, text: string | Uint8Array): void {
   writeFileSync(join(directory, name), text, { mode: 0o644 });
 }
 
-/** What the files are refused with, line by line; the warnings where they are taken. */
+/** The lines with which the files are refused, or the warnings if they are accepted. */
 function said(): string[] {
   try {
     return loadConfig(path).warnings.map((line) => line.replaceAll(home, 'HOME'));
@@ -35,7 +35,7 @@ function said(): string[] {
 }
 
 describe('the directory', () => {
-  test('stands beside the file and has its name', () => {
+  test('is beside the file and has its name', () => {
     expect(piecesDirectory('/etc/fail2zig.toml')).toBe('/etc/fail2zig.d');
     expect(piecesDirectory('/srv/own')).toBe('/srv/own.d');
   });
@@ -45,7 +45,7 @@ describe('the directory', () => {
     expect(said()).toEqual([]);
   });
 
-  test('is refused where it is none', () => {
+  test('is refused if it is not a directory', () => {
     writeFileSync(directory, '');
     expect(said()).toEqual([
       'HOME/fail2zig.d: is not a directory (it holds the files that continue the configuration)',
@@ -87,7 +87,7 @@ describe('the directory', () => {
 });
 
 describe('a piece', () => {
-  test('is held to what holds for the file, and all are named at once', () => {
+  test('obeys the rules for the file, and all faults are named at once', () => {
     writeFileSync(path, `${jail}colour = 1\n`);
     put('a.toml', Uint8Array.of(0x61, 0x0a, 0xff));
     put('b.toml', '');
@@ -105,7 +105,7 @@ describe('a piece', () => {
     ]);
   });
 
-  test('ends what it left open with its own end', () => {
+  test('closes with its own end what it left open', () => {
     put('a.toml', '[log]\nlevel = """debug\n');
     put('b.toml', 'format = "text"\n');
     expect(said()).toEqual([
@@ -126,7 +126,7 @@ describe('a piece', () => {
     );
   });
 
-  test('continues the list of filters, whose places stay its own', () => {
+  test('continues the list of filters, and problems name its own lines', () => {
     const filter = (name: string, pattern: string): string => `[[filter]]\nname = "${name}"\npattern = '${pattern}'\n`;
     writeFileSync(path, jail + filter('one', 'one {ip}'));
     put('a.toml', filter('two', 'two {ip}') + filter('three', 'three {ipp}'));

@@ -1,6 +1,6 @@
 /**
- * Every kind of mistake in a configuration, with the line, column, key, reason and hint it is
- * answered with.
+ * Every kind of mistake in a configuration, with the line, column, key, reason and hint of the
+ * answer.
  */
 import { describe, expect, test } from 'vitest';
 import { type Compiled, compileConfig, type Surroundings } from '../../src/config/compile.ts';
@@ -53,7 +53,7 @@ test('the name of a service is the port that IANA gave it', () => {
 });
 
 describe('lists', () => {
-  test('each wrong element of a list is told', () => {
+  test('each wrong element of a list is reported', () => {
     const paths = '"/var/log/{a,b}.log", "/ok", "/var/log/a[0-9]", "/var/log/x tail", "relative"';
     expect(complaints(`[jails.sshd]\nlogpath = [${paths}]\nignoreip = ["0.0.0.0/0", "192.0.2.1", "::/0"]`)).toEqual([
       '2:12: jails.sshd.logpath[0]: "/var/log/{a,b}.log" holds "{": only "*" and "?" are wildcards (name each path, or write "?" for one character)',
@@ -466,13 +466,13 @@ describe('several mistakes', () => {
     ]);
   });
 
-  test('nothing is called missing where text had to be passed over', () => {
+  test('nothing is reported as missing if text had to be skipped', () => {
     expect(complaints('[jails.sshd]\nlogpath = /var/log/auth.log')).toEqual([
       '2:11: jails.sshd.logpath: invalid value (write text in quotes: "/var/log/auth.log")',
     ]);
   });
 
-  test('a section defined twice is passed over whole, and reading goes on behind it', () => {
+  test('a section defined twice is skipped completely, and reading continues behind it', () => {
     const text = '[log]\n[log]\nlevel = "loud"\n[memory]\nx = 1';
     expect(complaints(text)).toEqual(['2:2: log: is defined twice, first on line 1', '5:1: memory.x: unknown key']);
   });

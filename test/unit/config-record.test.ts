@@ -26,7 +26,7 @@ describe('the record for the core', () => {
     expect(() => fstatSync(fd)).toThrow('EBADF');
   });
 
-  test('is refused where it is empty, and closed all the same', () => {
+  test('is refused if it is empty, and still closed', () => {
     const fd = open();
     expect(() => readCoreConfig(fd)).toThrow('configuration record of 0 bytes');
     expect(() => fstatSync(fd)).toThrow('EBADF');
@@ -79,7 +79,7 @@ describe('the record for the core', () => {
     expect(() => decodeCoreConfig(text)).toThrow(`the configuration record has no usable ${at}`);
   });
 
-  test('is refused with a filter that is none', () => {
+  test('is refused with an invalid filter', () => {
     const withFilter = (change: object): string => JSON.stringify({ ...config, filters: [{ ...filter, ...change }] });
     expect(decodeCoreConfig(withFilter({})).filters).toHaveLength(1);
     expect(() => decodeCoreConfig(withFilter({ program: '!' }))).toThrow('filters[0].program');

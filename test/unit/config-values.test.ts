@@ -169,7 +169,7 @@ describe('addresses', () => {
     ['1'.repeat(100), 'not-an-address'],
   ])('%s: %s', (text, problem) => expect(parseCidr(text, 'clear')).toBe(problem));
 
-  test('bits below the prefix are refused where that is asked for', () => {
+  test('bits below the prefix are refused on request', () => {
     expect(parseCidr('192.0.2.1/24', 'refuse')).toBe('host-bits');
     expect(parseCidr('192.0.2.0/24', 'refuse')).toMatchObject({ prefix: 24 });
   });

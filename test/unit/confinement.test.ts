@@ -1,7 +1,7 @@
 /**
- * The system-call filters as data: what each row lets pass and what one step outside of it meets,
- * by an interpreter of the program that the kernel gets. The kernel itself is asked in
- * spec/elevation-calls.kernel.spec.ts.
+ * The system-call filters as data: what each row lets pass, and what happens one step outside of
+ * it. An interpreter runs the program that the kernel gets. spec/elevation-calls.kernel.spec.ts
+ * asks the kernel itself.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
@@ -60,7 +60,7 @@ describe('the filter of a started core', () => {
     }
   });
 
-  test('once everything listens, nothing else does, and no further filter comes', () => {
+  test('after the start there is no further listening socket and no further filter', () => {
     const tcp = call('socket', 2, 0x8_0801, 0);
     const filter = call('seccomp', 1);
     expect(verdict(programOf('nftables', false), tcp).action).toBe(action.allow);
@@ -84,7 +84,7 @@ describe('the filter of a started core', () => {
     expect(verdict(programOf('nftables'), call('socket', 16, 0x8_0003, 9)).action, 'audit').toBe(action.trap);
   });
 
-  test('executable memory is had inside of V8 code only, whatever address and length', () => {
+  test('memory becomes executable only inside V8 code, whatever address and length are asked for', () => {
     const program = programOf('nftables');
     const near = code.flatMap(({ start, end }) => [start, end, start - 1n, end - 1n, end + 1n, end - 4096n]);
     const address = fc.oneof(fc.constantFrom(...near), fc.bigInt(0n, 2n ** 47n), fc.bigInt(0n, 2n ** 64n - 1n));
@@ -95,7 +95,7 @@ describe('the filter of a started core', () => {
     fc.assert(
       fc.property(address, size, fc.constantFrom('mprotect', 'pkey_mprotect'), (from, bytes, name) => {
         const within = code.some(({ start, end }) => from >= start && from + bytes <= end) && bytes < 2n ** 32n;
-        // An address above 2^63 is none, and the kernel refuses a range that wraps.
+        // There is no address of 2^64 or more, and the kernel refuses a range that wraps.
         fc.pre(from + bytes < 2n ** 64n);
         expect(verdict(program, call(name as CallName, from, bytes, 7)).action).toBe(
           within ? action.allow : action.trap,
@@ -122,7 +122,7 @@ test('the first filter takes io_uring away and nothing else', () => {
 describe('where V8 has its code', () => {
   const line = (range: string, rest: string): string => `${range} ${rest}`;
 
-  test('is what may be executed and belongs to no file; neighbours are one', () => {
+  test('is executable memory that belongs to no file; adjacent ranges are one', () => {
     const maps = [
       line('00400000-00746000', 'r-xp 00000000 fe:00 5382420                            /usr/bin/node'),
       line('2bd71ce0e000-2bd71ce10000', 'rwxp 00000000 00:00 0 '),
@@ -157,7 +157,7 @@ describe('where V8 has its code', () => {
     ]);
   });
 
-  test('where there are too many places, the nearest are joined', () => {
+  test('if there are too many ranges, the nearest are joined', () => {
     const starts = [0x1000, 0x4000, 0x5800, 0x9000, 0xf000, 0x20000];
     const maps = starts.map((at) => `${at.toString(16)}0000-${at.toString(16)}1000 rwxp 00000000 00:00 0 `);
     const found = codeRanges(maps.join('\n'));

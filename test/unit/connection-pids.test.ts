@@ -1,4 +1,4 @@
-/** Lines belong together by their pid, however many digits it has: all of them count. */
+/** Lines belong together by their pid, however many digits it has, and all digits count. */
 import { expect, test } from 'vitest';
 import { Examiner } from '../../src/engine/examiner.ts';
 

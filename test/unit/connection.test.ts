@@ -1,5 +1,6 @@
 /**
- * What the lines of one connection count together, line by line, in a table of four connections.
+ * What the lines of one connection count together, line by line, in a table with room for four
+ * connections.
  */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { family } from '../../src/engine/address.ts';
@@ -17,7 +18,7 @@ const textAt = inputAt;
 const start = 1_700_000_000;
 const verdicts = { [CONTEXT]: 'context', [SAME_ATTEMPT]: 'same attempt', [UNADDRESSED]: 'no address' };
 
-/** Connections that the table has room for: four to a set. */
+/** Makes room for this many connections, four to a set. */
 function makeRoom(connections: number): void {
   bytes.fill(0);
   bindMemory(memory);
@@ -46,22 +47,22 @@ interface Line {
   time?: number;
 }
 
-/** The verdict on a line; the address to charge where it counts. */
+/** The verdict on a line, with the address if the line counts. */
 function take(line: Line): string {
   const { pid = '7', host = 'host', user, four, six, address, failure = true, ends = false, gained = false } = line;
   const { stage = 0, attempts = 1, group = 0, time = start } = line;
-  // What stands behind the address does not belong to it.
+  // Bytes behind the address do not belong to it.
   bytes.fill(0xee, ADDRESS, ADDRESS + 32);
   if (four !== undefined) bytes.set([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, four], ADDRESS);
   if (six !== undefined) bytes.set([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, six], ADDRESS);
   if (address !== undefined) bytes.set(address, ADDRESS);
-  // The identifier, with its host and pid, as a line has it; the user name stands apart from it.
+  // The identifier, with its host and pid, as a line has it. The user name is in another place.
   const end = textAt + bytes.write(`${host} sshd${pid === '' ? '' : `[${pid}]`}: `, textAt);
   readIdentifier(textAt, end);
   clearCaptures();
   const userEnd = end + bytes.write(user ?? '', end);
   if (user !== undefined) captureUser(end, userEnd);
-  // What an earlier, longer line left behind must not matter.
+  // Bytes that an earlier, longer line left behind must not matter.
   bytes.fill(0x39, userEnd, userEnd + 16);
   const hasAddress = (four ?? six ?? address) !== undefined;
   const flags =
@@ -87,7 +88,7 @@ describe('one line', () => {
     expect(take({ failure: false })).toBe('context');
   });
 
-  test('of no pid belongs to no connection', () => {
+  test('without a pid belongs to no connection', () => {
     expect(take({ pid: '' })).toBe('no address');
     expect(take({ pid: '', four: 1, failure: false })).toBe('context');
     expect(take({ pid: '', four: 1 })).toBe('4:1');
@@ -123,7 +124,7 @@ describe('the address', () => {
     const same = Array.from({ length: 16 }, () => 0x80);
     take({ address: same, user: 'a', failure: false });
     expect(take({ address: same, user: 'b', failure: false })).toBe('6:128');
-    // Several names are one connection's; a new one has none yet.
+    // The names belong to one connection. A new connection has none yet.
     expect(take({ address, failure: false })).toBe('context');
   });
 
@@ -306,7 +307,7 @@ describe('a line of several attempts', () => {
     expect(take({ pid: '', four: 1, attempts: 2 })).toBe('2 4:1');
   });
 
-  test('is charged for one where it only tells of others', () => {
+  test('counts as one if it only reports the attempts of others', () => {
     expect(take({})).toBe('no address');
     expect(take({ four: 1, failure: false, attempts: 4 })).toBe('4:1');
   });

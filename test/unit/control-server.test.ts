@@ -1,6 +1,6 @@
 /**
- * The control server on real sockets, with real peers: other users are child processes that became
- * them.
+ * The control server on real sockets with real peers: other users are child processes that changed
+ * their user id.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -78,7 +78,7 @@ async function listening(options: Partial<ControlOptions> = {}) {
 
 const program = join(import.meta.dirname, '../support/connect-as.ts');
 
-/** What `list` gives a process of this user and these groups. */
+/** What `list` answers a process of this user and these groups. */
 async function listAs(uid: number, gid: number, groups: number[] = []): Promise<Record<string, unknown>> {
   if (process.getuid?.() !== 0) throw new Error('this test becomes other users: run it as root');
   const args = [program, path, String(uid), String(gid), groups.join(',')];
@@ -87,7 +87,7 @@ async function listAs(uid: number, gid: number, groups: number[] = []): Promise<
 }
 
 describe('who is let in', () => {
-  test('root and members of the group are, by primary or supplementary group', async () => {
+  test('root and members of the group are let in, by primary or supplementary group', async () => {
     const { server } = await listening();
     expect(await listAs(0, 0)).toMatchObject({ ok: true });
     expect(await listAs(nobody, groupId)).toMatchObject({ ok: true });
@@ -119,7 +119,7 @@ describe('who is let in', () => {
     expect(await listAs(0, 0)).toMatchObject({ ok: true });
   });
 
-  test('a peer the kernel does not vouch for is nobody', async () => {
+  test('a peer whose identity the kernel does not confirm has no rights', async () => {
     const { operator } = await listening({ askPeer: () => -22 });
     expect(await call(path, { verb: 'list', args: {} })).toMatchObject({ ok: false, error: { code: 'forbidden' } });
     expect(operator.calls).toEqual([]);
@@ -136,8 +136,8 @@ describe('the socket path', () => {
   });
 
   /**
-   * A socket that outlives its listener, as a killed daemon leaves it: closing removes only the
-   * name it was bound to.
+   * A socket without a listener, as a killed daemon leaves it: closing removes only the name to
+   * which the socket was bound.
    */
   async function leaveStaleSocket(at: string): Promise<void> {
     const listener = createServer().listen(`${at}.bound`);
@@ -310,7 +310,7 @@ describe('conversation', () => {
     expect(operator.calls[0]?.by).toMatchObject({ pid: process.pid });
   });
 
-  test.each([undefined, null])('a request with %j for arguments is one with none', async (args) => {
+  test.each([undefined, null])('a request with %j as arguments has no arguments', async (args) => {
     const { log } = await listening({ recorder: rememberingRecorder() });
     const peer = rawPeer(path);
     peer.socket.write(encodeFrame({ verb: 'stats', args } as object as Request));
@@ -337,7 +337,7 @@ describe('peers that take more than their share', () => {
     }
   });
 
-  test('a request that dribbles in is cut off at the deadline, however lively the dribble', async () => {
+  test('a request that comes byte by byte is cut off at the deadline, however often bytes come', async () => {
     const { server } = await listening({ deadlines: { idleMs: 200, answerMs: 10_000, writeMs: 10_000 } });
     const peer = rawPeer(path);
     const frame = encodeFrame({ verb: 'list', args: { cursor: 'x'.repeat(100) } });
@@ -367,7 +367,7 @@ describe('peers that take more than their share', () => {
     peer.socket.destroy();
   });
 
-  test('an answer that takes too long is said to, and what comes of it later is dropped', async () => {
+  test('an answer that takes too long is reported as such, and its late result is dropped', async () => {
     const operator = fakeOperator();
     let finish = (): void => {};
     operator.stats = () =>

@@ -96,11 +96,11 @@ const rows: Record<string, { good: Record<string, unknown>[]; bad: Record<string
 };
 
 describe('the table of verbs', () => {
-  test('every row is tried here, and no row that is not there', () => {
+  test('every row is tested here, and every row that is tested exists', () => {
     expect(verbs.map((verb) => verb.name).sort()).toEqual(Object.keys(rows).sort());
   });
 
-  test.each(Object.entries(rows))('%s takes what its row names and nothing else', async (name, { good, bad }) => {
+  test.each(Object.entries(rows))('%s accepts what its row names and nothing else', async (name, { good, bad }) => {
     const verb = findVerb(name);
     for (const args of good) {
       const operator = fakeOperator();
@@ -143,7 +143,7 @@ describe('parts of a status', () => {
     return found;
   }
 
-  test('the most jails there can be come in several, each once and in order', () => {
+  test('the largest number of jails comes in several parts, each jail once and in order', () => {
     const found = parts((status) => ({
       ...status,
       jails: Array.from({ length: jailsMax }, (_, index) => ({

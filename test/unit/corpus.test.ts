@@ -1,6 +1,6 @@
 /**
- * test/corpus/*.txt, but for what follows connections, by the oracle: each line is charged to whom
- * it says, or to nobody.
+ * test/corpus/*.txt, without the files about connections, read by the oracle: each line counts
+ * against the address that the file says, or against nobody.
  */
 import { readdirSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -22,10 +22,10 @@ const cases = readdirSync('test/corpus')
     return of === undefined ? [] : [{ ...one, of }];
   });
 
-/** The corpus has no year: the March before this. */
+/** The corpus has no year. Its times are of the March before this moment. */
 const now = Date.UTC(2025, 3, 1) / 1000;
 
-/** What the oracle says of a line, in the words of the corpus. */
+/** The oracle's verdict on a line, in the words of the corpus. */
 function verdictOf(filter: Filter, line: Buffer, mode?: string): Omit<CorpusLine, 'line'> {
   const messages = oracleMessages(filter, line);
   for (const message of messages) {

@@ -1,4 +1,7 @@
-/** Links on which a jail bans many single addresses, told once and shown while it is so. */
+/**
+ * Links on which a jail bans many single addresses are reported once, and shown as long as it is
+ * so.
+ */
 import { expect, test } from 'vitest';
 import { Engine } from '../../src/engine/host.ts';
 import { linkBansShown } from '../../src/limits.ts';
@@ -27,7 +30,7 @@ test('a jail with more than 32 bans on one /64 of a link says so, once, while th
   ban('2001:db8:1:2::', linkBansShown);
   ban('2001:db8:1:3::', linkBansShown);
   ban('2001:db8:1:2::', 9, 1);
-  // Nobody's links.
+  // These are links of nobody.
   ban('fe80::', 99);
   ban('64:ff9b::', 99);
   await crowds.look();
@@ -44,7 +47,7 @@ test('a jail with more than 32 bans on one /64 of a link says so, once, while th
   expect(crowds.problems()).toEqual([]);
 });
 
-test('where no single address was counted nobody looks at the table', async () => {
+test('if no single address was counted, nobody searches the table', async () => {
   const { crowds, engine } = await make();
   engine.setBan(0, address('2001:db8:7:7::/64'), now, now + 60);
   engine.eachBan = () => {

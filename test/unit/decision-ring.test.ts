@@ -1,6 +1,7 @@
 /**
- * A full decision ring: a replay stops at the very line for which there is no room, however many
- * lines it is handed at once; a daemon goes on, and its table remembers what the ring did not take.
+ * A full decision ring. A replay stops exactly at the line that has no room, however many lines it
+ * gets at once. A daemon continues, and its table remembers the decisions that the ring had no room
+ * for.
  */
 import { describe, expect, test } from 'vitest';
 import { DECISIONS, DECISIONS_DEFERRED } from '../../src/engine/counters.ts';
@@ -44,15 +45,18 @@ function fill(engine: Engine, most: number): { taken: number; decisions: Decisio
 }
 
 describe.each<Build>(['wasm', 'scalar', 'plain'])('%s build', (build) => {
-  test.each([1, 2, 3])('a replay of %i jails stops at the same line, whatever it is handed at once', async (jails) => {
-    const single = fill(await engineOf(build, false, jails), 1);
-    // As many as leave no room for another line's.
-    expect(single.decisions).toHaveLength(decisionsMax - (decisionsMax % jails));
-    expect(single.decisions.map(({ offset }) => offset)).toEqual(
-      single.decisions.map(({ offset }) => offset).sort((one, other) => one - other),
-    );
-    for (const most of [7, 500]) expect(fill(await engineOf(build, false, jails), most)).toEqual(single);
-  });
+  test.each([1, 2, 3])(
+    'a replay of %i jails stops at the same line, whatever the size of its portions',
+    async (jails) => {
+      const single = fill(await engineOf(build, false, jails), 1);
+      // So many that another line's decisions have no room.
+      expect(single.decisions).toHaveLength(decisionsMax - (decisionsMax % jails));
+      expect(single.decisions.map(({ offset }) => offset)).toEqual(
+        single.decisions.map(({ offset }) => offset).sort((one, other) => one - other),
+      );
+      for (const most of [7, 500]) expect(fill(await engineOf(build, false, jails), most)).toEqual(single);
+    },
+  );
 
   test('a daemon takes every line, and remembers what the ring did not take', async () => {
     const engine = await engineOf(build, true, 1);

@@ -1,4 +1,7 @@
-/** Renames as a directory hears of them, told by hand: looks for a file that moves on and on. */
+/**
+ * Renames as a directory hears about them, called by hand: the source looks for a file that is
+ * moved again and again.
+ */
 import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -17,7 +20,7 @@ import { temporaryDirectory } from '../support/control.ts';
 const home = temporaryDirectory();
 afterAll(() => home.remove());
 
-/** Follows `log` in a directory; `there` says where its file can be found at a look. */
+/** Follows `log` in a directory. `there` says at which path the file is found at a look. */
 function followLog(there: (path: string) => boolean) {
   let heard: Heard = () => {};
   const looked: string[] = [];
@@ -47,7 +50,7 @@ function followLog(there: (path: string) => boolean) {
   return { directories, rename, hear, looked };
 }
 
-test('a file that is renamed between any two looks is looked for until it stands', () => {
+test('a file that is renamed between any two looks is searched for until it stays', () => {
   const steps = 5 * renameLooksMax;
   const { directories, rename, looked } = followLog((path) => path.endsWith(`/log.${steps}`));
   rename('log', 'log.1');
@@ -80,7 +83,7 @@ test('a path that leads to another directory is watched there', () => {
   expect([directories.check(), watches, closed]).toEqual([true, 2, [1]]);
 });
 
-test('what is found is not believed before all events were heard again', () => {
+test('what is found counts only after all events have been read again', () => {
   const { directories, rename, looked } = followLog(() => true);
   rename('log', 'log.1');
   directories.settle(false);
@@ -92,7 +95,7 @@ test('what is found is not believed before all events were heard again', () => {
   expect(looked).toEqual(['log.1', 'log.2']);
 });
 
-test('one that is nowhere is given up by the poll alone', () => {
+test('only the poll gives up a file that is nowhere', () => {
   const { directories, rename, looked } = followLog(() => false);
   rename('log', 'log.1');
   for (let look = 0; look < 9; look++) directories.settle(false);
@@ -113,7 +116,7 @@ test.each([
   expect(looked).toEqual([]);
 });
 
-test('two renames whose halves are told crosswise', () => {
+test('two renames whose events are mixed', () => {
   const { directories, hear, looked } = followLog(() => true);
   directories.follow(home.path, 'other', 'the other');
   hear(IN_MOVED_FROM, 'log', 1);
@@ -124,7 +127,7 @@ test('two renames whose halves are told crosswise', () => {
   expect(looked).toEqual(['log.1', 'other.1']);
 });
 
-test('no more than a bounded number is looked for, the youngest', () => {
+test('only a bounded number is searched for, the youngest', () => {
   const { directories, rename, looked } = followLog(() => false);
   for (let count = 0; count < movesMax + 10; count++) rename('log', `log.${count}`);
   directories.settle(false);

@@ -21,7 +21,7 @@ describe.skipIf(mandoc === undefined)('mandoc', () => {
   const lint = (text: string): string[] => {
     const done = spawnSync(mandoc!, ['-Tlint'], { input: text, encoding: 'utf8' });
     expect(done.error).toBeUndefined();
-    // Whether our other pages are installed here says nothing about this one.
+    // It does not matter for this page whether our other pages are installed here.
     return done.stdout.split('\n').filter((line) => line !== '' && !line.includes('referenced manual not found'));
   };
 
@@ -51,7 +51,7 @@ describe('the reference', () => {
     expect([...inherited, ...keys].toSorted()).toEqual(knownKeys(path).toSorted());
   });
 
-  test('says what holds without a key as the schema does', () => {
+  test('states the same defaults as the schema', () => {
     const said = (header: string, key: string) => rowsOf(header).find((each) => each.key === key)?.otherwise;
     const text = (value: unknown): string => JSON.stringify(value);
     expect(said('[memory]', 'eviction_policy')).toBe(text(defaultSettings.evictionPolicy));

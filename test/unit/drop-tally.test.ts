@@ -1,4 +1,4 @@
-/** Dropped packets since the start, whatever becomes of the kernel's counters. */
+/** The number of dropped packets since the start, whatever happens to the kernel's counters. */
 import { expect, test, vi } from 'vitest';
 import { dropsLookMs } from '../../src/limits.ts';
 import { DropTally } from '../../src/observe/drop-tally.ts';
@@ -8,7 +8,7 @@ import { rememberingLog } from '../support/control.ts';
 /** A backend that only counts. */
 const counting = (drops: () => Drops): Pick<Backend, 'drops'> => ({ drops: async () => drops() });
 
-test('counters of the kernel are added up over their new beginnings', async () => {
+test('counters of the kernel are added up although they start again from 0', async () => {
   let kernel: Drops = new Map();
   const tally = new DropTally(
     counting(() => kernel),

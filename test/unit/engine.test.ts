@@ -1,5 +1,5 @@
 /**
- * What the engine counts, ignores, refuses and cuts, asked from outside: through `feed` and
+ * What the engine counts, ignores, refuses and cuts, seen from outside through `feed` and
  * `examine`, in both builds.
  */
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -35,7 +35,7 @@ function jail(more: Partial<EngineJail> = {}): EngineJail {
   };
 }
 
-/** An engine whose source 0 leads to all jails. */
+/** An engine whose source 0 is fed to all jails. */
 async function engineOf(build: Build, jails: EngineJail[], more: Partial<EngineOptions> = {}): Promise<Examiner> {
   const engine = await Examiner.create({ build, jails, now, seed: [1, 2], tableBytes: 400_000, ...more });
   engine.openSource(0, engine.addRoute(jails.map(({ filter, mode }, index) => ({ index, filter, mode }))));
@@ -58,7 +58,7 @@ function feed(engine: Examiner, text: string, final = false, source = 0, offset 
   return engine.feed(source, length, offset, now, final);
 }
 
-/** Feeds lines in portions that the buffer has room for; returns the bytes taken. */
+/** Feeds lines in portions that fit the buffer; returns the bytes taken. */
 function feedMany(engine: Examiner, lines: string[]): number {
   let taken = 0;
   for (let i = 0; i < lines.length; i += 500) taken += feed(engine, lines.slice(i, i + 500).join(''), false, 0, taken);
@@ -76,7 +76,7 @@ beforeEach(() => {
 });
 
 describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
-  /* Of each network: its first and last address, and their neighbours outside. */
+  /** For each network: its first and last address, and their neighbours outside. */
   test.each<[what: string, ignored: Address, inside: string[], outside: string[]]>([
     ['one IPv4 address', network('198.51.100.7', 4, 32), ['198.51.100.7'], ['198.51.100.6', '198.51.100.8']],
     ['IPv4 /31', network('198.51.100.6', 4, 31), ['198.51.100.6', '198.51.100.7'], ['198.51.100.5', '198.51.100.8']],
@@ -121,7 +121,7 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     expect(engine.jailCounter(0, counters.JAIL_FAILURES)).toBe(outside.length);
   });
 
-  test('ignoreip: each jail has its own list, whatever stands before it', async () => {
+  test('ignoreip: each jail has its own list, whatever jails come before it', async () => {
     const one = network('192.0.2.1', 4, 32);
     const two = network('192.0.2.2', 4, 32);
     const three = network('192.0.2.3', 4, 32);
@@ -156,7 +156,7 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     );
   });
 
-  test('what became of each line is counted once, by filter and in all', async () => {
+  test('the outcome of each line is counted once, by filter and in total', async () => {
     const engine = await engineOf(build, [jail(), jail({ maxretry: 2 }), jail({ filter: 'dovecot' })]);
     const text = [
       failure('192.0.2.1'),
@@ -214,7 +214,7 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     expect(engine.jailCounter(0, counters.JAIL_FUTURE)).toBe(0);
   });
 
-  test('a decision says whose line it was and where that began', async () => {
+  test('a decision names the source of its line and where the line began', async () => {
     const engine = await engineOf(build, [jail({ ipv6Prefix: 56, bantime: 77 })]);
     engine.openSource(5, engine.addRoute([{ index: 0, filter: 'sshd', mode: '' }]));
     const first = stamped('Server listening on 0.0.0.0 port 22.');
@@ -225,7 +225,7 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     expect(four!.address).toEqual(network('192.0.2.1', 4, 32));
   });
 
-  test('decisions are handed over in order, no more than wanted', async () => {
+  test('decisions are returned in order, no more than wanted', async () => {
     const engine = await engineOf(build, [jail()]);
     feed(engine, [1, 2, 3, 4, 5].map((i) => failure(`192.0.2.${i}`)).join(''));
     const last = (decisions: Decision[]) => decisions.map(({ address }) => address.bytes[15]);
@@ -238,7 +238,7 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     expect(engine.waiting).toBe(0);
   });
 
-  test('a decision that cannot be handed on is not handed over again', async () => {
+  test('a decision that the caller cannot take is not returned again', async () => {
     const engine = await engineOf(build, [jail()]);
     feed(engine, failure('192.0.2.1') + failure('192.0.2.2'));
     const stop = () =>
@@ -298,7 +298,7 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     expect(feed(engine, end)).toBe(end.length);
     expect(decisionsOf(engine).map(({ address }) => address.bytes[15])).toEqual([3]);
     expect(engine.counter(counters.LINES)).toBe(2);
-    // A source that is opened again starts with a whole line.
+    // A source that is opened again begins with a complete line.
     feed(engine, long);
     engine.openSource(0, 0);
     feed(engine, failure('192.0.2.4'));
@@ -318,7 +318,7 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     expect(feed(engine, lines.slice(fitting - 100).join(''), false, 0, before)).toBe(last);
     expect(engine.counter(counters.LINES)).toBe(fitting);
     expect(engine.waiting).toBe(fitting * jails);
-    // One more than these must be taken before the next line has room.
+    // The next line has room only after one decision more than these was taken.
     const tooFew = jails - 1 - (decisionsMax % jails);
     expect(engine.takeDecisions(() => undefined, tooFew)).toBe(tooFew);
     expect(feed(engine, lines.slice(fitting).join(''))).toBe(0);
@@ -340,7 +340,7 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     expect(decisionsOf(engine).map(({ address }) => address)).toEqual([network('192.0.2.1', 4, 32)]);
   });
 
-  test('lines of services without connections stand for themselves', async () => {
+  test('lines of services without connections count by themselves', async () => {
     const engine = await engineOf(build, [jail({ filter: 'vsftpd' }), jail({ filter: 'nginx-http-auth' })]);
     const vsftpd = (message: string) => stamped(message).replace('sshd[', 'vsftpd[');
     const nginx = (client: string, referrer = '') =>
@@ -487,8 +487,8 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
   });
 
   test('seeds differ where none is given', async () => {
-    // The seed decides in which set a source falls: among 50 sources one set differs, or chance is
-    // against us.
+    // The seed decides into which set a source falls. Of 50 sources at least one falls into another
+    // set, except by an unlikely chance.
     const placed = async () => {
       const engine = await Examiner.create({ build, jails: [jail()], now, tableBytes: 1_000_000 });
       engine.openSource(0, engine.addRoute([{ index: 0, filter: 'sshd', mode: '' }]));
@@ -566,7 +566,7 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     expect(ask('app', 'own', 'over')).toBe('no-failure');
   });
 
-  test('local time is what the process has', async () => {
+  test('local time is that of the process', async () => {
     const before = process.env.TZ;
     process.env.TZ = 'Europe/Berlin';
     try {

@@ -1,6 +1,6 @@
 /**
- * Bans of sources that come back: the operator's keys, the lengths that follow from them, and the
- * table's memory of them.
+ * Bans of sources that come back: the operator's keys, the resulting lengths, and what the table
+ * remembers.
  */
 import { describe, expect, test } from 'vitest';
 import { type EscalationKeys, parseFactor, parseMultipliers, resolveEscalation } from '../../src/config/escalation.ts';
@@ -40,7 +40,7 @@ describe('lengths from the keys of the configuration', () => {
     expect(all.at(-1)).toBe(banSecondsMax);
   });
 
-  test('nothing where it is off, and where the first ban is for ever', () => {
+  test('no escalation if it is off, or if the first ban is for ever', () => {
     expect(resolveEscalation(600, { bantime_factor: 2 })).toBeNull();
     expect(resolveEscalation(600, { bantime_increment: false })).toBeNull();
     expect(resolveEscalation(-1, { bantime_increment: true })).toBeNull();
@@ -153,7 +153,7 @@ describe.each(['plain', 'wasm'] as const)('the table of the %s build', (build) =
       expect(table.fail(0, one, start + 10)).toMatchObject({ seconds: 20, bans: 2 });
       expect(table.fail(1, other, start + 11)).toMatchObject({ jail: 1, seconds: 40, bans: 3 });
       expect(table.fail(2, other, start + 11)).toMatchObject({ jail: 2, seconds: 10, bans: 1 });
-      // What the first jail no longer remembers counts nowhere.
+      // What the first jail has forgotten counts nowhere.
       expect(table.fail(1, other, start + 2_000)).toMatchObject({ seconds: 10, bans: 1 });
     }
   });
@@ -167,7 +167,7 @@ describe.each(['plain', 'wasm'] as const)('the table of the %s build', (build) =
       expect(table.fail(0, one, start)).toMatchObject({ seconds: 10 });
       const { time, seconds } = table.fail(0, one, start + 10)!;
       added.add(seconds - 20);
-      // The table's end is the decision's.
+      // The table's end of the ban is that of the decision.
       expect(table.fail(0, one, time + seconds - 1)).toBeUndefined();
       expect(table.fail(0, one, time + seconds)).toBeDefined();
     }

@@ -1,4 +1,4 @@
-/** The table of figures: each counter of the engine is in it, and no name stands for two things. */
+/** The table of figures holds each counter of the engine, and no name has two meanings. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Pipeline, pipeline } from '../../spec/support/pipeline.ts';
 import { noFiles, noMemory } from '../../spec/support/watched.ts';
@@ -20,7 +20,7 @@ const read = { engine: new Set<number>(), filter: new Set<number>(), jail: new S
 beforeAll(async () => {
   made = await pipeline();
   const { engine } = made;
-  // Notes which counters are asked for.
+  // Notes which counters are read.
   const watched = new Proxy(engine, {
     get(target, name) {
       const value = Reflect.get(target, name, target) as unknown;

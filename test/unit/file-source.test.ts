@@ -237,8 +237,8 @@ describe('following', () => {
     appendFileSync(log, '\nnext\n');
     await until(() => bench.sink.lines.length === 2);
     expect(bench.sink.texts()).toEqual(['x'.repeat(4_000), 'next']);
-    // Each byte twice, plus the overlap that serves as fingerprint; read anew each time it would be
-    // 800,000.
+    // Each byte is read twice, and beside it the bytes that serve as fingerprint. Reading the file
+    // anew each time would be 800,000 bytes.
     expect(bench.source.counters.bytes).toBeLessThan(2 * 4_006 + 401 * (fingerprintBytesMax + 10));
   });
 
@@ -346,7 +346,8 @@ describe('following', () => {
     ticking = false;
     const quietAt = bench.sink.lines.findIndex(({ source }) => source === 1);
     expect(quietAt).toBeLessThan((4 * turnBytesMax) / 100);
-    // Of eight turns, two at most come between two of the event loop: one of an event, one planned.
+    // Of eight turns, at most two come between two turns of the event loop: one for an event, and
+    // one that was planned.
     expect(turns).toBeGreaterThanOrEqual(4);
   });
 });
@@ -380,7 +381,7 @@ describe('rotation', () => {
     expect(kinds(bench.events)).toEqual(['appeared']);
   });
 
-  test('what was never at the path is none of ours, whatever is renamed beside it', async () => {
+  test('a file that was never at the path is not read, whatever is renamed beside it', async () => {
     const log = join(home, 'auth.log');
     writeFileSync(log, '');
     const bench = follow([log]);
@@ -392,7 +393,7 @@ describe('rotation', () => {
     expect(descriptorsUnder(home)).toBe(2);
   });
 
-  test('a writer that still has the old file open is heard for a while, then it is closed', async () => {
+  test('a writer that still has the old file open is read for a while, then the file is closed', async () => {
     const log = join(home, 'access.log');
     writeFileSync(log, '');
     const bench = follow([log]);
@@ -449,7 +450,7 @@ describe('rotation', () => {
     expect(bench.sink.texts()).toEqual(['entirely new and longer', 'than before']);
   });
 
-  test('so is one that was cut in the middle of a line we had begun', () => {
+  test('a file that is cut in the middle of a line that we had begun is noticed too', () => {
     const log = join(home, 'auth.log');
     writeFileSync(log, '');
     const bench = follow([log]);
@@ -678,7 +679,7 @@ describe('what tells of changes', () => {
     await arrives(bench, 'one', 'two', 'three', 'four');
   });
 
-  test('nothing, where no queue of events is to be had: said once, and polled', async () => {
+  test('nothing, if the system gives no event queue: reported once, and polled', async () => {
     const log = join(home, 'auth.log');
     writeFileSync(log, '');
     const events = (): never => {
@@ -731,7 +732,7 @@ describe('what tells of changes', () => {
     for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
     appendFileSync(log, 'one\n');
     told!.overflowed();
-    // At once, that is: the timer's poll would come later.
+    // The read comes at once: the timer's poll would come later.
     for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
     expect(bench.sink.texts()).toEqual(['one']);
   });
@@ -754,7 +755,7 @@ describe('what tells of changes', () => {
     await arrives(bench, 'one', 'two');
   });
 
-  test('a late writer of a rotated file is heard, without a poll', async () => {
+  test('a late writer of a rotated file is read, without a poll', async () => {
     const log = join(home, 'auth.log');
     const writer = openSync(log, 'a');
     const bench = follow([log]);
@@ -821,7 +822,7 @@ describe('symbolic links', () => {
     expect(descriptorsUnder(home)).toBe(1);
   });
 
-  test('when the first name goes to another file, the others go on where it was', () => {
+  test('when the first name moves to another file, reading continues under the others', () => {
     const [a, b] = [join(home, 'a.log'), join(home, 'b.log')];
     writeFileSync(a, '');
     linkSync(a, b);
@@ -925,7 +926,7 @@ describe('what cannot be followed', () => {
     ).toEqual(paths.sort());
   });
 
-  test('an error is told once, retried with back-off, and reading begins when it is gone', async () => {
+  test('an error is reported once and retried with back-off, and reading begins when it is over', async () => {
     const log = join(home, 'auth.log');
     mkdirSync(log);
     const bench = follow([log]);
@@ -953,8 +954,8 @@ describe('what cannot be followed', () => {
 
   test('a file that may not be read is opened once it may', () => {
     if (process.getuid!() === 0) {
-      // Root reads everything here; the same path through another error is tested above, the real
-      // one in a child below.
+      // Root may read everything here. Another error is tested above on the same path; a child
+      // process below meets the real one.
       const script = `
         import { FileSource } from ${JSON.stringify(join(import.meta.dirname, '../../src/sources/file.ts'))};
         const details = [];
@@ -1091,7 +1092,7 @@ function fileSize(path: string): number {
   return statSync(path).size;
 }
 
-/** Descriptors of this process that stand on files below a directory. */
+/** Descriptors of this process whose files are below a directory. */
 function descriptorsUnder(directory: string): number {
   let count = 0;
   for (const [descriptor, name] of openDescriptors()) {

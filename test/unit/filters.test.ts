@@ -1,13 +1,13 @@
 /**
- * Each pattern of each built-in filter takes its own sample and leaves its counter alone, by the
- * oracle's reading.
+ * Each pattern of each built-in filter matches its own sample and not its counter, as the oracle
+ * reads them.
  */
 import { describe, expect, test } from 'vitest';
 import { checkFilter } from '../../src/compiler/check.ts';
 import { filters } from '../../src/filters/index.ts';
 import { oracleLine } from '../support/oracle.ts';
 
-/** RFC 5737 and RFC 3849: samples name nobody's host. */
+/** RFC 5737 and RFC 3849: the addresses of samples belong to nobody. */
 const documentationAddress = /^(::ffff:)?(192\.0\.2|198\.51\.100|203\.0\.113)\.\d{1,3}$|^2001:db8:[0-9a-f:]*$/i;
 
 test('filter names differ', () => {

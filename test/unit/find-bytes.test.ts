@@ -1,10 +1,10 @@
-/** What is looked for in the engine's memory, in each build, against the plainest reading of it. */
+/** Searches in the engine's memory, in each build, against the plainest way to search. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Build } from '../../src/engine/host.ts';
 import { type Linear, linearOf } from '../support/linear-builds.ts';
 
-/* Few letters, so that parts of what is looked for are everywhere, before and behind it too. */
+/** Few letters, so that parts of the wanted text are everywhere, also before and behind it. */
 const letter = fc.constantFrom('a', 'b', '\x80', '\xff');
 const letters = fc.string({ unit: letter, maxLength: 70 });
 const textAt = 4_096;
@@ -73,7 +73,7 @@ describe.each<Build>(['wasm', 'scalar', 'plain'])('%s build', (build) => {
         value,
         fc.constantFrom(0, 8, 40),
         (sets, wanted, at) => {
-          // What stands around it is none of it.
+          // The bytes around it do not belong to it.
           bytes.fill(wanted, textAt, textAt + 64);
           bytes.set(sets.slice(0, 8), textAt + at);
           bytes.set(sets.slice(8), textAt + 24);

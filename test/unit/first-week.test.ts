@@ -1,4 +1,4 @@
-/** docs/first-week.md: every row has an answer, and its commands are there. */
+/** docs/first-week.md: every row has an answer, and the commands in it exist. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { commandNames } from '../../src/client/help.ts';
@@ -17,7 +17,7 @@ test('every row has an answer, or says why there is none', () => {
   }
 });
 
-test('the commands that it names are there', () => {
+test('the commands that it names exist', () => {
   const answers = rows.map((row) => row[4]).join('\n');
   const client = [...answers.matchAll(/`fail2zig-client ([a-z]+)/g)].map(([, name = '']) => name);
   const daemon = [...answers.matchAll(/`fail2zig ([a-z]+)/g)].map(([, name = '']) => name);

@@ -1,4 +1,7 @@
-/** Room for many log files: what the launch stage counts, and the heap that it gives the core. */
+/**
+ * Room for many log files: how many the launch stage counts, and how much heap it gives the core
+ * for them.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -11,7 +14,7 @@ import { temporaryDirectory } from '../support/control.ts';
 const home = temporaryDirectory();
 afterAll(() => home.remove());
 
-/** What is asked of a configuration. */
+/** What the function needs of a configuration. */
 const reading = (...logpath: string[]) =>
   ({ jails: [{ logpath, network: false }] }) as unknown as Pick<CoreConfig, 'jails'>;
 

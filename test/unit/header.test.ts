@@ -1,6 +1,6 @@
 /**
- * What stands before a message, as the log daemons write it; and nothing that stands behind it
- * changes what was read.
+ * What stands before a message, as the log daemons write it. Nothing that stands behind changes
+ * what was read.
  */
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -28,8 +28,8 @@ interface Head {
 }
 
 /**
- * Reads a syslog line, or a journal one; `undefined` where no identifier is found. What follows in
- * the buffer is the next line, or what a longer line left there.
+ * Reads a syslog line, or a journal one; `undefined` if it has no identifier. Behind the line, the
+ * buffer holds the next line, or what a longer line left there.
  */
 function read(line: string, journal = false, behind = '[1]: x sshd[2]: 12:00:00'): Head | undefined {
   bytes.fill(0, FIXED_BYTES, lineAt + 1_024);
@@ -154,7 +154,7 @@ describe('heads of syslog lines', () => {
   test.each(heads)('%s', (_, head, time, host, tag, pid) => {
     const found = read(head + message);
     if (tag === 'kernel') {
-      // The clock belongs to a message that begins with "kernel: " in some systems only.
+      // Only in some systems does the clock belong to a message that begins with "kernel: ".
       expect(found).toMatchObject({ time, host, tag, pid });
       return;
     }
@@ -204,7 +204,7 @@ describe('heads of syslog lines', () => {
     ['an empty pid', 'Nov 21 08:00:00 host sshd[]: x'],
   ])('%s is no head', (_, line) => {
     const found = read(line);
-    // Where a later word passes for an identifier, it must not be the malformed one.
+    // A later word may pass for an identifier, but the malformed one must not.
     expect(found?.tag ?? '').not.toMatch(/^sshd/);
     expect(found?.pid ?? '').toBe('');
   });
@@ -257,7 +257,7 @@ describe('RFC 5424', () => {
     ['nothing', ''],
   ])('%s is no head', (_, line) => expect(structured(line)).toBe(undefined));
 
-  test('a head cut anywhere is none, whatever follows it in memory', () => {
+  test('a head that is cut anywhere is not a head, whatever follows it in memory', () => {
     const head = `${time} host sshd 123 - [a b="c"] `;
     for (let length = 0; length < head.length; length++)
       for (const behind of [head.slice(length), ' ', ']', '[x]'])
@@ -288,7 +288,7 @@ describe('metalog', () => {
 describe('the time of a line', () => {
   const clock = '21-Nov-2026 08:00:00';
 
-  /** The timestamp and what stands behind it; nothing where there is none. */
+  /** The timestamp and what stands behind it; nothing if there is none. */
   function timeBefore(line: string, behind: string): [time: string, rest: string] | undefined {
     bytes.fill(0, 0, 65_536);
     const end = lineAt + bytes.write(line, lineAt, 'latin1');
@@ -348,9 +348,7 @@ describe('the time of a line', () => {
     ['no second of a year', '2026-11-21T08:00-00 +0100 host'],
   ])('%s is none', (_what, line) => expect(timeOf(line)).toBe(undefined));
 
-  /*
-   * Months of other languages are times too; whatever stands behind a time is read as what it is.
-   */
+  /** Months of other languages make times too. What stands behind a time is read for itself. */
   test.each<[line: string, time: string]>([
     ['Nov 21 08:00:00 x', 'Nov 21 08:00:00'],
     ['Nov 21 08:00:00 host x', 'Nov 21 08:00:00'],
@@ -415,7 +413,7 @@ describe('what is remembered of the lines before', () => {
     return known >= 0 ? known : decodeTime(header.timeStart, header.timeEnd, now);
   }
 
-  /** Reads a line as the engine does: a matched one has its time decoded, which is remembered. */
+  /** Reads a line as the engine does. If it matches, its time is decoded and remembered. */
   function readTimed(line: string, behind?: string): unknown {
     const head = read(line, false, behind);
     if (head === undefined || head.time === '') return head;
@@ -427,7 +425,7 @@ describe('what is remembered of the lines before', () => {
   test('a head like the last one is read at once', () => {
     const line = (second: string, pid: string) => `Nov 21 08:00:${second} host sshd[${pid}]: ${message}`;
     expect(header.knownTime(now)).toBe(-1);
-    // The first one is decoded, the second has that time, the third that head.
+    // The first line is decoded, the second has the same time, the third has the same head.
     for (const second of ['00', '01', '59']) {
       read(line(second, '7'));
       expect(header.knownTime(now)).toBe(second === '00' ? -1 : now - 3_600 + Number(second));
@@ -451,7 +449,10 @@ describe('what is remembered of the lines before', () => {
 
   const usual = 'Nov 21 08:00:00 host sshd[7]: x';
 
-  /** Makes `like` the remembered head: decoded, seen with that time, seen with that head. */
+  /**
+   * Makes the head of `like` the remembered one: it is decoded, seen with that time, then seen with
+   * that head.
+   */
   function remember(like: string): void {
     resetTime();
     for (let time = 0; time < 3; time++) readTimed(like);
@@ -523,7 +524,7 @@ describe('what is remembered of the lines before', () => {
     expect(header.knownTime(now)).toBe(Date.UTC(2026, 10, 21, 7) / 1000);
   });
 
-  test('nothing is looked at behind the memory', () => {
+  test('nothing is read beyond the end of the memory', () => {
     remember(usual);
     const cut = Buffer.from('Nov 21 08:00:00 host s');
     const start = memory.byteLength - cut.length;
@@ -531,7 +532,7 @@ describe('what is remembered of the lines before', () => {
     expect(header.readHead(start, memory.byteLength - 1)).toBe(false);
   });
 
-  test('nothing else than a fresh look would say', () => {
+  test('the result is that of a fresh reading', () => {
     const time = fc.oneof(
       { weight: 6, arbitrary: fc.nat({ max: 99 }).map((second) => `Nov 21 08:00:${String(second).padStart(2, '0')}`) },
       {
@@ -607,7 +608,7 @@ describe('what an attacker writes', () => {
         expect(plain).toBe('x');
         const { message: found, ...rest } = read(head + line)!;
         expect(rest).toEqual(expected);
-        // The message is the text, but for blanks, and what Solaris and kernels put before it.
+        // The message is the text, except blanks and what Solaris and kernels put before it.
         expect(line.endsWith(found)).toBe(true);
         if (!/^ *(\[ID |kernel: \[)/.test(line)) expect(found).toBe(line.replace(/^ +/, ''));
       }),

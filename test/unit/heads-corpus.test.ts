@@ -1,6 +1,6 @@
 /**
- * test/corpus/heads/*.txt by the engine: each line is charged to whom it says, whatever its head
- * and wrapper are.
+ * test/corpus/heads/*.txt, read by the engine: whatever head and wrapper a line has, it counts
+ * against the address that the file says.
  */
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';

@@ -1,4 +1,7 @@
-/** The file of records: written once, numbered, bounded, read while it is written. */
+/**
+ * The file of records: each is written once and numbered; the file is bounded and can be read while
+ * it is written.
+ */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -69,12 +72,12 @@ describe('records', () => {
       { text: 'banned', fields: { jail: 'sshd', address: '192.0.2.1', until: '2025-11-21T01:16:40.000Z' } },
       { text: 'unbanned', fields: { jail: 'sshd', address: '192.0.2.1', uid: 1000, pid: 7, reason: 'it was me' } },
     ]);
-    // Only its owner may read who was banned, and every character is one byte.
+    // Only the owner may read who was banned, and every character is one byte.
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(readFileSync(path).every((byte) => byte < 0x80)).toBe(true);
   });
 
-  test('of a burst no address is lost, in the file nor in the log', async () => {
+  test('no address of a burst is lost, neither in the file nor in the log', async () => {
     const { recorder, log } = await started();
     const count = historyBurst + 2_005;
     for (let index = 0; index < count; index++) recorder.bans('ban', 'sshd', [{ address: source(index) }]);
@@ -86,7 +89,7 @@ describe('records', () => {
     expect(said.sort()).toEqual(addresses);
   });
 
-  test('what a command names at once is one record, and takes no details of others', async () => {
+  test('what one command names is one record, without details of others', async () => {
     const { recorder, log } = await started();
     const by = { uid: 990, pid: 7 };
     const addresses = Array.from({ length: addressesPerRequestMax }, (_, index) => source(index));
@@ -102,12 +105,12 @@ describe('records', () => {
     expect(events.at(-1)).toMatchObject({ addresses: ['192.0.2.1'], failures: 5 });
     const ends = { first: addresses[0], last: addresses.at(-1) };
     expect(log.said[0]!.fields).toMatchObject({ jail: 'fleet', count: addresses.length, ...ends });
-    // A million of them leave three quarters of the audit log to the host.
+    // A million such records use a quarter of the audit log and leave the rest to the host.
     const bytes = readFileSync(path).length / (events.length - 1);
     expect((1_000_000 / addresses.length) * bytes).toBeLessThan(20_000_000);
   });
 
-  test('without a file each of them stands in the log', async () => {
+  test('without a file each of them is in the log', async () => {
     const log = rememberingLog();
     const recorder = new Recorder({ path: undefined, log });
     const told = Array.from({ length: historyBurst + 100 }, (_, index) => ({ address: source(index) }));
@@ -180,7 +183,7 @@ describe('records', () => {
     await following;
   });
 
-  test('who reads slowly misses nothing of a file that is replaced, and goes on with the oldest there is', async () => {
+  test('a slow reader misses nothing of a replaced file, and continues with the oldest one', async () => {
     const { recorder } = await started({ bytes: 20_480 });
     const put = async (count: number): Promise<void> => {
       for (let index = 0; index < count; index++) {
@@ -196,11 +199,12 @@ describe('records', () => {
       for (const { number } of part.value?.events ?? []) seen.push(number);
     };
     await next();
-    // It has read a part; the rest of this file is written, and the next one begun.
+    // The reader has read a part. Then the rest of this file is written, and the next one begins.
     await put(30);
     while (seen.length < 33) await next();
     expect(seen).toEqual(Array.from({ length: 33 }, (_, index) => index + 1));
-    // Several files later comes the rest of the file that it holds, then the oldest file left.
+    // Several files later the reader gets the rest of the file that it holds open, then the oldest
+    // file that is left.
     await put(200);
     while (seen.at(-1) !== 233) await next();
     const gaps = seen.filter((number, index) => index > 0 && number !== seen[index - 1]! + 1);
@@ -217,7 +221,7 @@ describe('records', () => {
     expect([statSync(path).mode & 0o777, statSync(path).gid]).toEqual([0o640, groupId]);
   });
 
-  test('a file that is none of records is not read: a directory, a pipe, a link', async () => {
+  test('a path that is not a file of records is not read: a directory, a pipe, a link', async () => {
     await expect(collect(readRecords(directory.path, () => true))).rejects.toThrow('no regular file');
     symlinkSync('/etc/hostname', path);
     await expect(collect(readRecords(path, () => true))).rejects.toThrow('cannot be read');
@@ -240,7 +244,7 @@ describe('records', () => {
     expect(events.length - 1 + recorder.counters.lost).toBe(2 * fits);
   });
 
-  test('without a path nothing is kept, and the log is told all the same', async () => {
+  test('without a path nothing is kept, but the log is written', async () => {
     const { recorder, log } = await started({ path: undefined });
     recorder.bans('ban', 'sshd', [{ address: '192.0.2.1' }]);
     await recorder.flush();
@@ -276,7 +280,7 @@ test('an end of a ban is told once, and only of bans that the kernel held', asyn
   await enforcer.stop();
 });
 
-test('a ban is told with the decision that led to it, once', () => {
+test('a ban is reported once, with the decision that led to it', () => {
   const told: unknown[] = [];
   const recorder: Pick<Recorder, 'bans'> = {
     bans: (event, jail, [ban]) => void told.push([event, jail, ban!.address, ban!.details?.()]),
@@ -295,7 +299,7 @@ test('a ban is told with the decision that led to it, once', () => {
     ['ban', 'sshd', '192.0.2.1', { until: 61, seconds: 60, ...line }],
     ['ban', 'sshd', '192.0.2.1', { until: -1 }],
   ]);
-  // The log is told of the decision, under debug, with where the line stands and nothing of it.
+  // The log has the decision, at level debug, with the place of the line and without its text.
   const at = '1970-01-01T00:00:01.000Z';
   const { file, ...reason } = line;
   const fields = { jail: 'sshd', address: '192.0.2.1', filter: 'sshd', at, seconds: 60, path: file, ...reason };

@@ -1,4 +1,7 @@
-/** The networks of this host: which links they make, and which broadcast addresses. */
+/**
+ * The networks of this host: which of them are shared links, and which broadcast addresses they
+ * have.
+ */
 import type { NetworkInterfaceInfo } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { Ignored } from '../../src/enforcer/ignored.ts';
@@ -12,7 +15,7 @@ function ignoredOf(cidrs: string[], internal = false): Ignored {
 
 test.each([
   [['2001:db8:1:2::5/64'], ['2001:db8:1:2::/64']],
-  // Narrower links share their /64 with other hosts; wider ones are shared as a whole.
+  // A narrower link shares its /64 with other hosts. A wider one is shared as a whole.
   [
     ['2001:db8:1:2::5/128', '2001:db8:1:3::5/124'],
     ['2001:db8:1:2::/64', '2001:db8:1:3::/64'],
@@ -36,7 +39,7 @@ test.each([
   ['192.0.2.1/25', '192.0.2.127', true],
   ['192.0.2.1/25', '192.0.2.255', false],
   ['10.1.2.3/8', '10.255.255.255', true],
-  // A link of two hosts, and a host alone, have none.
+  // A link of two hosts and a single host have none.
   ['192.0.2.0/31', '192.0.2.1', false],
   ['192.0.2.7/32', '192.0.2.7', false],
   ['2001:db8::1/64', '2001:db8::ffff:ffff:ffff:ffff', false],
@@ -44,7 +47,7 @@ test.each([
   expect(ignoredOf([cidr]).isBroadcast(parseAddress(text)!)).toBe(expected);
 });
 
-test('what was seen last stays while nobody can be asked', () => {
+test('the last known state stays while the kernel cannot be asked', () => {
   let fails = false;
   const one = { address: '2001:db8::1', cidr: '2001:db8::1/64', internal: false } as NetworkInterfaceInfo;
   const ignored = new Ignored([{ ignoreip: [], ignoreself: true }], () => {
@@ -81,7 +84,7 @@ describe('ignored by hand', () => {
     seconds = 1_014;
     expect(ignored.look()).toBe(false);
     expect(ignored.byHand).toHaveLength(1);
-    // At its end it is over, and does not come back with a clock that is set back.
+    // At its end it is over, and a clock that is set back does not bring it back.
     seconds = 1_015;
     expect(ignored.byHand).toEqual([]);
     expect(ignored.look()).toBe(true);
@@ -90,7 +93,7 @@ describe('ignored by hand', () => {
     expect(ignored.byHand).toEqual([]);
   });
 
-  test('a second word for the same network counts, and an end that is over takes it back', () => {
+  test('a second command for the same network replaces the first, and an end in the past removes it', () => {
     const ignored = new Ignored(
       [{ ignoreip: [], ignoreself: false }],
       () => ({}),

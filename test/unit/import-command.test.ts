@@ -1,6 +1,6 @@
 /**
- * `fail2zig import` on a tree of our own: what is written is used by `check`, each line says where
- * it came from, exit status and report say what was lost, and nothing else is written.
+ * `fail2zig import` on a tree of our own. `check` accepts what is written, each line says where it
+ * came from, exit status and report say what was lost, and nothing else is written.
  */
 import {
   copyFileSync,
@@ -91,7 +91,7 @@ test('the translated filter counts what the tree counts', async () => {
   expect(filters[0]?.texts.size).toBeGreaterThan(3);
 });
 
-test('what is lost is told with its expression, construct and advice', () => {
+test('what is lost is reported with its expression, construct and advice', () => {
   const imported = importTree(tree());
   const told = imported.notes.filter(({ weight }) => weight === 'warning');
   expect(told.map(({ text }) => text)).toEqual([
@@ -117,7 +117,7 @@ describe('exit status', () => {
     ['no action', 'action =\n'],
   ])('4 where a jail is not protected: %s', (_, text) => expect(only(text)).toBe(4));
 
-  test('4 where a filter is nowhere, and the rest is written', async () => {
+  test('4 if a filter does not exist, and the rest is written', async () => {
     add('jail.local', '\n[other]\nenabled = true\nfilter = nowhere\nlogpath = /var/log/x.log\n');
     expect(await run([tree(), '--output', out])).toBe(4);
     expect(loadConfig(out).config.jails).toHaveLength(3);
@@ -266,7 +266,7 @@ describe('beside fail2ban', () => {
     '2025-03-07T18:00:02+00:00 host custom-app[103]: login failed for x from 203.0.113.9',
   ];
 
-  test('lines and bans that differ are told with the reason', async () => {
+  test('lines and bans that differ are reported with the reason', async () => {
     const imported = importTree(tree());
     const [result] = await compareJails(imported, ['custom-app'], lines, 1_741_370_400, () => ({
       version: '1.0.2',
@@ -280,7 +280,7 @@ describe('beside fail2ban', () => {
     expect(result?.onlyTheirBans).toEqual(['192.0.2.9 at line 2']);
   });
 
-  test('without fail2ban ours is told, and that nobody was asked', async () => {
+  test('without fail2ban only our result is shown, and that fail2ban was not asked', async () => {
     const imported = importTree(tree());
     const [result] = await compareJails(imported, ['custom-app'], lines, 1_741_370_400, () => 'there is none');
     expect(result).toMatchObject({ ours: 1, differences: [], unasked: 'there is none' });

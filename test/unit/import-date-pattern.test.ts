@@ -1,4 +1,4 @@
-/** Which of fail2ban's datepatterns mean times that we find by ourselves. */
+/** Which of fail2ban's datepatterns describe times that we recognise without them. */
 import { expect, test } from 'vitest';
 import { type DateVerdict, judgeDatePattern } from '../../src/import/date-pattern.ts';
 

@@ -1,6 +1,6 @@
 /**
- * A fail2ban tree is read as fail2ban reads it: which file wins, what is interpolated, and what a
- * file that fail2ban refuses leads to.
+ * A fail2ban tree is read as fail2ban reads it: which file wins, what is interpolated, and what
+ * happens with a file that fail2ban refuses.
  */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -53,7 +53,7 @@ describe('one file', () => {
     });
   });
 
-  test('what fail2ban refuses is told, and the rest is read', () => {
+  test('what fail2ban refuses is reported, and the rest is read', () => {
     expect(read('lost = 1\n[a]\nnonsense\nx = 1\nx = 2\n[a]\ny = 3\n')).toEqual({ a: { x: '2', y: '3' } });
     expect(problems.map((problem) => problem.split(':')[0])).toEqual(['1', '3', '5', '6']);
   });
@@ -82,7 +82,7 @@ describe('which file wins', () => {
     expect(got).toEqual({ w: 'before local', x: 'own', z: 'after' });
   });
 
-  test('circles and doublings of includes end', () => {
+  test('includes that form a circle or double each time end', () => {
     write('jail.conf', '[INCLUDES]\nbefore = b.conf\nafter = ./././jail.conf\n[a]\nx = 1\n');
     write('b.conf', '[INCLUDES]\nbefore = jail.conf\n[a]\ny = 2\n');
     expect(tree.read('jail')?.get('a', 'y')?.text).toBe('2');
@@ -97,7 +97,7 @@ describe('which file wins', () => {
     expect(notes.count('warning')).toBeGreaterThan(0);
   });
 
-  test('what is no text, no file or not there is passed over', () => {
+  test('what is not text, not a file, or missing is skipped', () => {
     write('jail.conf', '[a]\nx = 1\n');
     write('jail.d/bad.conf', Uint8Array.of(0x5b, 0xff, 0x5d));
     mkdirSync(join(folder, 'jail.d', 'folder.conf'));
@@ -136,7 +136,7 @@ describe('interpolation', () => {
     ['a value without bound', `[a]\nx = ${'%(y)s'.repeat(400)}\ny = ${'%(z)s'.repeat(400)}\nz = ${'0'.repeat(400)}\n`],
   ])('%s is told', (_, text) => expect(() => value(text)).toThrow(Unresolved));
 
-  test('tags are replaced, also those made of tags, and a circle is told', () => {
+  test('tags are replaced, also those made of tags, and a circle is reported', () => {
     const known = new Map([
       ['kind', 'b'],
       ['of-b', 'found'],
@@ -174,7 +174,7 @@ describe('calls', () => {
     );
   });
 
-  test('what is none says so', () => expect(parseCall('a[nonsense here]')).toContain('not name=value'));
+  test('what is not a call says so', () => expect(parseCall('a[nonsense here]')).toContain('not name=value'));
 
   test('lists are divided outside of brackets and quotes', () => {
     expect(splitCalls('one[a="x y"]\n  two three[b=1, c=2]')).toEqual(['one[a="x y"]', 'two', 'three[b=1, c=2]']);

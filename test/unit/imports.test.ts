@@ -1,6 +1,7 @@
 /**
- * The rule of one-way imports, as a test. `rooms` says for each room which others it may know; a
- * file that needs more is in the wrong room, or the table is wrong: change the one that is.
+ * The rule of one-way imports, as a test. `rooms` says for each room which others it may import. If
+ * a file needs more, then the file is in the wrong room or the table is wrong: change the one that
+ * is.
  */
 import { describe, expect, test } from 'vitest';
 import { importsOf, readTree, type SourceTree, targetOf } from '../../spec/source.ts';
@@ -26,29 +27,31 @@ const ground = [
 
 /**
  * `src/` folder or top-level file → what its files may import besides their own room, `types` and
- * parts of Node. The lowest floor comes first: a room stands below every room that may import it.
+ * parts of Node. The lowest floor comes first: every room that may import a room comes after it.
  */
 const rooms: Readonly<Record<string, readonly string[]>> = {
   limits: [],
-  /** The records that rooms hand to one another. */
+  /** The records that rooms pass to one another. */
   types: ['limits'],
   /** The version, out of package.json. */
   version: [],
-  /** Numbers of jails and filters that stay. */
+  /** Numbers of jails and filters that stay the same. */
   places: [],
   backoff: [],
   bucket: [],
   turns: [],
   /** Engine and addon: beside the program or inside it. */
   parts: [],
-  /** How a program ends by a mistake of ours. */
+  /** How a program ends after an error of ours. */
   uncaught: [],
   native: ['parts'],
   clock: ['limits', 'native'],
   text: ['limits'],
   log: ['limits', 'text', 'bucket', 'native'],
   engine: [],
-  /** The engine's host: the one class that owns the wasm boundary, with what it hands out. */
+  /**
+   * The engine's host: the one class that owns the wasm boundary, and the types that it returns.
+   */
   host: ['engine', 'limits', 'text', 'parts', 'places'],
   compiler: ['engine', 'limits'],
   filters: ['compiler', 'limits'],
@@ -58,12 +61,12 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   sole: ['native'],
   /** What the service manager is told. */
   service: ['limits', 'native', 'text'],
-  /** Who could replace what stands at a path. */
+  /** Who could replace the file at a path. */
   components: ['limits'],
   /** The core's side of its confinement. */
   confined: ['limits', 'native'],
   sources: ground,
-  /** Lists of addresses: read by the launch stage, looked after by the core. */
+  /** Lists of addresses: the launch stage reads them, the core watches them. */
   lists: [...ground, 'components', 'sources'],
   state: ground,
   control: [...ground, 'sole', 'components'],
@@ -72,9 +75,12 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   enforcer: [...ground, 'backends', 'state'],
   observe: [...ground, 'memory', 'lists'],
   operator: [...ground, 'lists', 'history', 'sources', 'backends', 'state', 'control', 'enforcer', 'memory', 'observe'],
-  /** Another configuration in the place of the one that runs. */
+  /** Replaces the running configuration by another one. */
   reload: [...ground, 'control', 'enforcer', 'lists', 'sources', 'state'],
-  /** The composition root. It reads the handed record and no npm package (LP-02). */
+  /**
+   * The composition root. It reads the record that the launch stage passes on, and no npm package
+   * (LP-02).
+   */
   daemon: [
     ...[
       'sources',
@@ -101,7 +107,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   import: ['config', 'limits', 'text', 'compiler', 'engine', 'host', 'sources'],
   /** A configuration for a host, and those that packages bring. */
   suggest: ['config', 'import', 'sources', 'filters', 'host', 'text'],
-  /** `check` looks for rules of others that a jail's hooks miss. */
+  /** `check` looks for firewall rules of others that a jail's hooks miss. */
   commands: [
     ...ground,
     ...[
@@ -123,10 +129,10 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   /** Reads durations as the configuration does. */
   client: [
     ...['control', 'history', 'limits', 'text', 'config', 'version', 'uncaught'],
-    // What `doctor` looks at, and `reload` hands over.
+    // What `doctor` looks at, and what `reload` passes on.
     ...['native', 'backends', 'commands', 'compiler', 'engine', 'filters', 'host'],
   ],
-  /** fail2zig-fleet: a process of its own, which nobody imports. */
+  /** fail2zig-fleet: a process of its own, which no other room imports. */
   fleet: ['client', 'control', 'history', 'config', 'observe', ...ground],
   /** The start of the single executable. */
   single: ['parts'],
@@ -142,10 +148,10 @@ const hostFiles = new Set([
   'src/engine/saved-table.ts',
   'src/engine/generated/names.ts',
 ]);
-/** Numbers of the engine that whoever knows the host may know: which counter is which. */
+/** Numbers of the engine that every room with the host may know: which counter is which. */
 const engineFacts = new Set(['src/engine/counters.ts']);
 /**
- * Rooms that may know one another's records, as types only: what one hands out the other shows or
+ * Rooms that may know one another's records, as types only: one returns what the other shows or
  * stores.
  */
 const exchanging = new Set([

@@ -1,6 +1,6 @@
 /**
- * Definitions written out, each with messages that a walk could take wrongly: interpreter and
- * emitted code say what the oracle says.
+ * Definitions, each with messages that a matcher could easily read wrongly: interpreter and emitted
+ * code agree with the oracle.
  */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { checkFilter } from '../../src/compiler/check.ts';
@@ -39,8 +39,8 @@ const ip: Token = { kind: 'ip' };
 const time: Token = { kind: 'time' };
 const end: Token = { kind: 'end' };
 /**
- * What ends a line, as most services write it: reaches the end, so that its place is found by a
- * literal of it.
+ * The end of a line as most services write it. It reaches the end of the line, so one of its
+ * literals tells its place.
  */
 const tail = (pivot: string): Token[] => [literal(' from '), ip, literal(pivot), span('digit', 1, 5), end];
 
@@ -165,7 +165,7 @@ describe('an identifier', () => {
     [['*'], '', true],
   ])('of a filter that reads %s: %s', (tags, identifier, read) => {
     const filter = filterOf([literal('a')], tags === undefined ? {} : { tags });
-    // Behind it stands what would make it another one.
+    // The bytes behind it would make it another identifier.
     const line = `${identifier}-auth`;
     withProgram(encodeFilter(filter), (program) =>
       withBytes(line, (start) => expect(programTag(program, start, start + identifier.length)).toBe(read)),

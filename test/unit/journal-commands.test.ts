@@ -1,4 +1,4 @@
-/** `check`, `match` and `replay` meet the journal: the commands as they are installed. */
+/** `check`, `match` and `replay` read the journal: the commands as they are installed. */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,6 @@
 /**
- * source = "journal" and journal_match in the configuration, and what each filter reads by itself.
+ * source = "journal" and journal_match in the configuration, and what each filter reads without
+ * journal_match.
  */
 import { describe, expect, test } from 'vitest';
 import { compileConfig } from '../../src/config/compile.ts';

@@ -1,5 +1,5 @@
 /**
- * Entries of the journal in the engine: identifier, pid and message, at the time they were written.
+ * Entries of the journal in the engine: identifier, pid and message, with the time of the entry.
  */
 import { describe, expect, test } from 'vitest';
 import { FILTER_MATCHED, JAIL_FAILURES, JAIL_TOO_OLD, LINES, LINES_TOO_LONG } from '../../src/engine/counters.ts';

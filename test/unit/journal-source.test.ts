@@ -1,6 +1,7 @@
 /**
  * The journal source over files that a small writer makes (test/support/journal-writer.ts): every
- * form of file, rotation, vacuum, the move from /run to /var, a restart, and what is set aside.
+ * form of file, rotation, vacuum, the move from /run to /var, a restart, and files that are set
+ * aside.
  */
 import { mkdirSync, openSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -44,7 +45,7 @@ describe('one file', () => {
       numbers(1, 300).map((n) => `sshd[${1_000 + n}]: m${n}${n % 7 === 0 ? long : ''}`),
     );
     expect(sink.taken[41]).toMatchObject({ source: 3, seqnum: 42, time: (clock + 42) / 1e6, cut: false });
-    // It grows while it is open.
+    // The file grows while it is open.
     fill(writer, 301, 310);
     read();
     expect(sink.taken.map(({ seqnum }) => seqnum)).toEqual(numbers(1, 310));
@@ -66,7 +67,7 @@ describe('one file', () => {
     );
   });
 
-  test.each(['lz4', 'xz'] as const)('what is compressed with %s is counted and named', (compress) => {
+  test.each(['lz4', 'xz'] as const)('an entry compressed with %s is counted and named', (compress) => {
     const writer = new JournalWriter(at('system.journal'), { compress });
     fill(writer, 1, 3, (n) => (n === 2 ? long : 'short'));
     const { sink, read, source } = driveJournal(directory.path);
@@ -209,7 +210,7 @@ describe('files that come and go', () => {
       if (turn % 3 !== 0) read();
       fill(writer, next + 50, next + 99);
       next += 100;
-      // Closed late, as journald does.
+      // The file is closed late, as journald does.
       renameSync(writer.path, at(`system@${turn}.journal`));
       if (turn % 4 === 0) writer.archive();
       const old = writer;
@@ -218,7 +219,7 @@ describe('files that come and go', () => {
       read();
       if (turn % 5 === 0) next++;
       if (turn % 4 !== 0) old.archive();
-      // Vacuum: of what was read, and of what was not.
+      // Vacuum removes files that were read, and files that were not.
       if (turn === 10) for (const number of numbers(0, 9)) rmSync(at(`system@${number}.journal`), { force: true });
     }
     read();
@@ -249,7 +250,7 @@ describe('files that come and go', () => {
     read();
     fill(run, 51, 60);
     const kept = new JournalWriter(at(`var/${machine}/system.journal`), {}, { ...ids, fileId: journalIds().fileId });
-    // Copies have new numbers and keep their times; what follows is new.
+    // Copies have new numbers and keep their times. What follows them is new.
     for (let n = 1; n <= 60; n++) kept.append({ ...sshdEntry(n, clock + n, `m${n}`), seqnum: 60 + n });
     for (let n = 61; n <= 70; n++) kept.append({ ...sshdEntry(n, clock + n, `m${n}`), seqnum: 60 + n });
     read();
@@ -339,7 +340,7 @@ describe('where reading begins', () => {
     const second = driveJournal(directory.path, { resume });
     second.read();
     expect(second.sink.taken.map(({ seqnum }) => seqnum)).toEqual(numbers(101, 120));
-    // And once more, now that the old file was read to its end.
+    // Once more, now that the old file has been read to its end.
     second.read();
     const third = driveJournal(directory.path, { resume: second.source.cursors() });
     fill(next, 121, 122);
@@ -347,7 +348,7 @@ describe('where reading begins', () => {
     expect(third.sink.taken.map(({ seqnum }) => seqnum)).toEqual([121, 122]);
   });
 
-  test('a position is that of what was fed, at every instant', () => {
+  test('a position is that of the last entry fed, at every instant', () => {
     const writer = new JournalWriter(at('system.journal'));
     fill(writer, 1, 300);
     const { sink, source, read } = driveJournal(directory.path);
@@ -374,10 +375,10 @@ describe('damage', () => {
     writeSync(descriptor, bytes, 0, bytes.length, place);
   };
 
-  test('a file that is none is set aside with its reason, once', () => {
+  test('a file that is not a journal is set aside with its reason, once', () => {
     writeFileSync(at('system.journal'), Buffer.alloc(8_192, 1), { mode: 0o600 });
     const { read, source, events } = driveJournal(directory.path, {});
-    // One that is young may be about to be written.
+    // A young file may be about to be written.
     const soon = Date.now() / 1000 + 3_600;
     utimesSync(at('system.journal'), soon, soon);
     read();
@@ -420,7 +421,7 @@ describe('damage', () => {
     const writer = new JournalWriter(at('system.journal'), { firstArray: 256 });
     fill(writer, 1, entries);
     const { read, source, sink } = driveJournal(directory.path);
-    // The type of every third entry, which stand behind the array at its known place.
+    // Changes the type of every third entry behind the array, whose place is known.
     const { places } = writer;
     for (const place of places.filter((_, index) => index % 3 === 0)) corrupt(writer.path, place, Buffer.from([99]));
     read();

@@ -1,6 +1,6 @@
 /**
- * The pieces of `npm run test:kernel` that need no emulator: the archive that the guest's kernel
- * unpacks, and the table of what the guest said.
+ * The parts of `npm run test:kernel` that need no emulator: the archive that the guest's kernel
+ * unpacks, and the table of what the guest printed.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -74,7 +74,7 @@ test('a program comes with every library that the loader asks for, and the loade
   expect(paths).toContain(loader);
 });
 
-test('a tree takes what is wanted, a path counts once', () => {
+test('a tree holds what is wanted, and each path once', () => {
   const here = join(import.meta.dirname, '../kernel');
   const entries = tree(here, 'k', (name) => name === 'rows.ts');
   expect(entries).toEqual([expect.objectContaining({ path: 'k/rows.ts', bytes: readFileSync(join(here, 'rows.ts')) })]);

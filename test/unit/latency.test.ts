@@ -1,4 +1,4 @@
-/** The buckets in which bans are counted by how long they waited for the kernel. */
+/** Bans are counted in buckets, by how long they waited for the kernel. */
 import { expect, test } from 'vitest';
 import { Latency } from '../../src/enforcer/latency.ts';
 import { banLatencyBuckets } from '../../src/limits.ts';
@@ -24,7 +24,7 @@ test('the sum is that of all bans', () => {
   expect(latency.sum).toBe(2.5);
 });
 
-test('a share is answered with the bound that holds it', () => {
+test('a quantile is the bound of its bucket', () => {
   const latency = new Latency();
   expect(latency.quantile(0.5)).toBe(0);
   latency.note(1, 0.001);

@@ -1,7 +1,4 @@
-/**
- * `prove`, on which every HELD rests: it must be impossible to pass it with a body that proves
- * nothing.
- */
+/** Every HELD depends on `prove`: no body that proves nothing may pass it. */
 import assert from 'node:assert/strict';
 import { describe, expect, test } from 'vitest';
 import { given, NotMet, prove, twin } from '../../spec/claim.ts';
@@ -12,7 +9,7 @@ const isEven = (number: number) => {
   return `${number} is even`;
 };
 
-/** Where the reason is not the matter. */
+/** For tests in which the reason does not matter. */
 const any = /./;
 
 describe('prove', () => {

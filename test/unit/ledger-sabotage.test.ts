@@ -1,4 +1,4 @@
-/** What a run of sabotage says of itself: the score, the table by room, and what is recorded. */
+/** What a run of sabotage reports: the score, the table by room, and what is recorded. */
 import { expect, test } from 'vitest';
 import {
   byRoom,
@@ -35,12 +35,12 @@ test('the table counts by room, the line by who noticed', () => {
   );
 });
 
-test('one that nobody notices fails the run', () => {
+test('a breakage that nobody notices fails the run', () => {
   expect(exitStatus(verdicts)).toBe(0);
   expect(exitStatus([...verdicts, verdict('e', 'src/log.ts', 'nobody')])).toBe(1);
 });
 
-test('a part is not called the whole, and takes no place of it', () => {
+test('a run of a part is not shown as the whole, and does not replace its record', () => {
   expect(extent(4, 4)).toBe('all 4');
   expect(extent(3, 4)).toMatch(/^A PART: 3 of 4/);
   expect(whyNoRecord({ tried: 4, named: 4 }, '')).toBeUndefined();
@@ -54,7 +54,7 @@ test('a tree that no commit holds is not recorded', () => {
   expect(whyNoRecord({ tried: 4, named: 4 }, ' M src/log.ts')).toMatch(/^the working tree has changes/);
 });
 
-test('a verify that says nothing has noticed nothing', () => {
+test('a verify without output has noticed nothing', () => {
   const claim = (id: string, status: string) => ({ id, status, evidence: 'why' });
   const said = (claims: object[], troubles: string[] = []) => JSON.stringify({ claims, troubles });
   expect(failuresIn('')).toBeUndefined();

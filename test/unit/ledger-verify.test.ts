@@ -1,6 +1,6 @@
 /**
- * The judgement behind `npm run verify`: nothing but a full proof may read HELD, and nothing may go
- * missing.
+ * The judgement behind `npm run verify`: only a complete proof may be shown as HELD, and no claim
+ * may be missing.
  */
 import { describe, expect, test } from 'vitest';
 import { type Finding, judge, settle } from '../../scripts/verify.ts';
@@ -31,7 +31,7 @@ describe('judge', () => {
     expect(judge(held)).toEqual({ status: 'HELD', evidence: '5 pages' });
   });
 
-  test('without a failed twin it is not', () => {
+  test('a passed body without a failed twin is not HELD', () => {
     expect(judge({ ...held, result: { ...held.result, twinFailed: [] } }).status).toBe('FAILED');
   });
 
@@ -56,7 +56,7 @@ describe('judge', () => {
 });
 
 describe('settle', () => {
-  test('a claim whose specification is silent has failed', () => {
+  test('a claim whose specification reports nothing has failed', () => {
     expect(settle([row], [])[0]).toMatchObject({ status: 'FAILED' });
   });
 

@@ -1,5 +1,5 @@
 /**
- * The register is settled: each claim is proven by one specification, pending with a reason, or a
+ * The register is complete: each claim is proven by one specification, pending with a reason, or a
  * position.
  */
 import { globSync, readFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ beforeAll(async () => {
   definitions = await collect(async () => {
     for (const file of files) await import(/* @vite-ignore */ pathToFileURL(resolve(file)).href);
   });
-  // Every specification with all that it imports: long where other tests run beside it.
+  // This loads every specification with all that it imports, which takes long beside other tests.
 }, 120_000);
 
 const proven = () => definitions.flatMap(({ ids }) => ids);

@@ -1,6 +1,6 @@
 /**
- * The time of a line: taken where it is one, the arrival where there is none, a reason to drop the
- * line where it cannot be.
+ * The time of a line: its own time if it has one, otherwise the time of arrival; an impossible time
+ * drops the line.
  */
 import { describe, expect, test } from 'vitest';
 import { compileConfig } from '../../src/config/compile.ts';
@@ -12,7 +12,7 @@ import type { Build } from '../../src/engine/host.ts';
 const now = Date.UTC(2026, 10, 21, 8) / 1000;
 const builds: Build[] = ['wasm', 'scalar', 'plain'];
 
-/** What a filter of one pattern says of a line. */
+/** What a filter with one pattern says about a line. */
 async function reader(build: Build, pattern: string, ignore?: string) {
   const text = `[[filter]]\nname = "own"\npattern = '''${pattern}'''\n${ignore === undefined ? '' : `ignore = "${ignore}"\n`}`;
   const { config } = compileConfig(text, 'test.toml', { filters: [], groupId: () => 0, tryLines });
@@ -32,7 +32,7 @@ describe.each(builds)('%s', (build) => {
     expect(read(line)).toEqual({ outcome: 'failure', time: now, dropped: 0 });
     expect(read(`2026-11-31T07:00:00Z ${line}`)).toEqual({ outcome: 'bad-time', time: now, dropped: 1 });
     expect(read(`[2026-11-21 24:00:00] ${line}`)).toEqual({ outcome: 'bad-time', time: now, dropped: 2 });
-    // In a language we do not read it is no time: the line counts when it arrives.
+    // In a language that we do not read, it is not a time: the line counts when it arrives.
     expect(read(`Xyz 21 07:00:00 ${line}`)).toEqual({ outcome: 'failure', time: now, dropped: 2 });
   });
 
@@ -50,7 +50,7 @@ describe.each(builds)('%s', (build) => {
     expect(hidden).toEqual({ outcome: 'failure', time: now, dropped: 0 });
   });
 
-  test('what an ignore pattern takes is not dropped for its time', async () => {
+  test('a line that an ignore pattern matches is not dropped for its time', async () => {
     const read = await reader(build, 'refused {ip}{end}', 'refused 192.0.2.9{end}');
     expect(read('2026-11-31T07:00:00Z refused 192.0.2.9')).toMatchObject({ outcome: 'ignored', dropped: 0 });
   });

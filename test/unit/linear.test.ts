@@ -1,6 +1,6 @@
 /**
- * The engine's one memory as plain TypeScript sees it: what lies outside is never read or written,
- * and says so.
+ * The engine's one memory in plain TypeScript: an access outside of it neither reads nor writes,
+ * and throws.
  */
 import { beforeEach, describe, expect, test } from 'vitest';
 import * as linear from '../../src/engine/linear.ts';
@@ -13,7 +13,7 @@ beforeEach(() => {
   linear.bindMemory(bytes.buffer);
 });
 
-/* What reads or writes, how many bytes at a place, and the steps between places. */
+/** Functions that read or write: name, how many bytes they touch, and a call at a place. */
 const accesses: [name: string, width: number, access: (p: number) => unknown][] = [
   ['byte', 1, linear.byte],
   ['setByte', 1, (p) => linear.setByte(p, 7)],
@@ -169,7 +169,7 @@ describe('searches', () => {
     linear.bindMemory(big.buffer);
   });
 
-  /* Short ranges are walked, long ones are left to the runtime; both find the same. */
+  /** Short ranges are searched in a loop, long ones by the runtime. Both find the same. */
   test.each([1, 2, 31, 32, 33, 34, 64])('a byte in %i others', (length) => {
     const [start, end] = [16, 16 + length];
     big[start - 1] = 7;

@@ -75,7 +75,7 @@ describe('lines', () => {
     expect(lines[1]?.length).toBeLessThan(logLineMax + 20);
   });
 
-  test('fields that cost something are gathered for lines that are written, and for no other', () => {
+  test('expensive fields are computed only for lines that are written', () => {
     const { log, lines } = recording({ level: 'info' });
     let gathered = 0;
     const fields = () => ({ count: ++gathered });
@@ -127,7 +127,7 @@ describe('JSON', () => {
     }
   });
 
-  test('a field named like the head gives way to it', () => {
+  test('a field with a name of the head gets another name', () => {
     const { log, lines } = recording({ format: 'json', journal: false });
     log.warn('x', { level: 'error', time: 7, msg: 'y' });
     expect(JSON.parse(lines[0]!)).toEqual({
@@ -180,7 +180,7 @@ describe('budgets', () => {
     expect(lines.at(-1)).toBe('<3>the one that matters\n');
   });
 
-  test('flush says what was held back, once', () => {
+  test('flush writes what was held back, once', () => {
     const { log, lines } = recording();
     for (let count = 0; count < logBurst + 3; count++) log.warn('again');
     log.flush();
@@ -240,7 +240,7 @@ describe('standard error whose reader has stopped', () => {
 
   afterEach(() => directory.remove());
 
-  /** How many lines a process lost that writes `lines` of them to `stderr`, which nobody reads. */
+  /** How many lines a process loses that writes `lines` lines to a `stderr` that nobody reads. */
   async function lostTo(stderr: 'pipe' | number): Promise<number> {
     const child = spawn(process.execPath, [program, String(lines)], { stdio: ['ignore', 'pipe', stderr] });
     let out = '';
@@ -278,8 +278,8 @@ describe('standard error whose reader has stopped', () => {
   });
 
   test('a terminal costs lines, not the daemon', async () => {
-    // `script` holds the terminal and stops reading it once its own output, a pipe that nobody
-    // reads, is full.
+    // `script` holds the terminal. It stops reading it once its own output is full, a pipe that
+    // nobody reads.
     const path = join(directory.path, 'pipe');
     const answer = join(directory.path, 'lost');
     execFileSync('mkfifo', [path]);

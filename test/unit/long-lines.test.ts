@@ -1,6 +1,6 @@
 /**
- * What a client may pad by default hides nobody: a request line, header or name of 8 KiB each,
- * which nginx and Apache write as four bytes for one.
+ * With the default settings no client can hide behind padding: a request line, header or name of 8
+ * KiB each, of which nginx and Apache write four bytes for one.
  */
 import { describe, expect, test } from 'vitest';
 import { type Build, Engine } from '../../src/engine/host.ts';

@@ -1,6 +1,6 @@
 /**
- * Long runs and their records: one form, written by the command that ran, well ended or not. The
- * programs themselves are tried elsewhere.
+ * Long runs and their records. A record has one form, and the command that ran writes it, whether
+ * it ended well or not. Other tests try the programs themselves.
  */
 import { spawnSync } from 'node:child_process';
 import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { claims } from '../../spec/claims.ts';
 const scratch = mkdtempSync(join(tmpdir(), 'fail2zig-long-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
 
-/** Runs a program that notes something and ends with `status`, as npm would. */
+/** Runs a program as npm would. It notes something and ends with `status`. */
 function run(status: number, ...parameters: string[]) {
   const program = join(scratch, 'program.ts');
   const record = join(import.meta.dirname, '../../scripts/long/record.ts');

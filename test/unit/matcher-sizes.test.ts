@@ -1,4 +1,4 @@
-/** The measuring of matchers, over small modules whose sizes can be counted by hand. */
+/** The sizes of matchers, measured on small modules whose sizes can be counted by hand. */
 import { expect, test } from 'vitest';
 import { matcherSizes, withoutNames } from '../../scripts/matcher-sizes.ts';
 import { smallModule, smallModuleNameless, smallModuleSizes } from '../support/small-module.ts';

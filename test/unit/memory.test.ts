@@ -1,6 +1,6 @@
 /**
- * Parts and bounds of the process, what may be released, and the governor's judgement; all on
- * made-up figures.
+ * Parts and bounds of the process, what may be released, and the governor's judgement. All figures
+ * are invented.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -140,7 +140,7 @@ describe('Governor', () => {
 
   const mapping = { address: 65_536, bytes: governorLooksMax * pieceBytes };
 
-  /** A process of `fixed` bytes and file pages that go at each release. */
+  /** A process of `fixed` bytes, and of file pages that every release drops. */
   function process(fixed: number, file: number) {
     const dropped: [number, number][] = [];
     const state = { file, collections: 0 };
@@ -159,7 +159,7 @@ describe('Governor', () => {
       },
       dropPages: (address, bytes) => {
         dropped.push([address, bytes]);
-        // What a piece gives back is in use again at once.
+        // What a single part gives back is in use again at once.
         if (bytes === mapping.bytes) state.file = 0;
         return 0;
       },
@@ -170,7 +170,7 @@ describe('Governor', () => {
 
   test('has garbage collected now and then, however much room there is', () => {
     const { governor, state } = process(10 * mebibyte, 1);
-    // The clock went on by one step when the governor was made.
+    // The clock moved on by one step when the governor was made.
     const looks = collectMs / governorMs;
     for (let look = 1; look < looks; look++) governor.look();
     expect(state.collections).toBe(0);
@@ -262,7 +262,7 @@ describe('Governor', () => {
     expect(governor.releases).toBe(1);
     governor.look();
     expect(governor.releases).toBe(2);
-    // That one gained something, so the next look counts.
+    // That release gained something, so the next look counts.
     governor.look();
     expect(governor.releases).toBe(3);
   });

@@ -1,5 +1,6 @@
 /**
- * What a new operator's slips are answered with: what is wrong, in our words, and what to write.
+ * The answers to mistakes of a new operator: what is wrong, in our words, and what to write
+ * instead.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +17,7 @@ import { withInput } from '../../src/sources/read-whole.ts';
 const folder = mkdtempSync(join(tmpdir(), 'fail2zig-messages-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** What is printed on standard error meanwhile. */
+/** What `run` prints on standard error. */
 function said(run: () => void): string {
   const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   try {

@@ -52,7 +52,7 @@ afterEach(async () => {
 });
 
 const few: Series['read'] = () => [[['sshd'], 3]];
-/** A page of some megabytes: more than the kernel's buffers take off our hands. */
+/** A page of some megabytes: more than the kernel's buffers can hold. */
 const many: Series['read'] = () =>
   Array.from({ length: metricsRowsMax }, (_, index) => [['j'.repeat(8_000) + index], index] as [string[], number]);
 
@@ -76,7 +76,7 @@ function raw(): RawScraper {
   return peer;
 }
 
-/** Says `text` and gives back what came until the server ended the connection. */
+/** Sends `text` and returns what came until the server ended the connection. */
 async function say(text: string): Promise<string> {
   const peer = raw();
   peer.socket.write(text);
@@ -206,7 +206,7 @@ describe('scrapers that do not', () => {
     await until(() => server.scrapesTotal === slow.length, { what: 'every slow scrape begun' });
     expect((await fetchText('/')).status).toBe(200);
     expect(readings).toBe(1);
-    // The one connection that may remain is the kept one of the well-behaved scraper.
+    // One connection may remain: the kept one of the well-behaved scraper.
     await until(() => server.connectionsOpen <= 1, { what: 'the slow scrapers cut off' });
   });
 

@@ -2,7 +2,10 @@ import { expect, test } from 'vitest';
 import { gatherMs, gatherMsMax, gatherTimes, gatherWakes, gatherWithinMs } from '../../src/limits.ts';
 import { Moderation } from '../../src/sources/moderation.ts';
 
-/** Wake-ups `apart` ms after each other or after the rest before; the rests they are given. */
+/**
+ * Wake-ups that come `apart` ms after each other, or after the rest before. Returns the rests that
+ * they get.
+ */
 function wakes(count: number, apart: number, setUp = { clock: { now: 1000 }, moderation: null as Moderation | null }) {
   setUp.moderation ??= new Moderation(() => setUp.clock.now);
   const rests: number[] = [];
@@ -15,7 +18,7 @@ function wakes(count: number, apart: number, setUp = { clock: { now: 1000 }, mod
 }
 
 const streamApart = (gatherWithinMs / gatherWakes) * 0.9;
-/** From one rest to the next: the rests, and the wake-ups that only measure. */
+/** Wake-ups of one round: some that rest, then those that only measure. */
 const round = gatherTimes + gatherWakes - 1;
 
 test('wake-ups that come now and then never rest', () => {
@@ -45,6 +48,6 @@ test('a wake-up that finds nothing ends the rests at once', () => {
 test('a stream that slows down is served at once again', () => {
   const stream = wakes(gatherWakes - 1 + round, streamApart);
   const { rests } = wakes(2 * round, (2.2 * gatherWithinMs) / gatherWakes, stream);
-  // One measurement still has the fast ones in it.
+  // One more measurement still includes the fast wake-ups.
   expect(rests.slice(gatherTimes + gatherWakes).every((rest) => rest === 0)).toBe(true);
 });

@@ -1,7 +1,7 @@
 /**
- * What the addon makes of its arguments: each exported function with right ones, and with every
- * kind of wrong one in each place. A wrong argument is a TypeError; whatever comes, nothing crashes
- * and no number is cut. `npm run test:native-asan` runs this with the sanitizers of the compiler.
+ * How the addon treats its arguments: each exported function gets right ones, and every kind of
+ * wrong one in each place. A wrong argument is a TypeError. Nothing crashes, and no number is cut.
+ * `npm run test:native-asan` runs this with the sanitizers of the compiler.
  */
 import { closeSync, openSync } from 'node:fs';
 import fc from 'fast-check';
@@ -42,7 +42,7 @@ const kinds = {
     right: [0, 5, 2 ** 31, 2 ** 53 - 1],
     wrong: [...notNumbers, ...notWhole, -1, 2 ** 53, 2 ** 63, 2 ** 64 + 5],
   },
-  /** No page of ours is there. */
+  /** No page of this process is there. */
   address: { right: [4096], wrong: [...notNumbers, ...notWhole, 0, -1, 4095, 2 ** 47 + 4096, 2 ** 64 + 4096] },
   pageBytes: { right: [4096], wrong: [...notNumbers, ...notWhole, 0, -1, 2 ** 48, 2 ** 64] },
   offset: {
@@ -59,7 +59,7 @@ const kinds = {
   },
   /** PR_GET_NO_NEW_PRIVS, which changes nothing. */
   option: { right: [39], wrong: [...notNumbers, ...notWhole, -1, 2 ** 32, 2 ** 53] },
-  /** More than anybody has. */
+  /** More capabilities than anybody has. */
   capabilities: { right: [2 ** 32 - 1], wrong: [...notNumbers, ...notWhole, -1, 2 ** 32, 2 ** 53] },
   farPath: { right: ['/nowhere/x', `/nowhere/${'x'.repeat(200)}`], wrong: [undefined, null, 1, {}, 'a\0b', '\0'] },
   text: { right: ['x', '/nowhere/é'], wrong: [undefined, null, 1, {}, 'a\0b', '\0'] },
@@ -116,10 +116,10 @@ const signatures: Record<keyof Native, readonly Kind[]> = {
   readAround: ['descriptor', 'bytes', 'bytes', 'position'],
   tryLock: ['descriptor'],
 };
-/** They check more than the kind of each argument. */
+/** Functions that check more than the kind of each argument. */
 const choosy = new Set<keyof Native>(['xtablesReplace']);
 
-/** Calls it, and cleans up what it made. */
+/** Calls the function, and cleans up what it made. */
 async function call(name: keyof Native, given: readonly unknown[]): Promise<'refused' | 'taken'> {
   let result: unknown;
   try {
@@ -168,8 +168,8 @@ describe('arguments of the addon', () => {
   test('anything in any place: refused or taken, nothing else', async () => {
     const all = Object.values(kinds).flatMap(({ right, wrong }) => [...right, ...wrong]);
     /**
-     * So that no call waits, and no page of ours goes: a descriptor, an address or a time is of its
-     * own kind.
+     * A descriptor, an address and a time each have a kind of their own, so that no call waits and
+     * no page of this process is lost.
      */
     const own = new Set<Kind>([
       ...(['descriptor', 'farDescriptor', 'address', 'pageBytes', 'count', 'int32'] as const),

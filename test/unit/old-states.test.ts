@@ -1,7 +1,6 @@
 /**
- * State files of every form that was ever written, read by the state keeper of today: bans, windows
- * and positions are kept. What it cannot read, it sets aside and says why; nothing is written over
- * it.
+ * State files in every form that was ever written, read by today's state keeper: bans, windows and
+ * positions are kept. It sets aside what it cannot read, says why, and overwrites nothing.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -44,7 +43,7 @@ describe.each(states.stateForms)('a state of $from', ({ file, histories = 0, cur
         'web 2001:db8:0:9::/64 until Infinity',
       ].toSorted(),
     );
-    // The failure that was missing.
+    // This is the failure that was missing for a ban.
     const sshd = 1;
     expect(driver.fail(sshd, v4('192.0.2.1'), writtenAt + 20)).toMatchObject({ failures: 3 });
     expect(driver.fail(sshd, v6(7n), writtenAt + 20)).toBe(undefined);

@@ -1,6 +1,6 @@
 /**
- * `[[filter]]` as an operator meets it: the commands as they are installed, over a configuration
- * and a log.
+ * `[[filter]]` as an operator uses it: the commands as they are installed, over a configuration and
+ * a log.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

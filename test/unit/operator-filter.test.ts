@@ -28,7 +28,7 @@ function complaints(text: string, around = surroundings): string[] {
   return [];
 }
 
-/** One filter whose pattern stands on line 3, its first character in column 12. */
+/** One filter whose pattern is on line 3 and begins in column 12. */
 const withPattern = (pattern: string): string => `[[filter]]\nname = "own"\npattern = '''${pattern}'''`;
 const column = 14;
 
@@ -107,8 +107,8 @@ describe('captures', () => {
 });
 
 /**
- * What comes along from fail2ban, and what is none of our captures: text, column in it (from 0),
- * reason, hint.
+ * What operators bring from fail2ban, and what is not one of our captures: text, column in it (from
+ * 0), reason, hint.
  */
 const foreign: [text: string, at: number, reason: string, hint: string][] = [
   ['from <HOST>', 5, "fail2ban's tag for the address", '{ip}'],
@@ -164,7 +164,7 @@ test.each(foreign)('%s is refused', (text, at, reason, hint) => {
   ]);
 });
 
-/** What the compiler refuses, at the token concerned. */
+/** What the compiler refuses, with the place of the token at fault. */
 const unsafe: [text: string, at: number, reason: string, hint: string][] = [
   ['user {user} from {ip}', 5, 'attacker text could reach the address', 'close the pattern with {end}'],
   ['user {skip} from {ip} bye', 5, 'attacker text could reach the address', '{word} or {field}'],

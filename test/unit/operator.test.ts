@@ -31,7 +31,7 @@ test('a list or an unban under way, over which jails go, names no jail wrongly',
   const firsts = [await list.next(), await ofJail.next()].map(({ value }) => value.bans.length);
   expect(firsts).toEqual([256, 256]);
   expect((await unban.next()).value.addresses).toHaveLength(256);
-  // Another jail in its place, as after a reload, with a ban of its own.
+  // Another jail takes its place, as after a reload, with a ban of its own.
   config.jails[1] = { ...config.jails[1]!, name: 'other' };
   await operator.ban({ jail: 'other', addresses: ['198.51.100.1'], seconds: 60 }, by);
   for (const rest of [list, ofJail]) {
@@ -104,7 +104,7 @@ test('an address that no packet can come from is not banned by hand', async () =
   await made.enforcer.stop();
 });
 
-test('a filter that has matched none of many lines is a hint, and no problem', async () => {
+test('a filter that matched none of many lines gives a hint, not a problem', async () => {
   const made = await watched().make();
   const { operator, engine } = made;
   const counter = engine.filterCounter.bind(engine);
@@ -146,7 +146,7 @@ describe('commands and their records', () => {
     directory.remove();
   });
 
-  /** What the client makes of an answer. */
+  /** How the client shows an answer. */
   const shown = (verb: string, args: object, answer: object) =>
     collect(withRecords(verb, args, answer)) as Promise<EventPart[]>;
   const events = async (args = {}) =>
@@ -154,7 +154,7 @@ describe('commands and their records', () => {
   const unban = async (args: Parameters<DaemonOperator['unban']>[0]) =>
     (await collect(operator.unban(args, asked))).flatMap((part) => part.addresses);
 
-  test('many at once, what is refused is said of each, and the record says who and why', async () => {
+  test('many at once: each refusal is reported, and the record says who and why', async () => {
     const addresses = ['192.0.2.1', '0.0.0.0', '2001:db8::7', '192.0.2.2'];
     const result = await operator.ban({ jail: 'sshd', addresses, seconds: 60, reason: 'test' }, asked);
     expect(result.addresses).toEqual(['192.0.2.1', '2001:db8::/64', '192.0.2.2']);
@@ -190,7 +190,7 @@ describe('commands and their records', () => {
       ['bad-argument', expect.stringContaining('that of its routers')],
       ['too-wide', expect.stringContaining('wider than a /128')],
     ]);
-    // The link goes; its bans are found as they were made.
+    // The link is removed. Its bans are still found as they were made.
     made.engine.setIgnored([[], []]);
     expect(await unban({ addresses: ['2001:db8:1:2::7', '2002:c000:201::9'] })).toEqual([
       { address: '2001:db8:1:2::7', jails: ['sshd'] },
@@ -224,7 +224,7 @@ describe('commands and their records', () => {
     expect(made.backend.held.size).toBe(0);
   });
 
-  test('why tells of each jail and of the latest events', async () => {
+  test('why reports each jail and the latest events', async () => {
     await operator.ban({ jail: 'sshd', addresses: ['192.0.2.1'], seconds: -1, reason: 'test' }, asked);
     const answer = await operator.why({ address: '192.0.2.1' });
     const { views } = answer;
@@ -237,7 +237,7 @@ describe('commands and their records', () => {
     expect(found).toMatchObject([{ event: 'ban', reason: 'test' }]);
   });
 
-  test('why tells what is missing to a ban, which rule ignores, and for how long the kernel holds', async () => {
+  test('why reports how many failures are missing for a ban, which rule ignores, and how long the kernel holds the ban', async () => {
     const view = async (address: string) => (await operator.why({ address })).views[1]!;
     const at = Math.floor(Date.now() / 1000);
     made.fail('192.0.2.7');
@@ -255,7 +255,7 @@ describe('commands and their records', () => {
     expect(await view('192.0.2.99')).not.toHaveProperty('ignoredBy');
   });
 
-  test('what is ignored by hand is bounded, listed and ends when it is told to', async () => {
+  test('networks ignored by hand are bounded and listed, and end when they should', async () => {
     const drops = new DropTally(made.backend, made.log);
     const rooms = { drops, recorder, files: noFiles, routes: noRoutes, keeper: undefined };
     operator = new DaemonOperator({ ...made, ...rooms, figures: () => [], pageProblem: () => undefined });
@@ -282,7 +282,7 @@ describe('commands and their records', () => {
     await until(() => made.backend.held.has('sshd 192.0.2.7'), { what: 'a ban of what is ignored no more' });
   });
 
-  test('what finds no room is not ignored, and none of what was is lost', async () => {
+  test('a network without room is not ignored, and those before it stay', async () => {
     const set = made.engine.setIgnored.bind(made.engine);
     made.engine.setIgnored = (lists, links) => set(lists, links) && (lists[0] ?? []).length < 2;
     await collect(operator.ignore({ addresses: ['192.0.2.7'] }, asked));
@@ -291,7 +291,7 @@ describe('commands and their records', () => {
     expect(made.enforcer.problem).toBeUndefined();
   });
 
-  test('watch tells of what comes after a number', async () => {
+  test('watch reports what comes after a number', async () => {
     for (const address of ['192.0.2.1', '192.0.2.2']) await operator.ban({ jail: 'sshd', addresses: [address] }, asked);
     const watching = withRecords('watch', { after: 1 }, await operator.watch());
     const first = await watching.next();

@@ -1,4 +1,7 @@
-/** The pacer over a clock of the test's: when there are gaps, how long, and for whom not. */
+/**
+ * The pacer over a clock that the test sets: when it makes gaps, how long they are, and for whom it
+ * makes none.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -82,7 +85,7 @@ test('whoever asks during a gap waits for its end, not for another', async () =>
   expect(pacer.pause()).toBeUndefined();
 });
 
-test('nobody waits where there is nobody to give way to; who comes gets the next gap', async () => {
+test('nobody waits if no other program could change rules; when one appears, it gets the next gap', async () => {
   const clock = new Clock();
   let isThere = false;
   const pacer = new Pacer(() => isThere, clock);
@@ -118,7 +121,7 @@ describe('whether others could change rules', () => {
     expect(told(2, ...sockets)).toBe(there);
   });
 
-  test('where the list cannot be read there may be somebody', () => {
+  test('if the list cannot be read, there may be other programs', () => {
     expect(hasOthers(2, join(directory.path, 'none'))).toBe(true);
   });
 

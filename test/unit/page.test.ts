@@ -1,6 +1,6 @@
 /**
- * The page of `npm run verify`: sound as a document, without script or network, and complete. The
- * same page is opened in a browser by `npm run test:browser`.
+ * The page of `npm run verify` is a sound document, without script or network, and complete. `npm
+ * run test:browser` opens the same page in a browser.
  */
 import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -46,7 +46,7 @@ describe('the page of what holds', () => {
   });
 });
 
-test('every claim but our own has its passage, and no passage is left over', () => {
+test('every claim but our own has its passage, and every passage has its claim', () => {
   const ids = claims.map(({ id }) => id).filter((id) => !id.startsWith('X-'));
   expect(Object.keys(passages).sort()).toEqual(ids.sort());
 });

@@ -1,5 +1,5 @@
 /**
- * native/readable.cc: the callback, the rest it asks for, its failures, and the end of its
+ * native/readable.cc: the callback, the rest that it asks for, its failures, and the end of its
  * environment.
  */
 import { execFileSync } from 'node:child_process';
@@ -54,14 +54,14 @@ test('is called as long as there is something to read, and not before or after',
   end();
 });
 
-test('rests as long as it asked, whatever there is to read, and is called once more then', async () => {
+test('rests for the time that it asked for, whatever there is to read, and is then called once more', async () => {
   const descriptor = queue();
   const order: string[] = [];
   const end = native.whenReadable(descriptor, () => {
     order.push('called');
     if (order.length > 1) return 60_000;
-    // Both count from the same tick of the loop's clock, so that a slow machine cannot turn them
-    // round.
+    // Both timers count from the same tick of the loop's clock, so that a slow machine cannot
+    // change their order.
     setTimeout(() => order.push('20 ms later'), 20);
     return 30;
   }) as () => void;
@@ -77,7 +77,7 @@ test('refuses what is no descriptor', () => {
   expect(() => native.whenReadable(-1, () => 0)).toThrow(TypeError);
 });
 
-/** Runs a module in a process of its own; its standard output. */
+/** Runs a module in a process of its own and returns its standard output. */
 function run(source: string): string {
   const script = `import { native } from ${JSON.stringify(join(import.meta.dirname, '../../src/native.ts'))};\n${source}`;
   const file = join(home, 'script.mts');
@@ -110,7 +110,7 @@ test('a thread ends in the middle of a callback', () => {
     if (isMainThread) {
       for (const how of ['terminated', 'exited']) {
         const worker = new Worker(new URL(import.meta.url), { argv: [how] });
-        // A thread may be gone before its last message is looked at.
+        // A thread may have ended before its last message is read.
         const gone = new Promise((resolve) => worker.once('exit', resolve));
         await new Promise((resolve) => worker.once('message', resolve));
         writeFileSync(${JSON.stringify(join(home, 'm'))} + how, '');

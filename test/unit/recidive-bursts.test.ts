@@ -1,6 +1,6 @@
 /**
- * Bursts of our own log: one record names many addresses, and the jail that bans who is banned
- * again and again counts each of them. Every form is written by the logger itself.
+ * Bursts in our own log: one record names many addresses, and the jail recidive counts each of
+ * them. The logger itself writes every form.
  */
 import { describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine/host.ts';
@@ -30,7 +30,7 @@ async function logOf(format: 'text' | 'json', addresses: string[], jail = 'sshd'
 }
 
 describe.each(['plain', 'wasm'] as const)('%s build', (build) => {
-  /** Who is banned at the first record. */
+  /** The addresses that are banned at the first record. */
   async function bannedBy(text: string): Promise<string[]> {
     const jail = { filter: 'recidive', mode: '', maxretry: 1, findtime: 600, bantime: 60, ipv6Prefix: 64, ignore: [] };
     const engine = await Engine.create({ build, jails: [jail], tableBytes: 1 << 18, live: false });
@@ -58,7 +58,7 @@ describe.each(['plain', 'wasm'] as const)('%s build', (build) => {
     expect((await bannedBy(await logOf(format, all))).sort()).toEqual([...all].sort());
   });
 
-  test('bursts of the jail itself do not, and nothing does behind the quote', async () => {
+  test('bursts of the jail itself do not count, nor does anything behind the quote', async () => {
     const all = Array.from({ length: historyBurst + 9 }, (_, n) => `192.0.${n >> 8}.${n & 255}`);
     expect(await bannedBy(await logOf('text', all, 'recidive'))).toEqual([]);
     const line = (list: string) => `2026-03-10T12:00:00.000Z info banned jail=sshd count=2 ${list}\n`;

@@ -1,7 +1,7 @@
 /**
  * "last message repeated N times", as sysklogd, the syslogd of BSD and older versions of rsyslog
- * fold equal lines: N attempts more of the source that the line before it was charged to, in every
- * filter that reads syslog; and of nobody where another line stands between them.
+ * replace equal lines: N further attempts of the source of the line before, in every filter that
+ * reads syslog. If another line stands between, they count against nobody.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { JAIL_FAILURES } from '../../src/engine/counters.ts';
@@ -12,7 +12,7 @@ import { head, samples } from '../support/syslog-samples.ts';
 
 const now = Date.UTC(2026, 2, 4, 6) / 1000;
 
-/** An engine with one jail, and logs of it that are read on. */
+/** An engine with one jail, and logs that it continues to read. */
 class Logs {
   readonly engine: Engine;
   readonly #offsets = new Map<number, number>();
@@ -29,7 +29,10 @@ class Logs {
     return new Logs(engine);
   }
 
-  /** Feeds lines of one log, each call where the last one stopped; how many failures they were. */
+  /**
+   * Feeds lines of one log; each call continues where the last one stopped. Returns how many
+   * failures they were.
+   */
   write(source: number, ...lines: string[]): number {
     const before = this.failures;
     const text = Buffer.from(lines.map((line) => `${line}\n`).join(''));
@@ -40,7 +43,7 @@ class Logs {
     return this.failures - before;
   }
 
-  /** Passes over bytes of a log that are not fed. */
+  /** Skips bytes of a log, which are not fed. */
   skip(source: number, bytes: number): void {
     this.#offsets.set(source, this.#offsets.get(source)! + bytes);
   }
@@ -180,7 +183,7 @@ describe('every pattern of every filter that reads syslog', () => {
   test.each(samples)('$filter $pattern', ({ filter, mode, sample }) => {
     const log = logs.get(`${filter}:${mode}`)!;
     const start = head.exec(sample)![0];
-    // Another process for each line, so that no connection goes on.
+    // Another process for each line, so that no line continues a connection.
     const next = (): string => start.replace(/\[\d+\]/, `[${pid++}]`) + sample.slice(start.length);
     const once = log.write(0, next());
     const host = /^(?:[A-Z][a-z]{2} [ 0-9]\d [\d:]{8}|\S+[T ]\S+?) [\w.-]+(?= [a-z])/.exec(start)![0];

@@ -1,6 +1,6 @@
 /**
- * "message repeated N times: [ text]", as rsyslog folds equal lines: N attempts, in every filter
- * that reads syslog and behind every form of head, and never more than maxretry are charged.
+ * "message repeated N times: [ text]", as rsyslog replaces equal lines: N attempts, in every filter
+ * that reads syslog and behind every form of head. Never more than maxretry count.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { JAIL_ALREADY, JAIL_FAILURES } from '../../src/engine/counters.ts';
@@ -17,7 +17,7 @@ async function engineOf(build: Build, filter: string, mode: string, maxretry: nu
   return engine;
 }
 
-/** Feeds the lines; the decisions. */
+/** Feeds the lines and returns the decisions. */
 function feed(engine: Engine, ...lines: string[]): Decision[] {
   const text = Buffer.from(lines.map((line) => `${line}\n`).join(''));
   engine.buffer.set(text);
@@ -53,7 +53,7 @@ describe.each<Build>(['wasm', 'scalar', 'plain'])('%s build', (build) => {
     for (const times of ['16', '17', '1000', '1001', '4294967297', '999999999']) {
       const engine = await engineOf(build, 'sshd', '', 16);
       const decisions = feed(engine, `${heads[0]}message repeated ${times} times: [ ${failed}]`);
-      // Ten digits are no number of repeats.
+      // Ten digits are not a number of repeats.
       expect(decisions.map(({ failures }) => failures)).toEqual(times.length > 9 ? [] : [16]);
       feed(engine, `${heads[0]}message repeated 3 times: [ ${failed}]`);
       expect(engine.jailCounter(0, JAIL_ALREADY)).toBe(times.length > 9 ? 0 : 3);
@@ -90,7 +90,7 @@ describe.each<Build>(['wasm', 'scalar', 'plain'])('%s build', (build) => {
     expect(feed(engine, `${heads[0]}message repeated 2 times: [${cut.replace('xx', 'x')}]`)).toHaveLength(1);
   });
 
-  test('a later stage of an attempt that was counted takes that one off', async () => {
+  test('a later stage of a counted attempt counts one attempt less', async () => {
     const pam =
       'pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7  user=root';
     const engine = await engineOf(build, 'sshd', '', 16);
@@ -98,7 +98,7 @@ describe.each<Build>(['wasm', 'scalar', 'plain'])('%s build', (build) => {
     expect(engine.jailCounter(0, JAIL_FAILURES)).toBe(3);
   });
 
-  test('the goodbye of a connection is no attempt of its own', async () => {
+  test('the end of a connection is not an attempt', async () => {
     const engine = await engineOf(build, 'sshd', '', 16);
     const goodbye = 'error: maximum authentication attempts exceeded for root from 192.0.2.7 port 4242 ssh2 [preauth]';
     feed(engine, `${heads[0]}${failed}`, `${heads[0]}message repeated 2 times: [ ${failed}]`, `${heads[0]}${goodbye}`);
@@ -128,7 +128,7 @@ describe('every pattern of every filter that reads syslog', () => {
       return engine.jailCounter(0, JAIL_FAILURES) - before;
     };
     const start = head.exec(sample)![0];
-    // Another process for each line, so that no connection goes on.
+    // Another process for each line, so that no line continues a connection.
     const of = (): string => start.replace(/\[\d+\]/, `[${pid++}]`);
     const once = charged(of() + sample.slice(start.length));
     expect(charged(`${of()}message repeated 7 times: [ ${sample.slice(start.length)}]`)).toBe(7 * once);

@@ -1,4 +1,7 @@
-/** Room for bans in the kernel: how many are lifted, and when none. The order is the table's. */
+/**
+ * Room for bans in the kernel: how many bans are lifted, and when none. The table decides the
+ * order.
+ */
 import { expect, test } from 'vitest';
 import type { Settings } from '../../src/enforcer/delivery.ts';
 import { Room } from '../../src/enforcer/room.ts';
@@ -7,7 +10,10 @@ import { banBatchMax, roomShare } from '../../src/limits.ts';
 const bansMax = roomShare * 4;
 const second = 1_000;
 
-/** A room over a table that holds `held` bans, and what was asked of its surroundings. */
+/**
+ * A room over a table that holds `held` bans, with a record of what it asked the table and the
+ * kernel.
+ */
 function roomOf(held: number, limits: { bansMax?: number; backend?: number; slots?: number } = {}) {
   const asked = { counted: [] as number[], lifted: [] as number[], batches: [] as number[], ended: [] as number[][] };
   const counters = { lifted: 0 };
@@ -52,7 +58,7 @@ test('bans that fit a part of the room beforehand are lifted, and the spare ones
   const { room, asked, counters, warned } = roomOf(bansMax - spare - 1);
   await room.make(1);
   expect(asked).toMatchObject({ counted: [7.5], lifted: [], batches: [] });
-  // What is known to fit is not counted again.
+  // Bans that are known to fit are not counted again.
   await room.make(spare + 1);
   expect(asked.counted).toHaveLength(1);
   room.add(spare + 1);

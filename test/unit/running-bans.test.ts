@@ -1,4 +1,4 @@
-/** How many bans run: what `status` and the metrics page show. */
+/** How many bans run now, as `status` and the metrics page show it. */
 import { describe, expect, test } from 'vitest';
 import { type Build, Engine } from '../../src/engine/host.ts';
 import { countEntries } from '../../src/limits.ts';
@@ -25,7 +25,7 @@ describe.each<Build>(['plain', 'wasm'])('%s', (build) => {
     engine.setBan(0, parseAddress('192.0.2.1')!, now, now + 60);
     engine.setBan(1, parseAddress('192.0.2.1')!, now, Number.POSITIVE_INFINITY);
     engine.setBan(1, parseAddress('2001:db8::1')!, now, now + 60);
-    // A decision that the kernel has not confirmed.
+    // A decision that the kernel has not yet confirmed.
     engine.openSource(0, engine.addRoute([{ index: 0, filter: 'sshd', mode: '' }]));
     const line = Buffer.from('Nov 20 12:00:00 host sshd[7]: Failed password for root from 192.0.2.2 port 22 ssh2\n');
     engine.buffer.set(line);

@@ -1,6 +1,4 @@
-/**
- * The list of breakages: each can be applied to the tree as it stands, and says who must notice.
- */
+/** The list of breakages: each can be applied to the tree as it is, and says who must notice it. */
 import { describe, expect, test } from 'vitest';
 import { claims } from '../../spec/claims.ts';
 import { type Breakage, breakableFiles, broken, fileOf } from '../sabotage/breakage.ts';
@@ -9,7 +7,7 @@ import { breakages } from '../sabotage/breakages.ts';
 const files = breakableFiles('.');
 
 describe('breakages', () => {
-  test('the text of each stands once in the tree, and is changed', () => {
+  test('the text of each occurs once in the tree, and is changed', () => {
     const troubles = breakages.flatMap((breakage) => {
       try {
         const text = files.get(fileOf(breakage, files)) ?? '';
@@ -30,7 +28,7 @@ describe('breakages', () => {
     expect(unguarded.map(({ name }) => name)).toEqual([]);
   });
 
-  test('a text that stands nowhere, or twice, is refused', () => {
+  test('a text that occurs nowhere, or twice, is refused', () => {
     const breakage: Breakage = { name: 'x', find: 'a', put: 'b', claims: [] };
     expect(() => fileOf(breakage, new Map([['one', 'bcd']]))).toThrow('stands nowhere');
     expect(() =>

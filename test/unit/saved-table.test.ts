@@ -1,6 +1,6 @@
 /**
- * The table through a restart: what an engine saved, another one takes back, under another seed,
- * and goes on as if it were the first. Judged by what comes next: the failure at which a source is
+ * The table through a restart: another engine, with another seed, loads what an engine saved, and
+ * continues as if it were the first. The judge is what comes next: the failure at which a source is
  * banned.
  */
 import fc from 'fast-check';
@@ -25,8 +25,8 @@ interface Saved {
 }
 
 /**
- * Everything the engine saves at `now`, read in portions of `portion` bytes. To be called before
- * the next engine is made: there is one plain one at a time.
+ * Everything that the engine saves at `now`, read in portions of `portion` bytes. Must be called
+ * before the next engine is made, because there is only one plain engine at a time.
  */
 function save(driver: TableDriver, now: number, portion = 100): Saved {
   const { layout, entryBytes, note, read } = driver.engine.saveTable(now);
@@ -95,7 +95,7 @@ describe.each(builds)('a saved table (%s)', (build) => {
     expect(await at(start + 3_602)).toEqual({ ...nothing, bans: 1, over: 2 });
   });
 
-  test('leaves windows out that are over, and nothing else', async () => {
+  test('leaves out windows that are over, and nothing else', async () => {
     const before = await driver();
     before.fail(0, v4('192.0.2.1'), start);
     before.fail(0, v4('192.0.2.2'), start + 300);
@@ -128,13 +128,14 @@ describe.each(builds)('a saved table (%s)', (build) => {
     before.fail(1, v4('192.0.2.1'), start + 1);
     before.fail(1, v6(1n), start);
     const saved = save(before, start + 2);
-    // The first is gone, the second now comes third behind one that makes keys and steps wider.
+    // The first jail is gone. The second one is now the third, behind a jail that makes keys and
+    // steps wider.
     const after = await driver([wide, wide, jail], [7, 8]);
     expect(restore(after, saved, [-1, 2], start + 2)).toEqual({ ...nothing, windows: 2, foreign: 1 });
     expect(after.fail(2, v4('192.0.2.1'), start + 3)).toMatchObject({ jail: 2, failures: 3 });
     after.fail(2, v6(1n), start + 3);
     expect(after.fail(2, v6(1n, 9n), start + 4)).toMatchObject({ failures: 3 });
-    // And back to narrow ones.
+    // Then back to narrow ones.
     const savedAgain = save(after, start + 5);
     const again = await driver([jail], [9, 9]);
     expect(restore(again, savedAgain, [-1, -1, 0], start + 5)).toMatchObject({ bans: 2, foreign: 0 });
@@ -169,8 +170,8 @@ describe.each(builds)('a saved table (%s)', (build) => {
     const saved = save(before, start);
     const after = await driver([jail], [7, 8]);
     expect(restore(after, saved, [0, -1], start)).toEqual({ ...nothing, windows: 1, foreign: 1 });
-    // Entries that name a third jail, in the upper half of the word behind the key, where there
-    // were two.
+    // Entries that name a third jail (in the upper half of the word behind the key), where there
+    // were two jails.
     const forged = saved.entries.slice();
     for (let at = 0; at < forged.length; at += saved.entryBytes) forged[at + 10] = 3;
     expect(restore(await driver([jail], [7, 8]), { ...saved, entries: forged }, [0, 0], start)).toEqual({
@@ -179,7 +180,7 @@ describe.each(builds)('a saved table (%s)', (build) => {
     });
   });
 
-  test('an IPv6 source tracked under another prefix is not believed', async () => {
+  test('an IPv6 source tracked under another prefix is not loaded', async () => {
     const before = await driver();
     before.fail(0, v6(1n), start);
     before.fail(0, v4('192.0.2.1'), start);

@@ -1,4 +1,4 @@
-/** Runs of the byte classes, every byte value against the plainest reading of the class. */
+/** Runs of the byte classes: every byte value against the plainest definition of the class. */
 import { beforeEach, expect, test } from 'vitest';
 import { bindMemory } from '../../src/engine/linear.ts';
 import * as scan from '../../src/engine/scan.ts';

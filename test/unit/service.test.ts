@@ -1,4 +1,4 @@
-/** What the service manager is told: signs of life come well within the time that it waits. */
+/** What the service manager is told: signs of life come well before its time limit. */
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
@@ -9,7 +9,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** What is said within so many ms, to a file in the place of the socket. */
+/** What is sent within this many ms, to a file in place of the socket. */
 function saidWithin(ms: number, variables: NodeJS.ProcessEnv): string {
   vi.useFakeTimers();
   const directory = temporaryDirectory();
@@ -34,7 +34,7 @@ test('the start, three signs of life in the time of the watchdog, and the stop',
   expect(saidWithin(3_000, { WATCHDOG_USEC: '3000000' })).toBe(`${signs.join('')}STOPPING=1\nSTATUS=stopping`);
 });
 
-test('a watchdog of another process is not heeded, and without a socket nothing is said', () => {
+test('a watchdog of another process is ignored, and without a socket nothing is sent', () => {
   const other = saidWithin(3_000, { WATCHDOG_USEC: '3000000', WATCHDOG_PID: '1' });
   expect(other).toBe(`READY=1\n${status}STOPPING=1\nSTATUS=stopping`);
   expect(saidWithin(3_000, { [notifyVariable]: undefined, WATCHDOG_USEC: '3000000' })).toBe('');

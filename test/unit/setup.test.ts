@@ -1,4 +1,4 @@
-/** What the set-up leaves alone: Debian's packages, where FAIL2ZIG_PACKAGES=no. */
+/** What the set-up leaves alone: with FAIL2ZIG_PACKAGES=no it installs no Debian packages. */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { temporaryDirectory } from '../support/control.ts';
 const script = join(import.meta.dirname, '../../scripts/setup.mjs');
 const home = { path: '', remove: (): void => {} };
 
-/** A checkout in which nothing is left to do but packages, and an apt-get that only notes calls. */
+/** A checkout in which only packages are missing, and an apt-get that only notes its calls. */
 beforeEach(() => {
   Object.assign(home, temporaryDirectory());
   for (const folder of ['scripts', 'node_modules/.bin', 'path'])
@@ -34,12 +34,12 @@ function setUp(env: Record<string, string>, ...words: string[]): { status: numbe
   return { status, asked: existsSync(join(home.path, 'asked')) };
 }
 
-test('packages are asked for with --tools, and not without', () => {
+test('packages are installed with --tools, and not without', () => {
   expect(setUp({})).toEqual({ status: 0, asked: false });
   expect(setUp({}, '--tools')).toEqual({ status: 0, asked: true });
 });
 
-test('FAIL2ZIG_PACKAGES=no asks for none', () => {
+test('FAIL2ZIG_PACKAGES=no installs none', () => {
   expect(setUp({ FAIL2ZIG_PACKAGES: 'no' }, '--tools')).toEqual({ status: 0, asked: false });
   expect(setUp({ FAIL2ZIG_PACKAGES: 'yes' }, '--tools')).toEqual({ status: 0, asked: true });
 });

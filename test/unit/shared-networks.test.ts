@@ -1,6 +1,7 @@
 /**
- * What a source is of IPv6: a prefix where that is one customer's, a single address where hosts
- * share the prefix (a link of ours, link-local, NAT64, Teredo), a /48 of 6to4. In both builds.
+ * What counts as one IPv6 source: a prefix where it belongs to one customer, a single address where
+ * hosts share the prefix (a link of ours, link-local, NAT64, Teredo), a /48 of 6to4. In both
+ * builds.
  */
 import { describe, expect, test } from 'vitest';
 import { JAIL_DENIED, JAIL_IGNORED } from '../../src/engine/counters.ts';
@@ -96,7 +97,7 @@ describe.each(['plain', 'wasm'] as const)('%s build', (build) => {
       expect(bansOf(engine)).toEqual([]);
     });
 
-    test('on a link of ours each host is a source, and the first address none', async () => {
+    test('on a link of ours each host is a source, and the first address is not one', async () => {
       const table = await makeWide();
       expect(fail(table, '203.0.113.1', '203.0.113.2', '203.0.113.200')).toEqual(Array(3));
       expect(fail(table, '203.0.113.1', '203.0.113.1')).toEqual([undefined, '203.0.113.1']);
@@ -109,7 +110,7 @@ describe.each(['plain', 'wasm'] as const)('%s build', (build) => {
       );
     });
 
-    test('a ban of an ignored network covers nobody else, one round it does', async () => {
+    test('a network inside an ignored one is ignored, a wider one is not', async () => {
       const table = await makeWide([{ ...wide, ignore: [address('198.51.100.0/25')] }]);
       expect(table.engine.isIgnored(0, address('198.51.100.0/24'))).toBe(false);
       expect(table.engine.isIgnored(0, address('198.51.100.64/26'))).toBe(true);
@@ -171,7 +172,7 @@ describe.each(['plain', 'wasm'] as const)('%s build', (build) => {
     expect(fail(table, ...Array(3).fill('2001:db8:1:2::10')).at(-1)).toBe('2001:db8:1:2::/64');
   });
 
-  test('a ban of a single address is saved and put back, and one of the form before as well', async () => {
+  test('a ban of a single address is saved and restored, also in the earlier form', async () => {
     const before = await make();
     fail(before, ...Array(3).fill('fe80::9'), 'fe80::8', 'fe80::8', ...Array(3).fill('2001:db8:9:9::9'));
     const saved = before.engine.saveTable(start + 1);
@@ -189,7 +190,7 @@ describe.each(['plain', 'wasm'] as const)('%s build', (build) => {
     const third = await TableDriver.create({ build, jails: [jail], slots: 512 });
     const reading = third.engine.restoreTable(old, [0], start + 1)!;
     for (const part of parts) reading.take(part);
-    // That form had no single addresses: what looks like one is not taken.
+    // That form had no single addresses, so what looks like one is not loaded.
     expect(reading.result).toMatchObject({ bans: 1, windows: 0, foreign: 2 });
     expect(bansOf(third.engine)).toEqual(['0 2001:db8:9:9::/64']);
     expect(third.engine.restoreTable({ ...saved, layout: 2 }, [0], start + 1)).toBe(null);

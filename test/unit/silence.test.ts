@@ -1,4 +1,4 @@
-/** A log that went quiet is noticed, and one that is quiet by habit is not. */
+/** A log that became quiet is reported, and one that is often quiet is not. */
 import { describe, expect, test } from 'vitest';
 import { weekHours } from '../../src/limits.ts';
 import { Silence } from '../../src/sources/silence.ts';
@@ -17,7 +17,7 @@ function randomFrom(seed: number): () => number {
   };
 }
 
-/** How many lines come in a minute. */
+/** The rate of a log: how many lines come in a minute. */
 type Rate = (hourOfWeek: number, random: () => number, minute: number) => number;
 
 const poisson = (mean: number, random: () => number): number => {
@@ -45,7 +45,7 @@ const kinds: Record<string, Rate> = {
 };
 
 /**
- * Looks once a minute from `from` to `to` (days); returns the days at which it was said to be
+ * Looks once a minute from `from` to `to` (days). Returns the days on which the log was reported as
  * quiet.
  */
 function run(silence: Silence, alarms: number[], rate: Rate, from: number, to: number, random: () => number): void {
@@ -104,7 +104,7 @@ test('nothing is said in the first week', () => {
   expect(alarms).toEqual([]);
 });
 
-test('what was learnt survives a restart, and time in which nobody watched does not count', () => {
+test('what was learnt survives a restart, and time without observation does not count', () => {
   const { silence, alarms } = watch();
   const random = randomFrom(1);
   run(silence, alarms, kinds['a busy web server']!, 0, 14, random);
@@ -115,7 +115,7 @@ test('what was learnt survives a restart, and time in which nobody watched does 
   expect(second.alarms.length).toBe(1);
 });
 
-test('a log that is followed no more is forgotten', () => {
+test('a log that is no longer followed is forgotten', () => {
   const { silence } = watch();
   silence.look(start, ['/a', '/b']);
   silence.look(start + day, ['/b']);

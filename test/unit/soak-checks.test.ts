@@ -1,6 +1,6 @@
 /**
- * The soak's own parts: an attack that is what it says, and a judge that lets nothing pass which it
- * must not.
+ * The soak's own parts: an attack does what it says, and the judge accepts nothing that it must
+ * refuse.
  */
 import { describe, expect, test } from 'vitest';
 import {
@@ -59,13 +59,13 @@ describe('the attack', () => {
       failing(step, count, (source) => seen.set(source, [...(seen.get(source) ?? []), step]));
     }
     expect(seen.size).toBe(count);
-    // Source 0 comes back soon enough to be seen three times here; source 1 is no attacker.
+    // Source 0 comes back soon enough to be seen three times here. Source 1 is not an attacker.
     expect(seen.get(0)).toEqual([0, gaps[0], 2 * gaps[0]]);
     expect(seen.get(1)).toEqual([1]);
     expect(stepsUntil(count, gaps[0])).toBe(count + (maxretry - 1) * gaps[0]);
   });
 
-  test('lines are as many as the rate is reckoned from', () => {
+  test('the lines per source are those from which the rate is computed', () => {
     let lines = 0;
     const first = (maxretry - 1) * gaps[4];
     const steps = 100_000;
@@ -73,7 +73,7 @@ describe('the attack', () => {
     expect(lines / steps).toBeCloseTo(linesPerSource);
   });
 
-  test('a gap is judged whose failures all come before a source comes again', () => {
+  test('a gap is judged only if all its failures come before its source comes again', () => {
     expect([1_000, 1_001, 50_000, 50_001, 200_001, 10_000_000].map(judgedGap)).toEqual([
       0, 1_000, 10_000, 50_000, 200_000, 200_000,
     ]);
@@ -152,10 +152,10 @@ describe('the judge', () => {
     expect(unlistedCalls(messages.join('\n'), 7)).toEqual(['59', '435']);
   });
 
-  test('flat is told from growing, and a short run is not judged', () => {
+  test('flat and growing are told apart, and a short run is not judged', () => {
     const series = (perSecond: number): Sample[] =>
       Array.from({ length: 600 }, (_, second) => {
-        // A sawtooth as the governor draws it, above what is claimed.
+        // A sawtooth such as the governor makes, but above the claimed bound.
         const rssBytes = 50 * mebibyte + (second % 10) * mebibyte + second * perSecond;
         return sample(second, { rssBytes, anonymousBytes: 36 * mebibyte + second * perSecond });
       });
@@ -186,13 +186,13 @@ describe('the judge', () => {
     ]);
   });
 
-  test('survival is where the chance of a loss reaches the odds', () => {
+  test('survival is the gap at which the chance of a loss reaches the limit', () => {
     const gap = survival(800_000, 100_000);
     expect(lossChance(gap, 800_000)).toBeLessThanOrEqual(1e-5);
     expect(lossChance(gap + 2, 800_000)).toBeGreaterThanOrEqual(1e-5);
     expect(lossChance(0, 800_000)).toBe(0);
     expect(survival(1_600_000, 100_000)).toBeGreaterThan(1.99 * gap);
-    // A set of eight gives up half of them before another table's worth has come.
+    // A set of eight loses half of its entries before as many sources as the table holds have come.
     expect(lossChance(800_000, 800_000)).toBeGreaterThan(0.4);
     expect(lossChance(800_000, 800_000)).toBeLessThan(0.6);
   });

@@ -1,4 +1,4 @@
-/** Locks that keep a second daemon away. */
+/** Locks that prevent a second daemon. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, closeSync, lstatSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -42,7 +42,7 @@ test('the end of a process ends its lock', async () => {
   closeSync(take());
 });
 
-test('a file that others can open, or a link, is no lock', () => {
+test('a file that others can open, or a link, is refused as a lock', () => {
   closeSync(take());
   chmodSync(path, 0o644);
   expect(take).toThrow('not ours alone');
@@ -52,6 +52,6 @@ test('a file that others can open, or a link, is no lock', () => {
   expect(() => takeLock(link, 'x', 'y')).toThrow('ELOOP');
 });
 
-test('a table is of a network namespace', () => {
+test('the lock of a table belongs to one network namespace', () => {
   expect(tableLockPath('fail2zig')).toMatch(/^\/run\/fail2zig\/table-[0-9]+-fail2zig\.lock$/);
 });

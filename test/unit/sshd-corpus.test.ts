@@ -1,4 +1,4 @@
-/** test/corpus/sshd.txt, by the naive reading and by each build of the engine. */
+/** test/corpus/sshd.txt, read by the naive oracle and by each build of the engine. */
 import { describe, expect, test } from 'vitest';
 import { Examiner } from '../../src/engine/examiner.ts';
 import type { Build } from '../../src/engine/host.ts';
@@ -8,7 +8,7 @@ import { readCorpus } from '../support/corpus.ts';
 import { type LineVerdict, sshdOracle } from '../support/sshd-oracle.ts';
 
 const cases = readCorpus('test/corpus/sshd.txt');
-/** The corpus has no year: the March before this. */
+/** The corpus has no year. Its times are of the March before this moment. */
 const now = Date.UTC(2025, 3, 1) / 1000;
 
 const outcomes = { charged: 'failure', same: 'counted-before' };
@@ -18,7 +18,7 @@ async function engineReader(build: Build, mode: string): Promise<(line: Buffer) 
   const engine = await Examiner.create({ build, jails: [jail], tableBytes: 0, now });
   return (line) => {
     const { outcome: said, pattern, address, user } = engine.examine(line, 'sshd', mode, now, false);
-    // The corpus is of single lines: to the oracle none of them repeats another.
+    // The corpus has single lines only: for the oracle, none of them repeats another.
     const outcome = said === 'repeats-nothing' ? sshdOracle(mode)(line, now).outcome : said;
     if (address === undefined) return { outcome, pattern };
     return {

@@ -1,7 +1,7 @@
 /**
- * The state file against what really happens to disks and processes: a full and a read-only file
- * system (a small tmpfs in a mount namespace of its own) and kill -9 at random instants.
- * STATE_KILLS sets the number of kills, SEED repeats a run.
+ * The state file and real faults of disks and processes: a full and a read-only file system (a
+ * small tmpfs in a mount namespace of its own), and kill -9 at random instants. STATE_KILLS sets
+ * the number of kills, SEED repeats a run.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -25,8 +25,8 @@ beforeEach(() => {
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 /**
- * Runs shell lines with a tmpfs of 64 KiB on $disk, seen by nobody else; $save ENTRIES saves one
- * state and prints how it went.
+ * Runs shell lines with a tmpfs of 64 KiB on $disk, which no other process sees. $save ENTRIES
+ * saves one state and prints the result.
  */
 function onSmallDisk(script: string): string[] {
   const lines = `set -e
@@ -80,6 +80,6 @@ test('kill -9 at any instant leaves a state that loads, no older than the last f
     expect(readdirSync(home)).toEqual(['state']);
     expect(statSync(path).mode & 0o777).toBe(0o600);
   }
-  // Otherwise the kills never met a save and the test proves nothing.
+  // Otherwise no kill came during a save, and the test would prove nothing.
   expect(killedWhileSaving).toBeGreaterThan(kills / 10);
 });

@@ -1,4 +1,4 @@
-/** The state keeper over a real engine and file source, and a disk that does as it is told. */
+/** The state keeper over a real engine and file source, and over a disk that the test controls. */
 import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ import { until } from '../support/until.ts';
 
 const jails = [{ filter: 'sshd', mode: '', maxretry: 3, findtime: 600, bantime: 3_600, ipv6Prefix: 64, ignore: [] }];
 
-/** The real disk; `hold` keeps its writes from ending, `fail` has them fail. */
+/** The real disk. `hold` keeps its writes from ending, `fail` makes them fail. */
 class Disk implements StateDisk {
   fail: string | undefined;
   writes = 0;
@@ -62,7 +62,10 @@ afterEach(() => {
   home.remove();
 });
 
-/** A daemon's worth of keeper: engine, reader of one log, keeper, with `bans` bans in the table. */
+/**
+ * What a daemon has around its keeper: engine, reader of one log, keeper, with `bans` bans in the
+ * table.
+ */
 async function start(bans = 0, intervalSeconds = 3_600) {
   const path = join(home.path, 'state', 'state');
   const logPath = join(home.path, 'auth.log');
@@ -119,8 +122,8 @@ describe('the state keeper', () => {
     await until(() => keeper.counters.saves === 2);
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(keeper.counters.bytes).toBe(statSync(path).size);
-    // The next one of a stream waits twice as long; both timers begin now, so that a slow machine
-    // cannot turn them round.
+    // The next save of a series waits twice as long. Both timers begin now, so that a slow machine
+    // cannot change their order.
     let order = '';
     keeper.changed();
     setTimeout(() => {
@@ -194,7 +197,7 @@ describe('the state keeper', () => {
     await keeper.stop();
   });
 
-  test('a disk too slow for a large table loses: reading goes on, the problem is seen, the old file stays', async () => {
+  test('if the disk is too slow for a large table, reading continues, the problem is shown, and the old file stays', async () => {
     const { keeper, disk, logPath, lines, path, log } = await start(30_000);
     const before = readFileSync(path);
     disk.hold();
@@ -249,7 +252,7 @@ describe('the state keeper', () => {
     expect(keeper.counters.saves).toBe(2);
   });
 
-  test('a disk that fails is tried again, said once, and never throws', async () => {
+  test('a disk that fails is tried again and reported once, and nothing throws', async () => {
     const { keeper, disk, log } = await start(1);
     disk.fail = 'EIO';
     keeper.changed();
@@ -261,7 +264,7 @@ describe('the state keeper', () => {
     expect(keeper.counters.saves).toBe(1);
   });
 
-  test('a directory above its own that is missing is no reason to stop', async () => {
+  test('a missing parent directory is no reason to stop', async () => {
     rmSync(home.path, { recursive: true });
     const engine = await Engine.create({ jails, tableBytes: 100_000 });
     const path = join(home.path, 'missing', 'state', 'state');
@@ -330,7 +333,7 @@ test.each([
   first.keeper.start({ pause: () => {}, unpause: () => {}, positions: () => [], histories: () => [] });
   await until(() => first.keeper.counters.saves === 1);
   await first.keeper.stop();
-  // Ten seconds pass, as far as anybody can tell.
+  // Ten seconds pass, as far as the keeper can know.
   sinceBoot = { boot, seconds: boot === 'a' ? 1_010 : 5 };
   wall += 10_000 + step * 1000;
   const second = await make();

@@ -66,7 +66,7 @@ describe('a saved state', () => {
     expect(visitor.positions).toEqual(positions);
   });
 
-  test('stands still no longer than until the last of it is copied', async () => {
+  test('holds up reading only until its last part is copied', async () => {
     const order: string[] = [];
     const disk: StateDisk = {
       ...real,
@@ -190,7 +190,7 @@ describe('a state file that is not usable', () => {
     rmSync(path);
   });
 
-  test('cut at any byte, or with any byte changed: never a word of it is believed', async () => {
+  test('cut at any byte, or with any byte changed: nothing of it is loaded', async () => {
     await saveState(path, () => sampleSnapshot(5));
     const whole = readFileSync(path);
     const attempt = (bytes: Uint8Array): void => {
@@ -207,7 +207,7 @@ describe('a state file that is not usable', () => {
     }
   });
 
-  test('any sections under a right checksum are believed or refused, never fatal', () => {
+  test('any sections under a correct checksum are loaded or refused, and never fatal', () => {
     const section = fc.record({
       tag: fc.constantFrom(1, 2, 3, 4, 5, 0xe0f),
       payload: fc.oneof(
@@ -247,7 +247,7 @@ describe('a disk that fails', () => {
   const failing = (code: string): Promise<never> =>
     Promise.reject(Object.assign(new Error(`${code}: injected`), { code }));
 
-  /** The real disk, with some calls on the temporary file replaced. */
+  /** The real disk, with some calls for the temporary file replaced. */
   function diskWith(changes: {
     write?: number | 'fails';
     sync?: () => Promise<void>;
@@ -328,7 +328,7 @@ describe('a disk that fails', () => {
     count();
     await saveState(path, () => sampleSnapshot(200_000));
     saved = true;
-    // 4.8 MB in portions of some 256 KiB: at least one turn between any two.
+    // 4.8 MB in portions of about 256 KiB: at least one turn between two portions.
     expect(turns).toBeGreaterThan(15);
   });
 });

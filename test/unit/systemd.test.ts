@@ -1,6 +1,6 @@
 /**
- * The files for systemd: its own checker accepts the unit, and what they name is what the
- * configuration's defaults name.
+ * The files for systemd: its own checker accepts the unit, and they name the same paths and users
+ * as the configuration's defaults.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ const root = join(import.meta.dirname, '../..');
 const unit = readFileSync(join(root, 'systemd/fail2zig.service'), 'utf8');
 const analyze = tool('systemd-analyze');
 
-/** What the checker says of a unit whose programs are those of this checkout. */
+/** The checker's verdict on a unit whose programs are those of this checkout. */
 function verdict(text: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'fail2zig-unit-'));
   try {
@@ -29,7 +29,7 @@ function verdict(text: string): string {
   }
 }
 
-/** The level of exposure that systemd sees, from 0 to 10. */
+/** The exposure that systemd computes, from 0 to 10. */
 function exposure(text: string): number {
   const folder = mkdtempSync(join(tmpdir(), 'fail2zig-unit-'));
   try {

@@ -1,6 +1,6 @@
 /**
- * The table at its edges: findtime to the second, a ring of denials that is full, a run at second
- * 0, entries that come back twice.
+ * The table at its edges: findtime to the second, a full ring of denials, a run at second 0,
+ * entries that come back twice.
  */
 import { describe, expect, test } from 'vitest';
 import { DENIED, JAIL_TOO_OLD } from '../../src/engine/counters.ts';
@@ -14,8 +14,8 @@ const source = v4('192.0.2.1');
 const driver = (jails: DrivenJail[] = [jail], policy: EvictionPolicy = 'evict_oldest', slots = 64) =>
   TableDriver.create({ build: 'plain', jails, slots, policy });
 
-/*
- * Of each row: seconds of the failures, in the order in which they come, and whether the last one
+/**
+ * Each row: the seconds of the failures, in the order in which they come, and whether the last one
  * bans.
  */
 describe('failures within findtime of each other', () => {
@@ -67,7 +67,7 @@ test('a ban runs to its last second', async () => {
   expect(table.fail(0, source, start + 60)).toMatchObject({ seconds: 60 });
 });
 
-test('denials that nobody takes are counted only, once the ring is full', async () => {
+test('once the ring is full, denials that nobody takes are only counted', async () => {
   const table = await driver([{ ...jail, bantime: -1 }], 'log_and_drop', 8);
   const failing = (count: number, from: number) => {
     for (let i = 0; i < count; i++) table.fail(0, v4(`198.51.100.${from + i}`), start);
@@ -85,7 +85,7 @@ test('denials that nobody takes are counted only, once the ring is full', async 
   expect(taken.at(-1)).toBe(`200 ${start}`);
 });
 
-test('a run is due even where the clock of a line says 1970', async () => {
+test('a run is due even if the clock of a line says 1970', async () => {
   const table = await driver([jail], 'ban_all', 8);
   for (let i = 0; i < 8; i++) table.fail(0, v4(`198.51.100.${i}`), 0);
   expect(table.engine.banAllDue).toBe(false);
@@ -151,7 +151,7 @@ test('what the table says of a source, from its first failure to the day it is f
 
 describe.each([32, 33, 39, 40, 41, 63, 64, 65, 72, 95, 96, 97, 126, 127, 128])('IPv6 under /%i', (prefix) => {
   const value = 0x2001_0db8_a5a5_a5a5_a5a5_a5a5_a5a5_a5a5n;
-  /** The source whose address differs in one bit, counted from 1. */
+  /** The source whose address differs in this one bit, counted from 1. */
   const other = (bit: number): Source => ({ family: 6, value: value ^ (1n << BigInt(128 - bit)) });
 
   test.each([...new Set([1, 17, 32, Math.min(prefix, 64), prefix])])('bit %i tells sources apart', async (bit) => {

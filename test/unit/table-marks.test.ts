@@ -1,6 +1,6 @@
 /**
- * The marks of the table against its entries, in the memory itself: whatever happens, a slot
- * without an entry has no mark, and every entry is found by its own.
+ * The marks of the table against its entries, in the memory itself. Whatever happens, a slot
+ * without an entry has no mark, and every entry is found by its own mark.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -19,7 +19,7 @@ const jails = [
   { maxretry: 1, findtime: 60, bantime: 90, ipv6Prefix: 64 },
 ];
 
-/** IPv4 and IPv6 by turns, twice as many as there are slots. */
+/** IPv4 and IPv6 in turn, twice as many sources as there are slots. */
 const source: fc.Arbitrary<Source> = fc
   .nat(2 * slots - 1)
   .map((n) =>
@@ -72,7 +72,7 @@ test.each(evictionPolicies)('%s', async (policy) => {
   expect(used).toBeGreaterThan(runs * 4);
 });
 
-/* One look-up in a few dozen finds the mark of another key. */
+/** One look-up in a few dozen finds the mark of another key. */
 describe('keys with the same mark', () => {
   const count = 2_500;
   const crowded = { build: 'plain', slots: 4_096, policy: 'deny_new' } as const;
@@ -88,7 +88,7 @@ describe('keys with the same mark', () => {
   });
 
   test('are told apart where they differ in their jail only', async () => {
-    // One set, so that both keys of an address stand in it.
+    // There is one set, so both keys of an address are in it.
     const table = await TableDriver.create({ ...crowded, slots: 8, jails: [patient, patient] });
     for (let n = 0; n < count; n++) {
       const source: Source = { family: 4, value: BigInt(0x0a00_0000 + n) };
@@ -122,7 +122,7 @@ test('the entry that is fetched ahead is the one that is looked at, or taken', a
     if (slot === index) taken++;
   }
   expect(placed).toBeGreaterThan(900);
-  // The others found the mark of another key first.
+  // The other look-ups found the mark of another key first.
   expect(taken).toBeGreaterThan(placed * 0.95);
   let found = 0;
   for (let n = 0; n < 2_000; n++) {

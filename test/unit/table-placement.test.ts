@@ -1,6 +1,6 @@
 /**
  * Where the table puts its entries: every source has two sets and goes into the emptier one. So the
- * table is well filled before anything is given up, and what is given up then is old.
+ * table is well filled before it gives up any entry, and the entries that it then gives up are old.
  */
 import { describe, expect, test } from 'vitest';
 import { DENIED, EVICTIONS } from '../../src/engine/counters.ts';
@@ -18,7 +18,7 @@ const seeds: [number, number][] = [
   [0, 0],
 ];
 
-/** IPv4 and IPv6 by turns. */
+/** IPv4 and IPv6 in turn. */
 function source(n: number): Source {
   if (n % 2 === 0) return { family: 4, value: BigInt(0x0a00_0000 + n) };
   return { family: 6, value: (0x2001_0db8n << 96n) | (BigInt(n) << 64n) | 7n };
@@ -28,7 +28,7 @@ function make(build: Build, seed: [number, number], policy: EvictionPolicy): Pro
   return TableDriver.create({ build, jails, slots, policy, seed });
 }
 
-/** Fills up to the first source that finds no place; returns how many found one. */
+/** Fills the table up to the first source that finds no place. Returns how many found one. */
 async function filled(build: Build, seed: [number, number]): Promise<{ table: TableDriver; count: number }> {
   const table = await make(build, seed, 'deny_new');
   let count = 0;
@@ -51,7 +51,7 @@ describe.each(['plain', 'wasm'] as const)('%s build', (build) => {
     const table = await make(build, [5, 6], 'evict_oldest');
     const { engine } = table;
     let next = 0;
-    // One a second: who came when can be read off who is there.
+    // One source a second, so that an entry tells when its source came.
     for (; next < 2 * slots; next++) {
       table.fail(0, source(next), start + next);
       engine.confirmBan(0, addressOf(source(next), 64));

@@ -1,6 +1,6 @@
 /**
- * THREAT_MODEL.md against the register: an answer stands in the present tense only where a
- * specification proves it. Every other row or item says *planned*.
+ * THREAT_MODEL.md against the register: an answer is in the present tense only if a specification
+ * proves it. Every other row or item says *planned*.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -30,7 +30,7 @@ function disagreements(text: string, pending: ReadonlySet<string>): string[] {
 describe('threat model', () => {
   const pending = new Set(claims.filter((claim) => claim.pending !== undefined).map(({ id }) => id));
 
-  test('what is pending is marked as planned, and nothing else is', () => {
+  test('pending claims are marked as planned, and nothing else is', () => {
     expect(disagreements(page, pending)).toEqual([]);
     expect(statements(page).length).toBeGreaterThan(40);
   });

@@ -1,6 +1,6 @@
 /**
- * Timestamps one by one: each form at its edges, the turn of the year, and what is kept of a text.
- * test/property/timestamp.test.ts has the rest.
+ * Timestamps one by one: each form at its edges, the turn of the year, and what is remembered of a
+ * text. test/property/timestamp.test.ts has the rest.
  */
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { FIXED_BYTES, TIME_FORM, TIME_FORM_BYTES, ZONES_MAX } from '../../src/engine/layout.ts';
@@ -37,7 +37,10 @@ beforeEach(() => {
 
 const behinds = ['\xff', '0', ' ', ':', '.5', '+01:00', 'Z', ' 2019 ', ' UTC'];
 
-/** Epoch seconds of the text, or -1, whatever stands behind it, read anew and remembered. */
+/**
+ * Epoch seconds of the text, or -1: the same whatever stands behind it, and whether it is read anew
+ * or remembered.
+ */
 function decode(text: string, at = now): number {
   const end = textAt + bytes.write(text, textAt, 'latin1');
   const times = behinds.flatMap((behind) => {
@@ -208,7 +211,7 @@ describe('a text is a time', () => {
 
   test.each(texts)('%s', (text, same) => {
     expect(decode(text)).toBe(utc(same));
-    // What is kept of it stays in its place.
+    // What is remembered of it stays within its own room.
     expect(bytes.subarray(TIME_FORM + 2 * TIME_FORM_BYTES, FIXED_BYTES).every((byte) => byte === 0)).toBe(true);
   });
 
@@ -223,7 +226,7 @@ describe('a text is a time', () => {
         const expected = readTime(changed, now);
         if (decodeTime(textAt, end, now) !== expected)
           expect(`${changed}: another time`).toBe(`${changed}: ${expected}`);
-        // Where it is none it ends nowhere, and else behind its start.
+        // If it is not a time, it has no end. Otherwise its end is behind its start.
         const stop = scanTime(textAt, end);
         if (stop !== -1 && (stop <= textAt || stop > end)) expect(`${changed}: ${stop - textAt}`).toBe(changed);
       }
@@ -416,7 +419,7 @@ describe('a time without a year is put next to the clock', () => {
     ['1971-06-01T00:00:00Z', 'Nov 21 08:00:00', '1970-11-21T08:00:00Z'],
   ])('at %s, %s', (clock, text, same) => expect(decode(text, utc(clock))).toBe(utc(same)));
 
-  test('before 1970 there is none', () => {
+  test('there is no time before 1970', () => {
     expect(decode('Nov 21 08:00:00', utc('1970-06-01T00:00:00Z'))).toBe(-1);
     expect(decode('Feb 29 08:00:00', utc('1971-06-01T00:00:00Z'))).toBe(-1);
   });
@@ -442,7 +445,7 @@ describe('local time', () => {
     ['2026-11-21T12:00:00Z', '2026-11-21T12:00:00Z'],
   ])('%s', (text, same) => expect(zoned(text, now)).toBe(utc(same)));
 
-  test('of an hour that comes twice, the second unless it is yet to come', () => {
+  test('in an hour that comes twice, the second instant counts unless it is in the future', () => {
     const text = '2026-10-25 02:30:00';
     const second = utc('2026-10-25T01:30:00Z');
     expect(zoned(text, second)).toBe(second);
@@ -485,11 +488,11 @@ describe('what was read before changes nothing', () => {
     ...['2026-10-25 02:00:00', '2026-10-25 02:00:30', '2026-10-25 02:00:59', '2026-10-25 02:00:60'],
     ...['2026-11-21T10:00:01.5Z', '2026-11-21T10:00:02.7Z', '2026-11-21T10:00:02.77Z', '2026-11-21T10:00:02.x'],
     ...['1795248001', '1795248002', '1795248001.5', '@400000006b014f8b1dcd6500', '@400000006b014fa71dcd6500'],
-    // As long as what is remembered may be, and longer.
+    // As long as the remembered text may be, and longer.
     ...['01', '02'].flatMap((second) =>
       [48, 49].map((length) => `2026-11-21T10:00:${second}.${'5'.repeat(length - 21)}Z`),
     ),
-    // Bytes that mean something else where they are remembered.
+    // Bytes that have another meaning in the memory of times.
     ...['Nov 21 10:00:01\x00', 'Nov 21\x0110:00:01'],
   ];
   const behinds = ['] x', ' x', ' 2019', ' +01:00', ' -01:00', ' UTC', ' GMT', ' 9', ']', ' ', ''];
@@ -557,7 +560,7 @@ describe('where nothing matches, and no time is decoded', () => {
     expect(isKnown('Nov 21 08:00:20')).toBe(true);
   });
 
-  test('forms that take turns do not drive each other out', () => {
+  test('forms that alternate do not displace each other', () => {
     setClock(now);
     decodeTime(textAt, textAt + bytes.write('Nov 21 08:00:01', textAt), now);
     for (let turn = 0; turn < 20; turn++) {
@@ -566,7 +569,7 @@ describe('where nothing matches, and no time is decoded', () => {
     }
   });
 
-  test('what is no moment is not remembered', () => {
+  test('what is not a time is not remembered', () => {
     setClock(now);
     for (let line = 0; line < 20; line++) expect(scan('Nov 31 08:00:01')).toBe(15);
     expect(isKnown('Nov 31 08:00:01')).toBe(false);
@@ -574,7 +577,7 @@ describe('where nothing matches, and no time is decoded', () => {
   });
 });
 
-test('nothing is no time, whatever was read before', () => {
+test('an empty text is not a time, whatever was read before', () => {
   const end = textAt + bytes.write('Nov 21 08:00:01', textAt);
   expect(decodeTime(textAt, end, now)).toBe(utc('2026-11-21T08:00:01Z'));
   resetTime();

@@ -1,5 +1,5 @@
 /**
- * What lines are wrapped in: each form with filters of both kinds, each rule for what is doubtful,
+ * What lines are wrapped in: each form with filters of both kinds, each rule for doubtful cases,
  * pieces that are joined or dropped, and what a client writes to look like a wrapper. In every
  * build of the engine.
  */
@@ -22,7 +22,7 @@ interface Settings {
   message?: string;
 }
 
-/** An engine that bans at the first failure; `feed` tells whom a text bans, and when. */
+/** An engine that bans at the first failure. `feed` returns whom a text bans, and when. */
 async function open(build: Build, ...jails: Settings[]) {
   const engine = await Examiner.create({
     build,
@@ -59,8 +59,8 @@ const svlogd = (text: string): string => `2026-11-21_08:59:59.12345 ${text}\n`;
 const tai = (text: string): string => `@400000006b015d991dcd6500 ${text}\n`;
 
 /**
- * Lines of services that have an identifier, that begin with their own time, and that are all
- * message.
+ * Lines of services that have an identifier, lines that begin with their own time, and lines that
+ * are only a message.
  */
 const lines: [filter: string, line: string][] = [
   ['sshd', 'Failed password for root from 192.0.2.7 port 40022 ssh2'],
@@ -122,12 +122,12 @@ const wrappers: [name: string, wrap: (text: string) => string][] = [
 describe.each(builds)('%s', (build) => {
   test.each(wrappers)('%s around every kind of line', async (name, wrap) => {
     for (const [filter, text] of lines) {
-      // Without a wrapper that has a time, an identifier is needed.
+      // If the wrapper has no time, an identifier is needed.
       const isBare = filter === 'sshd' && !text.startsWith('Nov');
       if (isBare && /^(nothing|a byte|a tab|blanks|a priority|colours)/.test(name)) continue;
       const { feed } = await open(build, { filter });
       expect(feed(wrap(text)), `${filter}: ${wrap(text)}`).toEqual(['192.0.2.7']);
-      // Nothing is left of it for the line behind.
+      // Nothing of it is left over for the next line.
       expect(feed(`x\n${wrap(text)}x\n`)).toEqual(['192.0.2.7']);
     }
   });
@@ -147,7 +147,7 @@ describe.each(builds)('%s', (build) => {
       expect(feed(`${text.slice(0, at)}\x1b[1m${text.slice(at)}\n`), `at ${at}`).toEqual(['192.0.2.7']);
   });
 
-  test('the buffer stays as it was read', async () => {
+  test('the buffer is not changed', async () => {
     const { engine, feed } = await open(build, { filter: 'sshd' });
     for (const [, wrap] of wrappers) {
       const text = wrap(lines[2]![1]);
@@ -158,7 +158,7 @@ describe.each(builds)('%s', (build) => {
     }
   });
 
-  test('a line has the time of what it is wrapped in', async () => {
+  test('a line has the time of its wrapper', async () => {
     const text = 'Nov 20 01:02:03 host sshd[71]: Failed password for root from 192.0.2.7 port 40022 ssh2';
     const { engine } = await open(build, { filter: 'sshd' });
     const timeOf = (line: string) => engine.examine(Buffer.from(line.trimEnd()), 'sshd', '', now, false).time;
@@ -213,7 +213,7 @@ describe.each(builds)('%s', (build) => {
     expect(Buffer.from(user ?? []).toString()).toBe(bytes);
   });
 
-  test('a filter that reads JSON sees its lines as they stand, alone and in a container', async () => {
+  test('a filter that reads JSON gets its lines unchanged, alone and in a container', async () => {
     const line = `{"ClientAddr":"192.0.2.7:1","ClientHost":"192.0.2.7","ClientUsername":"-","DownstreamStatus":401,"RequestHost":"x","RequestMethod":"GET","RequestPath":"/","RequestProtocol":"HTTP/1.1","level":"info","msg":"","time":"${time}"}`;
     const { engine } = await open(build, { filter: 'traefik-auth' });
     const outcome = (text: string) => engine.examine(Buffer.from(text), 'traefik-auth', '', now, false);
@@ -243,24 +243,25 @@ describe.each(builds)('pieces, %s', (build) => {
     expect(feed(last(text, 'stderr'))).toEqual([]);
     expect(feed(last(third))).toEqual(['192.0.2.7']);
     expect(feed(last(text))).toEqual(['192.0.2.7']);
-    // A line that is longer than the limit is cut: its rest is nobody's, nor is what follows a gap.
+    // A line over the limit is cut. Its rest belongs to nobody, and neither does what follows a
+    // gap.
     const before = engine.counter(LINES_TOO_LONG);
     expect(feed(piece(`${first}${'x'.repeat(lineBytesMax)}`) + piece(second) + last(third))).toEqual([]);
     expect(engine.counter(LINES_TOO_LONG)).toBe(before + 1);
     expect(feed(last(text))).toEqual(['192.0.2.7']);
-    // A file that is opened anew begins anew.
+    // A file that is opened again starts afresh.
     expect(feed(piece('x'))).toEqual([]);
     engine.openSource(0, route);
     expect(feed(last(text))).toEqual(['192.0.2.7']);
     expect(engine.counter(PIECES_DROPPED)).toBe(0);
   });
 
-  test('where no room is left, the oldest line is dropped to its end, and counted', async () => {
+  test('if no room is left, the oldest line is dropped up to its end, and counted', async () => {
     const sources = PIECES_MAX + 1;
     const { engine, feed } = await open(build, ...Array.from({ length: sources }, () => ({ filter: 'sshd' })));
     for (let source = 0; source < sources; source++) feed(cri(first, 'stdout', 'P'), source);
     expect(engine.counter(PIECES_DROPPED)).toBe(1);
-    // The rest could be read as a line of its own, and begin with an attacker's text.
+    // The rest could be read as a line of its own that begins with an attacker's text.
     expect(feed(cri(text, 'stdout', 'P'), 0)).toEqual([]);
     expect(feed(cri(text), 0)).toEqual([]);
     expect(engine.counter(PIECES_DROPPED)).toBe(3);
@@ -271,7 +272,7 @@ describe.each(builds)('pieces, %s', (build) => {
 
   test('an entry of Docker’s that is longer than the buffer loses the lines it may be part of', async () => {
     const { engine, feed } = await open(build, { filter: 'sshd' });
-    // One that fits the buffer is read, wherever a read ends.
+    // An entry that fits the buffer is read, wherever a read ends.
     const long = docker(`${text}${'<'.repeat(lineBytesMax + 10_000)}\n`);
     expect(feed(long.slice(0, -1))).toEqual([]);
     expect(feed(docker(`${' '.repeat(lineBytesMax + 10_000)}\n`))).toEqual([]);
@@ -301,7 +302,7 @@ describe.each(builds)('formats, %s', (build) => {
     expect(engine.counter(LINES_MISSHAPEN)).toBe(0);
     for (const line of unread) expect(feed(line), line).toEqual([]);
     expect(engine.counter(LINES_MISSHAPEN)).toBe(format === 'plain' ? 0 : unread.length);
-    // An empty line is none.
+    // An empty line does not count as a line.
     expect(feed('\n')).toEqual([]);
     expect(engine.counter(LINES_MISSHAPEN)).toBe(format === 'plain' ? 0 : unread.length);
   });
@@ -331,7 +332,7 @@ describe.each(builds)('formats, %s', (build) => {
     ['a bracket that does not close', '{"a":[1,"msg":"TEXT"}', false],
   ])('json: %s', async (_, line, read) => {
     const { engine, feed } = await open(build, { filter: 'sshd', format: 'json', message: 'msg' });
-    // Without a time a message needs a head of its own.
+    // Without a time, a message needs a head of its own.
     const whole = /"(time|ts)"/.test(line) ? text : plain.trimEnd();
     expect(feed(`${line.replace(/TEXT/g, whole)}\n`)).toEqual(read ? ['192.0.2.7'] : []);
     expect(engine.counter(LINES_MISSHAPEN)).toBe(read ? 0 : 1);

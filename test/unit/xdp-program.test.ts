@@ -1,12 +1,12 @@
 /**
- * What older verifiers ask of the program where CAP_PERFMON is not: Linux 6.1 refuses half a stack
- * slot that is written after a value was kept in the whole of it, and a pointer into the packet
- * that moves by a register. `npm run test:kernel` loads it on that kernel.
+ * What older verifiers require of the program without CAP_PERFMON. Linux 6.1 refuses to write half
+ * a stack slot after a value was kept in the whole slot, and to move a pointer into the packet by a
+ * register. `npm run test:kernel` loads the program on that kernel.
  */
 import { expect, test } from 'vitest';
 import { xdpProgram } from '../../src/backends/xdp/program.ts';
 
-/** Offsets of the stores below the stack's end that are narrower than a slot. */
+/** Offsets, below the stack's end, of the stores that are narrower than a slot. */
 function narrowStores(program: Buffer): number[] {
   const found: number[] = [];
   for (let at = 0; at < program.length; at += 8) {
@@ -18,7 +18,7 @@ function narrowStores(program: Buffer): number[] {
   return found;
 }
 
-/** Registers that something of another register is added to. */
+/** Registers to which another register is added. */
 function movedByRegister(program: Buffer): number[] {
   const found = new Set<number>();
   // BPF_ALU64, BPF_ADD, BPF_X.
@@ -35,7 +35,8 @@ const maps: [ports: number | undefined, allow: number | undefined][] = [
 
 test.each(maps)('pointers into the packet move by constants only (ports %s, allow %s)', (ports, allow) => {
   const program = xdpProgram({ drop4: 3, drop6: 4, counters: 5, ports, allow, bans: 6 }, [128, 64, 56], 2);
-  // Numbers: of an address two words become one in r3, of port and protocol a destination in r8.
+  // These are numbers: two words of an address become one in r3; port and protocol become a
+  // destination in r8.
   expect(movedByRegister(program)).toEqual(ports === undefined ? [3] : [3, 8]);
 });
 

@@ -1,6 +1,6 @@
 /**
- * When local time changes its distance from UTC: to the second, and the latest changes where there
- * is no room for all.
+ * When local time changes its offset from UTC: to the second, and only the latest changes if there
+ * is not enough room.
  */
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { zoneChanges } from '../../src/engine/zones.ts';
@@ -26,7 +26,7 @@ test('each change, to the second', () => {
   expect(zoneChanges(january, utc('2027-01-01T00:00:00Z'), 16)).toEqual([always, march, october]);
 });
 
-test('none before the first and none behind the last second', () => {
+test('no change before the first second or after the last', () => {
   expect(zoneChanges(january, utc('2026-03-28T00:00:00Z'), 16)).toEqual([always]);
   expect(zoneChanges(utc('2026-05-01T00:00:00Z'), utc('2026-09-01T00:00:00Z'), 16)).toEqual([
     { from: Number.NEGATIVE_INFINITY, offset: 7_200 },
