@@ -4,8 +4,11 @@
  * is printed last and together. A run over everything writes reports/verify.json and
  * reports/verify.html, the page for people (scripts/page).
  *
+ * Beside the specifications run the test files that speak for their claims (spec/tests.ts).
+ *
  * Statuses are computed from the run:
- * - HELD: the body passed and every twin failed it, each by the expected assertion
+ * - HELD: the body passed, every twin failed it, each by the expected assertion, and so did no test
+ *   of the claim
  * - NOT MET: measured, and not reached; the evidence is the figure
  * - PENDING: nothing proves it yet; the register says why
  * - SKIPPED: the machine lacks something from the list in spec/environment.ts
@@ -23,6 +26,7 @@ import type { ClaimResult } from '../spec/claim.ts';
 import { type Claim, claims, pageOf } from '../spec/claims.ts';
 import { environments } from '../spec/environment.ts';
 import { reaches } from '../spec/source.ts';
+import { testedClaims } from '../spec/tests.ts';
 import { readCommandLine } from './lab/command-line.ts';
 import { makeLongRuns, recordsOf } from './long/full.ts';
 import { longRuns } from './long/runs.ts';
@@ -51,6 +55,8 @@ export interface Outcome {
   /** Each broken piece with the assertion it failed. */
   twinFailed: { why: string; by: string }[];
   seconds: number;
+  /** Test files that speak for it, and their tests, all of which passed. */
+  tests?: { files: number; count: number };
   /** Recorded long runs that support it: where each record is, and what it says. */
   longRuns?: { path: string; says: string }[];
 }
@@ -60,6 +66,12 @@ export interface Finding {
   result: ClaimResult;
   state: 'passed' | 'failed' | 'skipped' | 'pending';
   errors: string[];
+}
+
+/** What a test file said: its tests, and title and message of those that failed. */
+export interface Tested {
+  count: number;
+  failed: string[];
 }
 
 const knownSkips = new Set(Object.values(environments).map(({ without }) => without));
@@ -85,6 +97,7 @@ export function settle(
   register: readonly Claim[],
   findings: readonly Finding[],
   heldBefore: ReadonlySet<string> = new Set(),
+  tests: ReadonlyMap<string, Tested> = new Map(),
 ): Outcome[] {
   const found = new Map<string, Finding>();
   for (const finding of findings) for (const id of finding.result.ids) found.set(id, finding);
@@ -92,16 +105,27 @@ export function settle(
     const { id, sentence, kind, pending } = row;
     const finding = found.get(id);
     if (finding !== undefined) {
-      const { twinFailed, seconds, place } = finding.result;
+      const { ids, twinFailed, seconds, place } = finding.result;
       const rounded = Math.round(seconds * 1000) / 1000;
-      const outcome = { id, sentence, place, ...judge(finding), twinFailed, seconds: rounded };
-      return lowered({ ...outcome, ...recordsOf(id) }, heldBefore);
+      const outcome = { id, sentence, place, ...judge(finding), twinFailed, seconds: rounded, ...recordsOf(id) };
+      const own = [...tests].filter(([file]) => testedClaims.get(file)?.some((each) => ids.includes(each)));
+      return lowered(withTests(outcome, own), heldBefore);
     }
     const nothing = { id, sentence, place: '', twinFailed: [], seconds: 0, ...recordsOf(id) };
     if (kind === 'position') return { ...nothing, status: 'POSITION', evidence: 'stated, not tested' };
     if (pending !== undefined) return lowered({ ...nothing, status: 'PENDING', evidence: pending }, heldBefore);
     return { ...nothing, status: 'FAILED', evidence: 'its specification did not report' };
   });
+}
+
+/** The same with the tests that speak for the claim, or FAILED if one of them failed. */
+function withTests(outcome: Outcome, tests: readonly [string, Tested][]): Outcome {
+  if (tests.length === 0 || outcome.status === 'FAILED') return outcome;
+  const [failed] = tests.flatMap(([file, { count, failed: titles }]) =>
+    (count === 0 && titles.length === 0 ? ['no test of it ran'] : titles).map((title) => `${file}: ${title}`),
+  );
+  if (failed !== undefined) return { ...outcome, status: 'FAILED', evidence: failed };
+  return { ...outcome, tests: { files: tests.length, count: tests.reduce((sum, [, { count }]) => sum + count, 0) } };
 }
 
 /** The same, or FAILED if a claim that was HELD has a lower status now. */
@@ -125,13 +149,14 @@ function printable(text: string): string {
 const indent = ' '.repeat(13);
 
 function describeOutcome(outcome: Outcome): string {
-  const { id, sentence, status, evidence, place, twinFailed, seconds, longRuns: recorded = [] } = outcome;
+  const { id, sentence, status, evidence, place, twinFailed, seconds, tests, longRuns: recorded = [] } = outcome;
   const head = id.padEnd(indent.length);
   const where = place === '' ? '' : `\n${indent}${place}`;
   if (status !== 'HELD' && status !== 'NOT MET')
     return `${head}${status}(${printable(evidence)})\n${indent}${sentence}${where}`;
   const lines = [`${head}${status}  ${printable(evidence)}  [${seconds.toFixed(2)} s]`, `${indent}${sentence}${where}`];
   for (const { why, by } of twinFailed) lines.push(`${indent}twin "${printable(why)}" fails: ${printable(by)}`);
+  if (tests !== undefined) lines.push(`${indent}${tests.count} tests of ${tests.files} files pass`);
   for (const { says, path } of recorded) lines.push(`${indent}long run, ${path}: ${printable(says)}`);
   return lines.join('\n');
 }
@@ -159,40 +184,70 @@ export function specificationsOf(ids: readonly string[]): string[] {
 /**
  * Specification files that a change since `revision` may affect: those that import a changed file,
  * directly or not; and, if the program changed, those that start the built program or read the tree
- * as text.
+ * as text; and test files that import a changed file.
  */
-function filesTouchedSince(revision: string): string[] {
+function filesTouchedSince(revision: string): Pick<Selection, 'files' | 'tests'> {
   const git = (...args: string[]) => spawnSync('git', args, { encoding: 'utf8' }).stdout.split('\n').filter(Boolean);
   const changed = new Set([
     ...git('diff', '--name-only', revision),
     ...git('ls-files', '--others', '--exclude-standard'),
   ]);
   const program = [...changed].some((path) => /^(src|native|scripts|bin|package)/.test(path));
-  return globSync('spec/*.spec.ts').filter((path) => {
+  const files = globSync('spec/*.spec.ts').filter((path) => {
     const text = readFileSync(path, 'utf8');
     if (program && (path.includes('.kernel.') || text.includes('readTree('))) return true;
     return reaches(path, changed);
   });
+  return { files, tests: [...testedClaims.keys()].filter((path) => reaches(path, changed)) };
 }
 
 interface Selection {
   /** Specification files to run. */
   files: string[];
+  /** Test files to run beside them; absent: those of the claims that they prove. */
+  tests?: string[];
   /** Rows to settle and to print. */
   register: readonly Claim[];
   /** Title pattern, if single claims were asked for. */
   pattern?: RegExp;
 }
 
-/** Runs the specifications of a selection; the second value lists problems besides claims. */
-async function run({ files, pattern }: Selection, first: boolean): Promise<[Finding[], string[]]> {
-  const findings: Finding[] = [];
-  const troubles: string[] = [];
+/** What a run found out. */
+interface Found {
+  findings: Finding[];
+  /** Problems besides claims. */
+  troubles: string[];
+  /** By test file. */
+  tests: Map<string, Tested>;
+}
+
+/** The test files that speak for one of `ids`. */
+const testsOf = (ids: readonly string[]): string[] =>
+  [...testedClaims].filter(([, own]) => own.some((id) => ids.includes(id))).map(([file]) => file);
+
+/** Runs specifications and tests of a selection; `first`: until something fails. */
+async function run({ files, tests, pattern }: Selection, first: boolean): Promise<Found> {
+  const found: Found = { findings: [], troubles: [], tests: new Map() };
+  await runFiles([...files, ...(tests ?? [])], found, first, pattern);
+  if (tests === undefined && !(first && found.findings.some((finding) => judge(finding).status === 'FAILED'))) {
+    await runFiles(testsOf(found.findings.flatMap(({ result }) => result.ids)), found, first);
+  }
+  return found;
+}
+
+async function runFiles(files: readonly string[], found: Found, first: boolean, pattern?: RegExp): Promise<void> {
+  const { findings, troubles, tests } = found;
+  if (files.length === 0) return;
+  for (const file of files) if (testedClaims.has(file)) tests.set(file, { count: 0, failed: [] });
   const progress = {
     onTestCaseResult(testCase: TestCase) {
       const finding = findingOf(testCase);
       if (finding === undefined) {
-        if (testCase.result().state === 'failed') troubles.push(`${testCase.fullName}: a check inside spec/ failed`);
+        const { state, errors } = testCase.result();
+        const tested = tests.get(testCase.module.relativeModuleId);
+        if (tested !== undefined) tested.count++;
+        if (state === 'failed')
+          (tested?.failed ?? troubles).push(`${testCase.fullName}: ${errors?.[0]?.message ?? 'it failed'}`);
         return;
       }
       findings.push(finding);
@@ -201,12 +256,13 @@ async function run({ files, pattern }: Selection, first: boolean): Promise<[Find
     },
     onTestRunEnd(modules: readonly TestModule[], unhandled: readonly { message?: string }[]) {
       for (const module of modules) {
-        for (const { message } of module.errors()) troubles.push(`${module.relativeModuleId}: ${message}`);
+        const place = tests.get(module.relativeModuleId)?.failed ?? troubles;
+        for (const { message } of module.errors()) place.push(`${module.relativeModuleId}: ${message}`);
       }
       for (const { message } of unhandled) troubles.push(`unhandled: ${message ?? 'unknown error'}`);
     },
   };
-  const vitest = await startVitest(files, {
+  const vitest = await startVitest([...files], {
     watch: false,
     run: true,
     reporters: [progress],
@@ -215,7 +271,10 @@ async function run({ files, pattern }: Selection, first: boolean): Promise<[Find
     ...(pattern === undefined ? {} : { testNamePattern: pattern }),
   });
   await vitest.close();
-  return [findings, troubles];
+  // Those that a run did not come to have nothing to say.
+  if (first && [...tests.values()].some(({ failed }) => failed.length > 0)) {
+    for (const [file, { count, failed }] of tests) if (count + failed.length === 0) tests.delete(file);
+  }
 }
 
 /** Prints what holds first, and what does not hold last and together; returns the exit status. */
@@ -290,15 +349,19 @@ async function main(): Promise<number> {
   if (values.json) console.log = console.error;
   if (values.record && !whole) misuse('--record needs a run over everything');
   const selection = select(positionals, values.changed ? (values.since ?? 'HEAD') : undefined);
-  if (selection.files.length === 0) {
+  if (selection.files.length + (selection.tests?.length ?? 0) === 0) {
     console.log(whole || values.changed ? 'no specification is touched' : 'these claims have no specification yet');
   }
   const started = performance.now();
-  const [findings, troubles] = selection.files.length === 0 ? [[], []] : await run(selection, values.first ?? false);
+  const { findings, troubles, tests } = await run(selection, values.first ?? false);
   troubles.push(...long);
   const heldBefore = new Set<string>(JSON.parse(readFileSync(ledgerPath, 'utf8')));
-  const settled = settle(selection.register, findings, heldBefore);
+  const settled = settle(selection.register, findings, heldBefore, tests);
   const reported = new Set(findings.flatMap(({ result }) => result.ids));
+  for (const [file, { failed }] of tests) {
+    if (!testedClaims.get(file)!.some((id) => reported.has(id)))
+      troubles.push(...failed.map((text) => `${file}: ${text}`));
+  }
   const outcomes = values.changed || values.first ? settled.filter(({ id }) => reported.has(id)) : settled;
   if (values.json) process.stdout.write(`${JSON.stringify({ claims: outcomes, troubles }, null, 2)}\n`);
   const status = report(outcomes, troubles, values['allow-skips'] ?? false);
@@ -317,8 +380,8 @@ async function main(): Promise<number> {
 
 /** What to run for the ids, or for the changes since a revision, or everything. */
 function select(ids: readonly string[], since: string | undefined): Selection {
-  if (since !== undefined) return { files: filesTouchedSince(since), register: claims };
-  if (ids.length === 0) return { files: ['spec/'], register: claims };
+  if (since !== undefined) return { ...filesTouchedSince(since), register: claims };
+  if (ids.length === 0) return { files: ['spec/'], tests: [...testedClaims.keys()], register: claims };
   const pattern = new RegExp(`(^|\\| )(${ids.join('|').replaceAll('.', '\\.')}) `);
   return { files: specificationsOf(ids), register: claims.filter(({ id }) => ids.includes(id)), pattern };
 }

@@ -8,6 +8,7 @@ import { assertNone } from './assertions.ts';
 import { type Body, claim, given, prove, type Twin, twin } from './claim.ts';
 import type { Claim } from './claims.ts';
 import { environments } from './environment.ts';
+import { testedClaims } from './tests.ts';
 
 interface Machinery {
   prove: typeof prove<number>;
@@ -89,6 +90,15 @@ function assertVerdicts({ judge: verdict, settle: settled }: Machinery): void {
   assert.equal(postponed?.status, 'FAILED', 'a claim that was HELD and is pending now');
   const [missed] = settled([row], [withResult({ status: 'NOT MET' })], held);
   assert.equal(missed?.status, 'FAILED', 'a claim that was HELD and is not met now');
+  const [file, [id = '']] = [...testedClaims][0]!;
+  for (const [what, tested] of [
+    ['a claim whose test failed', { count: 1, failed: ['it is one'] }],
+    ['a claim whose tests do not run', { count: 0, failed: [] }],
+  ] as const) {
+    const said = new Map([[file, { ...tested, failed: [...tested.failed] }]]);
+    const [untrue] = settled([{ ...row, id }], [withResult({ ids: [id] })], new Set(), said);
+    assert.equal(untrue?.status, 'FAILED', what);
+  }
 }
 
 /** Exit status of a run with one claim of this status. */
@@ -124,7 +134,7 @@ claim(
     const { status } = spawnSync('unshare', ['-n', 'true'], { timeout: 10_000 });
     assert.equal(machinery.has('namespaces'), status === 0, 'whether namespaces can be made');
     assert.throws(() => machinery.assertNone(['one'], 'things'), /1 things: one/, 'a list that is not empty');
-    return '6 proofs, 9 verdicts, 8 exit statuses and the probes of this machine: HELD for a full proof only';
+    return '6 proofs, 11 verdicts, 8 exit statuses and the probes of this machine: HELD for a full proof only';
   },
   [
     twin(

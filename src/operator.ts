@@ -379,10 +379,12 @@ export class DaemonOperator implements Operator {
   /** Ends bans in kernel and table; those in `held` are recorded. */
   async #lift(places: readonly Place[], held: readonly Place[], { uid, pid }: Peer): Promise<void> {
     const { config, enforcer, recorder } = this.#running;
+    // Named before a reload may replace a jail.
+    const ofJails = Map.groupBy(held, (place) => config.jails[place.jail]!.name);
     await this.#inKernel(enforcer.unban(places));
-    for (const [jail, each] of Map.groupBy(held, (place) => place.jail)) {
+    for (const [jail, each] of ofJails) {
       const told = each.map(({ address }) => ({ address: formatAddress(address) }));
-      recorder.bans('unban', config.jails[jail]!.name, told, { by: { uid, pid } });
+      recorder.bans('unban', jail, told, { by: { uid, pid } });
     }
   }
 

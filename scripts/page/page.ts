@@ -89,6 +89,9 @@ function claimArticle(outcome: Outcome, evidence: Evidence, pageName: string): M
     const items = twinFailed.map(({ why, by }) => html`<li>${why}<br/><span class="caught">caught: ${by}</span></li>`);
     rows.push(row('Broken twins', html`<ul>${items}</ul>`));
   }
+  if (outcome.tests !== undefined) {
+    rows.push(row('Tests', html`${outcome.tests.count} tests of ${outcome.tests.files} files that speak for it pass`));
+  }
   if (outcome.longRuns !== undefined) {
     const items = outcome.longRuns.map(({ path, says }) => html`<li>${says} ${link(path)}</li>`);
     rows.push(row('Long runs', html`<ul>${items}</ul>`));

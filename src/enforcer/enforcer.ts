@@ -148,11 +148,13 @@ export class Enforcer {
    */
   async unban(bans: readonly { jail: number; address: Address }[]): Promise<void> {
     const { backend, engine, jails } = this.#settings;
-    const changes: Change[] = bans.map(({ jail, address }) => ({ verb: 'unban', jail: jails[jail]!.name, address }));
+    const named = bans.map(({ jail, address }) => ({ jail, name: jails[jail]!.name, address }));
     for (const { jail, address } of bans) this.#reconciliation.touch(jail, address);
     await this.#forOperator(async () => {
-      await backend.apply(changes);
-      for (const { jail, address } of bans) {
+      // A jail that a reload took away meanwhile took its bans with it.
+      const there = named.filter(({ jail, name }) => jails[jail]!.name === name);
+      await backend.apply(there.map(({ name, address }): Change => ({ verb: 'unban', jail: name, address })));
+      for (const { jail, address } of there) {
         if (engine.isBanned(jail, address)) this.counters.unbans++;
         engine.forget(jail, address);
       }

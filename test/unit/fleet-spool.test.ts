@@ -1,8 +1,9 @@
 /** The spool of fail2zig-fleet: each ban leaves it once, through crashes, full and spoilt files. */
-import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open as openFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type Ban, isAfter, Spool } from '../../src/fleet/spool.ts';
 import { temporaryDirectory } from '../support/control.ts';
 
@@ -25,6 +26,7 @@ const ban = (number: number, index = 0): Ban => ({
 });
 
 afterEach(async () => {
+  vi.restoreAllMocks();
   for (const spool of opened) await spool.close(false).catch(() => undefined);
   opened = [];
 });
@@ -62,6 +64,35 @@ describe('the spool', () => {
     await again.acknowledge(batch, 0);
     expect(again.isUncertain).toBe(false);
     expect(numbers((await again.next(9))!.bans)).toEqual([3]);
+  });
+
+  test('what it says that it has kept is on the disk, not only in its cache', async () => {
+    const path = place();
+    const spool = await open(path, 2_000);
+    const probe = await openFile(directory.path);
+    const handles = Object.getPrototypeOf(probe) as FileHandle;
+    await probe.close();
+    // What a power cut would leave of each file: its text at the last datasync.
+    const left = new Map<number, string>();
+    let renamed = '';
+    const { datasync } = handles;
+    vi.spyOn(handles, 'datasync').mockImplementation(async function (this: FileHandle) {
+      left.set((await this.stat()).ino, readFileSync(`/proc/self/fd/${this.fd}`, 'utf8'));
+      if (!left.has(statSync(join(path, 'spool')).ino)) renamed = 'a spool in the place of the old one';
+      await datasync.call(this);
+    });
+    const isLeft = (name: string): boolean =>
+      left.get(statSync(join(path, name)).ino) === readFileSync(join(path, name), 'utf8');
+    for (let number = 1; number < 30; number++) {
+      await spool.append([ban(number)]);
+      expect(isLeft('spool'), `the spool after ban ${number}`).toBe(true);
+    }
+    expect(spool.counters.dropped).toBeGreaterThan(0);
+    expect(renamed).toBe('');
+    await spool.begin((await spool.next(2))!);
+    expect(isLeft('position'), 'the position').toBe(true);
+    await spool.acknowledge((await spool.next(9))!, 9);
+    expect([isLeft('spool'), isLeft('position')], 'both after an answer').toEqual([true, true]);
   });
 
   test('a line that a crash cut is dropped, a line that a disk spoilt is passed over and counted', async () => {

@@ -3,7 +3,7 @@
  * may be missing.
  */
 import { describe, expect, test } from 'vitest';
-import { type Finding, judge, settle } from '../../scripts/verify.ts';
+import { type Finding, judge, settle, type Tested } from '../../scripts/verify.ts';
 import type { Claim } from '../../spec/claims.ts';
 
 const held: Finding = {
@@ -73,6 +73,19 @@ describe('settle', () => {
     const unmet = { ...held, result: { ...held.result, status: 'NOT MET' } } as Finding;
     expect(settle([row, pending], [unmet], before).map(({ status }) => status)).toEqual(['FAILED', 'FAILED']);
     expect(settle([row], [held], before).map(({ status }) => status)).toEqual(['HELD']);
+  });
+
+  test('a claim whose test failed, or said nothing, has failed, though its specification passed', () => {
+    const both = { ...held, result: { ...held.result, ids: ['MM-09', 'E-01a'] } };
+    const said = (tested: Tested, file = 'test/unit/linear.test.ts') =>
+      settle([row], [both], new Set(), new Map([[file, tested]]))[0];
+    expect(said({ count: 3, failed: [] })).toMatchObject({ status: 'HELD', tests: { files: 1, count: 3 } });
+    expect(said({ count: 3, failed: ['reads outside: 5'] })).toMatchObject({
+      status: 'FAILED',
+      evidence: 'test/unit/linear.test.ts: reads outside: 5',
+    });
+    expect(said({ count: 0, failed: [] })).toMatchObject({ status: 'FAILED' });
+    expect(said({ count: 3, failed: ['another'] }, 'test/unit/header.test.ts')).toMatchObject({ status: 'HELD' });
   });
 
   test('one specification settles every id it names', () => {

@@ -10,6 +10,7 @@ import { collect, type Definition } from '../../spec/claim.ts';
 import { claims } from '../../spec/claims.ts';
 import { environments } from '../../spec/environment.ts';
 import { pendingReasons } from '../../spec/pending.ts';
+import { forNoClaim, testedClaims } from '../../spec/tests.ts';
 
 let definitions: Definition[] = [];
 
@@ -66,6 +67,13 @@ describe('register of claims', () => {
     const specified = new Set(proven());
     expect(held.length).toBeGreaterThanOrEqual(110);
     expect(held.filter((id) => !specified.has(id))).toEqual([]);
+  });
+
+  test('each test file speaks for a claim that is proven, or is listed as one that speaks for none', () => {
+    const files = globSync('test/{unit,property}/*.test.ts').sort();
+    expect([...testedClaims.keys(), ...forNoClaim].sort()).toEqual(files);
+    const specified = new Set(proven());
+    expect([...testedClaims.values()].flat().filter((id) => !specified.has(id))).toEqual([]);
   });
 
   test('the 168 rows of the requirements are all there', () => {

@@ -45,6 +45,7 @@ test('a list or an unban under way, over which jails go, names no jail wrongly',
   expect(backend.held.size).toBe(300 - 256 + 1);
 });
 
+
 test('a long list is banned in parts, between which the logs have their turn', async () => {
   const { operator, backend } = await watched().make();
   const addresses = Array.from({ length: 256 }, (_, last) => `192.0.2.${last}`);
@@ -61,6 +62,27 @@ test('a long list is banned in parts, between which the logs have their turn', a
   expect(result.addresses).toEqual(addresses);
   expect(result.refused.map(({ address }) => address)).toEqual(['::']);
   expect(sizes).toEqual([64, 64, 64, 64]);
+});
+
+test('a ban or an unban that waits while its jail is replaced touches nothing of the other one', async () => {
+  const { operator, config, backend, engine, enforcer } = await watched().make();
+  const [waits, other] = ['192.0.2.1', '192.0.2.2'];
+  await operator.ban({ jail: 'slow', addresses: [other], seconds: 60 }, by);
+  let replaced = (): void => {};
+  const reload = enforcer.inTurn(() => new Promise<void>((resolve) => (replaced = resolve)));
+  const ban = operator.ban({ jail: 'slow', addresses: [waits], seconds: 60 }, by);
+  const unban = collect(operator.unban({ jail: 'slow', addresses: [other] }, by));
+  await until(() => enforcer.counters.transactions === 3, { withinMs: 5_000, what: 'both wait for their turn' });
+  // The jail in its place, as after a reload, has banned the same address.
+  config.jails[1] = { ...config.jails[1]!, name: 'other' };
+  const held = backend.held.size;
+  replaced();
+  await reload;
+  await expect(ban).rejects.toThrow('jail slow is gone');
+  await unban;
+  expect(backend.held.size).toBe(held);
+  expect(engine.isBanned(1, parseCidr(waits, 'refuse') as Address)).toBe(false);
+  expect(engine.isBanned(1, parseCidr(other, 'refuse') as Address)).toBe(true);
 });
 
 test('an IPv4 address is banned, explained and unbanned as the prefix that its jail bans', async () => {

@@ -17,6 +17,18 @@ export const control: readonly Breakage[] = [
     tests: ['test/unit/operator.test.ts'],
   },
   {
+    name: 'a ban by hand whose jail was replaced meanwhile is made in the one in its place',
+    find: '      if (jails[jail]!.name !== name) throw new Error(`jail ${name} is gone`);\n',
+    put: '',
+    claims: ['X-asked'],
+  },
+  {
+    name: 'an unban whose jail was replaced meanwhile is made in the one in its place',
+    find: 'const there = named.filter(({ jail, name }) => jails[jail]!.name === name);',
+    put: 'const there = named;',
+    claims: ['X-asked'],
+  },
+  {
     name: 'a network that the session belongs to is banned without asking',
     find: 'return isWithin(session, maskAddress({ ...target, prefix }));',
     put: 'return formatAddress(session) === text;',

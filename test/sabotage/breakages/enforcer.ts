@@ -154,8 +154,8 @@ export const enforcer: readonly Breakage[] = [
   },
   {
     name: 'an unban of the operator does not reach the kernel',
-    find: "const changes: Change[] = bans.map(({ jail, address }) => ({ verb: 'unban', jail: jails[jail]!.name, address }));",
-    put: 'const changes: Change[] = [];',
+    find: "await backend.apply(there.map(({ name, address }): Change => ({ verb: 'unban', jail: name, address })));",
+    put: 'await backend.apply([]);',
     claims: ['R-01c'],
   },
   {

@@ -6,7 +6,7 @@ export const engine: readonly Breakage[] = [
     name: 'at the usual end of a line an address may have a dot behind it',
     find: 'return stop > at && byte(stop - 1) !== ascii.DOT;',
     put: 'return stop > at;',
-    claims: [],
+    claims: ['X-headed'],
     tests: ['test/property/short-ways.test.ts'],
   },
   {
@@ -134,14 +134,14 @@ export const engine: readonly Breakage[] = [
     name: 'behind a known head a line may be of any identifier',
     find: 'if (!readsTag(filter, header.tagStart, header.tagEnd)) {',
     put: 'if (header.tagStart < 0) {',
-    claims: [],
+    claims: ['X-headed'],
     tests: ['test/property/short-ways.test.ts'],
   },
   {
     name: 'behind a known head a time is what it was at another moment',
     find: 'if (time < 0) return -1;\n  const eol',
     put: 'const eol',
-    claims: [],
+    claims: ['X-headed'],
     tests: ['test/property/short-ways.test.ts'],
   },
   {

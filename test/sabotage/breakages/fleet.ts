@@ -147,4 +147,22 @@ export const fleet: readonly Breakage[] = [
     claims: ['X-received'],
     tests: ['test/unit/fleet-receiver.test.ts'],
   },
+  {
+    name: 'what the spool has kept is in the cache only',
+    find: '        await this.#file.datasync();\n',
+    put: '',
+    claims: ['X-shared'],
+  },
+  {
+    name: 'the position in the spool is in the cache only',
+    find: '      await file.writeFile(text);\n      await file.datasync();',
+    put: '      await file.writeFile(text);',
+    claims: ['X-shared'],
+  },
+  {
+    name: 'a spool takes the place of the old one before it is on the disk',
+    find: '    await file.datasync();\n    await rename',
+    put: '    await rename',
+    claims: ['X-shared'],
+  },
 ];

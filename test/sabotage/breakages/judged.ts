@@ -401,7 +401,7 @@ export const judged: readonly Breakage[] = [
   },
   {
     name: 'an unban by hand is not recorded',
-    find: "recorder.bans('unban', config.jails[jail]!.name, told, { by: { uid, pid } });",
+    find: "recorder.bans('unban', jail, told, { by: { uid, pid } });",
     put: 'void told;',
     claims: ['R-01a'],
   },

@@ -193,14 +193,14 @@ export const observe: readonly Breakage[] = [
     name: 'why shows the newest failure only',
     find: '[i === 0 ? newest : newest - distances[first + i - 1]!, 1]);',
     put: '[newest, 1]);',
-    claims: [],
+    claims: ['R-01b'],
     tests: ['test/property/table.test.ts'],
   },
   {
     name: 'why counts failures that are older than findtime',
     find: 'this.windowAt(index).filter(([at]) => at >= from);',
     put: 'this.windowAt(index);',
-    claims: [],
+    claims: ['R-01b'],
     tests: ['test/unit/engine.test.ts'],
   },
   {

@@ -142,4 +142,16 @@ export const proof: readonly Breakage[] = [
     claims: ['AU-1'],
     tests: ['test/unit/long-runs.test.ts'],
   },
+  {
+    name: 'a claim holds whatever its tests say',
+    find: "  if (failed !== undefined) return { ...outcome, status: 'FAILED', evidence: failed };\n",
+    put: '',
+    claims: ['X-verify'],
+  },
+  {
+    name: 'a test file that runs no test speaks for its claims',
+    find: "(count === 0 && titles.length === 0 ? ['no test of it ran'] : titles).map(",
+    put: 'titles.map(',
+    claims: ['X-verify'],
+  },
 ];

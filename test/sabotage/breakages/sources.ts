@@ -169,7 +169,7 @@ export const sources: readonly Breakage[] = [
     name: 'decisions reach the kernel in their order, whichever log they come from',
     find: 'if (waiting.length <= max) return waiting;',
     put: 'return waiting.slice(0, max);',
-    claims: [],
+    claims: ['MM-04'],
     tests: ['test/property/decision-shares.test.ts'],
   },
   {
