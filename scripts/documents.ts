@@ -21,6 +21,7 @@ import { type KeyRow, reference } from '../src/config/reference.ts';
 import { filters } from '../src/filters/index.ts';
 import { journalOrigins } from '../src/filters/journal.ts';
 import { usage as fleetUsage } from '../src/fleet/usage.ts';
+import { boundsDocument } from './bounds.ts';
 import { outputSchema } from './output-schema.ts';
 import { withScores } from './scores.ts';
 
@@ -291,6 +292,7 @@ export function documents(): Map<string, string> {
     ['docs/configuration.md', configurationDocument()],
     ['docs/client-output.schema.json', outputSchema()],
     ['docs/filter-reference.md', filterDocument()],
+    ['docs/bounds.md', boundsDocument()],
     [
       'docs/white-paper.md',
       withFigures(withPeersTable(readFileSync(join(import.meta.dirname, '../docs/white-paper.md'), 'utf8'))),

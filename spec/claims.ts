@@ -413,6 +413,11 @@ const claimRows: readonly Row[] = [
     'product',
     'A list or an unban means the jails that there were when it was asked for, whatever a reload does meanwhile.',
   ],
+  [
+    'X-bounds',
+    'product',
+    'Each bound of our programs is published with its reason, and what runs has the published value.',
+  ],
   ['X-service', 'product', 'The service manager hears that the daemon is ready, that it lives and that it stops.'],
   ['X-alone', 'tampering', 'Two daemons never share a table, a state file or a socket.'],
   [

@@ -116,4 +116,10 @@ export const product: readonly Breakage[] = [
     put: '**What it is**: V8 is in t',
     claims: ['LP-45'],
   },
+  {
+    name: 'ten times as many lists',
+    find: 'export const listsMax = 64;',
+    put: 'export const listsMax = 640;',
+    claims: ['X-bounds'],
+  },
 ];
