@@ -1,4 +1,4 @@
-/** The bounds of our programs with value and reason, and the page that publishes them (docs/bounds.md). */
+/** The bounds of our programs with value and reason, and docs/bounds.md, which publishes them. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as configuration from '../src/config/limits.ts';

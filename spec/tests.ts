@@ -1,6 +1,6 @@
 /**
- * Which claims each test file speaks for. `npm run verify` runs the test files of the claims that it
- * checks, each once; a claim of which one fails, or says nothing, is FAILED, whatever its own
+ * Which claims each test file speaks for. `npm run verify` runs the test files of the claims that
+ * it checks, each once; a claim of which one fails, or says nothing, is FAILED, whatever its own
  * specification says. So what a test sees is seen by the claim that promises it.
  */
 
