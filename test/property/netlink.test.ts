@@ -174,6 +174,32 @@ describe('netlink codec', () => {
     );
   });
 
+  test('a member of an ipset that is cut is not delivered', () => {
+    const writer = new MessageWriter(64);
+    writer.beginMessage(0x60f, 2, 1, 1);
+    writer.begin(8);
+    writer.begin(7);
+    writer.begin(1);
+    writer.raw(1, Uint8Array.of(203, 0, 113, 1));
+    writer.end();
+    writer.raw(6, Uint8Array.of(0, 0, 0, 9));
+    writer.end();
+    writer.end();
+    writer.endMessage();
+    const bytes = Buffer.from(writer.bytes());
+    const seen: number[][] = [];
+    expect(decodeMembers(bytes, 20, bytes.length, 4, (...member) => seen.push(member))).toBe(true);
+    expect(seen).toEqual([[36, 9_000]]);
+    for (let length = 21; length < bytes.length; length++) {
+      expect(decodeMembers(bytes, 20, length, 4, () => expect.unreachable('a cut member'))).toBe(false);
+    }
+    // The lengths of all around it are right; its time is too short, or reaches beyond it.
+    for (const length of [6, 200]) {
+      bytes.writeUInt16LE(length, 40);
+      expect(decodeMembers(bytes, 20, bytes.length, 4, () => expect.unreachable('a cut time'))).toBe(false);
+    }
+  });
+
   test('an element whose attributes lie is not delivered', () => {
     const writer = new MessageWriter(64);
     writer.beginMessage(0xa0c, 2, 1, 1);

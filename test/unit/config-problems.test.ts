@@ -94,6 +94,11 @@ describe('one mistake, one complaint', () => {
       '[DEFAULT]\nbantime = 1',
       "1:2: DEFAULT: unknown key (this is a file of fail2ban's: fail2zig import translates all of /etc/fail2ban)",
     ],
+    ...['INCLUDES', 'Definition', 'Init'].map((section): [string, string, string] => [
+      `fail2ban ${section}`,
+      `[${section}]\nx = 1`,
+      `1:2: ${section}: unknown key (this is a file of fail2ban's: fail2zig import translates all of /etc/fail2ban)`,
+    ]),
     ['misplaced', 'findtime = 5', '1:1: findtime: unknown key (it belongs in [defaults] or [jails.NAME])'],
     [
       'filter by default',

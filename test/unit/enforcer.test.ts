@@ -99,6 +99,18 @@ test('a full set costs a bounded number of refusals, and other sets go on', asyn
   await enforcer.stop();
 });
 
+test('at the end, bans that wait for a pause to be over are tried once more', async () => {
+  const kernel = new FakeKernel();
+  let isDown = true;
+  kernel.refuse = () => (isDown ? new KernelError(1, 'add elements') : undefined);
+  const { attack, enforcer } = await enforce(kernel);
+  attack(...addresses(50));
+  await until(() => enforcer.problem !== undefined, { what: 'the problem' });
+  isDown = false;
+  await enforcer.stop();
+  expect(kernel.held.size).toBe(50);
+});
+
 test('a ban that the backend can never hold is given up, once, and nothing else is', async () => {
   const kernel = new FakeKernel();
   kernel.refuse = (bans) => (bans.includes('10.0.0.3') ? new UnsupportedChange('10.0.0.3 does not fit') : undefined);

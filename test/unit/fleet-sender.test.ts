@@ -117,6 +117,19 @@ test('a batch that the server took, and whose answer was lost, is not sent again
   await until(() => spool.waiting === 0, { what: 'an empty spool' });
 });
 
+test('another alert of the address is not the one in doubt', async () => {
+  const { figures, spool } = await start();
+  ban('192.0.2.1');
+  await until(() => figures.counters.alertsSent === 1, { what: 'the first ban' });
+  lapi.fault('/v1/alerts', dropped);
+  ban('192.0.2.1');
+  await until(() => spool.read?.number === 2 && spool.waiting === 0, { what: 'the second ban' });
+  expect(lapi.alerts.map(({ message }) => message)).toEqual([
+    expect.stringContaining('record 1.0'),
+    expect.stringContaining('record 2.0'),
+  ]);
+});
+
 test('nor by the next process, and bans of the time between are sent', async () => {
   const { spool } = await start();
   lapi.fault('/v1/alerts', (request, response, done) => {

@@ -6,6 +6,7 @@
 import { mkdirSync, openSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { journalDamagedMax, journalFilesMax, journalTurnEntries, lineBytesMax } from '../../src/limits.ts';
+import { JournalDirectories } from '../../src/sources/journal/directories.ts';
 import type { JournalCursor } from '../../src/sources/journal/journal.ts';
 import type { JournalMatch } from '../../src/types.ts';
 import { temporaryDirectory } from '../support/control.ts';
@@ -257,6 +258,19 @@ describe('files that come and go', () => {
     rmSync(run.path);
     read();
     expect(sink.taken.map(({ text }) => text.split(' ')[1])).toEqual(numbers(1, 70).map((n) => `m${n}`));
+  });
+
+  test('a file that comes or goes is noticed by the time of its directory', () => {
+    const directories = new JournalDirectories([directory.path]);
+    const files = (): number => directories.files(() => expect.unreachable('a directory that cannot be read')).length;
+    expect(files()).toBe(0);
+    expect(directories.changed()).toBe(false);
+    new JournalWriter(at('system.journal')).append(sshdEntry(1, clock, 'x'));
+    expect(directories.changed()).toBe(true);
+    expect(files()).toBe(1);
+    expect(directories.changed()).toBe(false);
+    rmSync(at('system.journal'));
+    expect(directories.changed()).toBe(true);
   });
 
   test('directories of this machine and its namespaces, and no other file', () => {

@@ -122,4 +122,46 @@ export const product: readonly Breakage[] = [
     put: 'export const listsMax = 640;',
     claims: ['X-bounds'],
   },
+  {
+    name: 'a file of the journal that is new waits until all directories are read again',
+    find: '      seen.set(path, time);\n',
+    put: '',
+    claims: ['X-entries'],
+  },
+  {
+    name: 'any alert of an address is the one in doubt',
+    find: 'held.some((alert) => alert?.message === message);',
+    put: 'held.some((alert) => alert !== null);',
+    claims: ['X-shared'],
+  },
+  {
+    name: 'at the end, bans that wait for a pause are not tried',
+    find: '    if (this.#delivery.endPauses()) this.#sweepAt = 0;\n    // What is left',
+    put: '    this.#delivery.endPauses();\n    // What is left',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'a member of an ipset that ends early is read',
+    find: 'if (at < 0 || seconds < 0 || member.malformed) return false;',
+    put: 'if (at < 0 || seconds < 0) return false;',
+    claims: ['X-beside'],
+  },
+  {
+    name: 'tags of fail2ban that have no counterpart are text',
+    find: '    if (refused && Object.hasOwn(refusedTags, name)) throw new Refused(whole, ...refused);\n',
+    put: '',
+    claims: ['LP-11'],
+  },
+  {
+    name: 'an imported expression may not end with a bracket behind the address',
+    find: "  [textSlot(']'), { kind: 'end' }],\n",
+    put: '',
+    claims: ['LP-11'],
+  },
+  {
+    name: 'an expression of fail2ban that is no failure by itself is taken for one',
+    find: '  if (name !== undefined) {\n    throw new NoFailure(',
+    put: '  if (name !== undefined && groups.size === 0) {\n    throw new NoFailure(',
+    claims: ['LP-11'],
+  },
 ];
