@@ -18,7 +18,7 @@ import { assertScene, breakage, impatient, type Scenarios, type Scene, scenarios
 import { failureLine } from './support/tracker.ts';
 
 const needs = ['linux', 'root', 'namespaces', 'built', 'nft'] as const;
-const kernel = { needs: [...needs], timeoutMs: 240_000 };
+const kernel = { needs: [...needs], timeoutMs: 600_000 };
 
 /** What bans do to packets, seen from outside the backend. */
 const nftables = [
@@ -31,6 +31,17 @@ const nftables = [
   'lets a source pass again when its ban has run out',
   'renews the timeout of a banned source, on new kernels and on old ones',
   'unbans, also what is not banned',
+  'drops one IPv6 address alone where the jail tracks /128',
+  'drops a whole IPv4 prefix, lets pass what is allowed in it, and holds single hosts beside it',
+  'drops a jail of UDP ports only UDP',
+  'takes the last of several changes of one address',
+  'refuses what its sets cannot hold, and sends nothing',
+  'replaces a table that others refer into',
+  'leaves no instant without protection while it installs again',
+  'lists what nft lists',
+  'lands many bans in few transactions',
+  'removes all it made, and what is not there',
+  'leaves the bans when it is closed',
 ];
 
 claim(
@@ -71,10 +82,18 @@ const xtables = ['iptables', 'ipset'].flatMap((program) =>
     'leaves the rules of others and their counters alone, and removes all of its own',
   ].map((what) => `${program} ${what}`),
 );
+const xtablesBounds = [
+  'iptables refuses more bans than it can hold, and changes nothing',
+  'ipset says IPSET_ERR_HASH_FULL when a set is full, and takes the ban once there is room',
+  'ipset: elements that end are nobody else’s work, unless half of them go',
+  'ipset: a set of equal size that others swap in is noticed',
+  'ipset: a smaller bound keeps the bans that last longest',
+  'ipset says ENOENT when its sets are gone, and the ban lands after reconcile',
+];
 
 claim(
   'LP-25',
-  scenarios({ 'iptables-ipset': xtables }),
+  scenarios({ 'iptables-ipset': [...xtables, ...xtablesBounds] }),
   async (scene) => `${await assertScene(scene)}: the same with iptables and with ipset`,
   [
     twin(
@@ -101,6 +120,16 @@ const xdp = [
   'lets a source pass again when its ban has run out, and forgets it',
   'two jails ban one source: it is dropped until the later one ends',
   'a new start takes over program and bans without a gap, and leaves others alone',
+  'frames of every kind, cut at every length',
+  'finds the ports behind options, extension headers and fragments',
+  'holds as many different jails as it says, and refuses more',
+  'neighbour discovery passes, no other ICMPv6 message, nor one behind a header',
+  'says that forwarded packets are dropped, where a jail did not ask for it',
+  'a later process takes off what an earlier one attached, in driver and stack, and nothing of others',
+  'a confined daemon starts again over the program that it attached, after a stop and after a kill',
+  'errors are typed: EBUSY, ENODEV, E2BIG, and what it does not do',
+  'the verifier is heard, and wrong sizes never reach the kernel',
+  'EPERM without capabilities',
 ];
 
 claim(

@@ -1,6 +1,7 @@
 /**
- * Promises of single rooms that their tests prove: the body runs the tests, and each twin is a named
- * breakage that they must reject. Further tests of a room speak for its claim by spec/tests.ts.
+ * Promises of single rooms that their tests prove: the body runs the tests, and each twin is a
+ * named breakage that they must reject. Further tests of a room speak for its claim by
+ * spec/tests.ts.
  */
 import { claim } from './claim.ts';
 import { assertTests, tested, testedTwin } from './support/tested.ts';

@@ -6,6 +6,8 @@
 
 /** Test file below test/ → the ids of its claims. */
 const claimsOfTests: Readonly<Record<string, string>> = {
+  'netns/lists': 'X-lists X-lists-ignored',
+  'netns/reload': 'X-reload',
   'property/attempts': 'X-attempts',
   'property/audit': 'R-01d',
   'property/builds': 'PE-12',
@@ -83,6 +85,7 @@ const claimsOfTests: Readonly<Record<string, string>> = {
   'unit/filters': 'PE-02 PE-05',
   'unit/find-bytes': 'LP-22 PE-12',
   'unit/fleet-config': 'X-fleet X-meant X-received X-shared',
+  'unit/fleet-process': 'X-fleet',
   'unit/fleet-receiver': 'X-received',
   'unit/fleet-sender': 'X-shared',
   'unit/fleet-spool': 'X-shared',
@@ -157,6 +160,7 @@ const claimsOfTests: Readonly<Record<string, string>> = {
   'unit/table-marks': 'MM-03 MM-12 MM-25 X-seed',
   'unit/table-placement': 'MM-15 X-seed',
   'unit/timestamp': 'PE-23 X-future X-headed X-zones',
+  'unit/turns': 'FM-6 X-room',
   'unit/unwrap': 'X-wrapped',
   'unit/xdp-program': 'LP-26',
   'unit/zones': 'X-zones',

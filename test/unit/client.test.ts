@@ -10,6 +10,7 @@ import { eventText, remaining } from '../../src/client/event-text.ts';
 import { exitCodes } from '../../src/client/help.ts';
 import { presentStatus, table } from '../../src/client/present.ts';
 import { presentWhy } from '../../src/client/why.ts';
+import { splitArguments } from '../../src/client/words.ts';
 import { defaultSettings } from '../../src/config/schema.ts';
 import type { Why } from '../../src/control/answers.ts';
 import { encodeFrame, socketPathDefault } from '../../src/control/protocol.ts';
@@ -616,4 +617,9 @@ describe('presentation', () => {
     const jail = { ...status.jails[0]!, jail: evil, filter: evil, sources: [evil] };
     expectHarmless(presentStatus({ ...status, version: evil, backend: evil, jails: [jail], problems: [evil] }));
   });
+});
+
+test('what stands behind -- is a word, whatever it looks like', () => {
+  const { words, flags } = splitArguments(['ban', '--json', '--', '--json', '--'], new Set(), new Set(['json']));
+  expect([words, [...flags]]).toEqual([['ban', '--json', '--'], ['json']]);
 });

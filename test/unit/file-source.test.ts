@@ -1074,6 +1074,22 @@ describe('readWhole', () => {
     expect(last.offset).toBe(bytes - last.text.length);
   });
 
+  test('a buffer that is full and was not taken is not the end of the file', () => {
+    const log = join(home, 'whole.log');
+    const lines = Array.from({ length: 500 }, (_, index) => `line ${index}`);
+    writeFileSync(log, lines.join('\n'));
+    const sink = new CollectingSink(1021, 1_000);
+    const feed = sink.feed.bind(sink);
+    let isFirst = true;
+    sink.feed = (...what) => {
+      if (!isFirst) return feed(...what);
+      isFirst = false;
+      return 0;
+    };
+    readWhole(log, sink, { source: 3, now: 0, drain: () => sink.drain() });
+    expect(sink.texts(3)).toEqual(lines);
+  });
+
   test('an empty file is nothing', () => {
     writeFileSync(join(home, 'empty'), '');
     const sink = new CollectingSink();

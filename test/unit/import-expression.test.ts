@@ -1,6 +1,7 @@
 /**
- * Expressions of fail2ban one by one: which patterns of ours each becomes, and why one becomes none.
- * That a pattern takes no line which its expression does not is test/property/import.test.ts.
+ * Expressions of fail2ban one by one: which patterns of ours each becomes, and what of one is
+ * refused. That a pattern takes no line which its expression does not is in
+ * test/property/import.test.ts.
  */
 import { describe, expect, test } from 'vitest';
 import { translate } from '../../src/import/expression.ts';

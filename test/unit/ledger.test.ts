@@ -71,7 +71,9 @@ describe('register of claims', () => {
 
   test('each test file speaks for a claim that is proven, or is listed as one that speaks for none', () => {
     const files = globSync('test/{unit,property}/*.test.ts').sort();
-    expect([...testedClaims.keys(), ...forNoClaim].sort()).toEqual(files);
+    expect([...testedClaims.keys(), ...forNoClaim].filter((file) => !file.startsWith('test/netns/')).sort()).toEqual(
+      files,
+    );
     const specified = new Set(proven());
     expect([...testedClaims.values()].flat().filter((id) => !specified.has(id))).toEqual([]);
   });

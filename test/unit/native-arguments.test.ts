@@ -189,3 +189,15 @@ describe('arguments of the addon', () => {
     );
   });
 });
+
+test('a pointer of bpf(2) lies within its attributes', () => {
+  const noCommand = 0x7fff;
+  expect(native.bpf(noCommand, Buffer.alloc(16), 8, Buffer.alloc(8))).toBeLessThan(0);
+  for (const [bytes, offset] of [
+    [16, 16],
+    [15, 8],
+    [16, 4],
+  ] as const) {
+    expect(() => native.bpf(noCommand, Buffer.alloc(bytes), offset, Buffer.alloc(8))).toThrow(TypeError);
+  }
+});

@@ -45,7 +45,6 @@ test('a list or an unban under way, over which jails go, names no jail wrongly',
   expect(backend.held.size).toBe(300 - 256 + 1);
 });
 
-
 test('a long list is banned in parts, between which the logs have their turn', async () => {
   const { operator, backend } = await watched().make();
   const addresses = Array.from({ length: 256 }, (_, last) => `192.0.2.${last}`);

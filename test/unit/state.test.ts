@@ -18,6 +18,7 @@ import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { stateSectionBytesMax } from '../../src/limits.ts';
+import { decodeClock } from '../../src/state/format.ts';
 import { loadState } from '../../src/state/load.ts';
 import { type StateDisk, StateWriteError, saveState, temporaryPath } from '../../src/state/save.ts';
 import { CollectingVisitor, isSampleTable, samplePosition, sampleSnapshot } from '../support/state.ts';
@@ -331,4 +332,8 @@ describe('a disk that fails', () => {
     // 4.8 MB in portions of about 256 KiB: at least one turn between two portions.
     expect(turns).toBeGreaterThan(15);
   });
+});
+
+test.each([0, 7, 8 + 64 + 1])('a clock of %i bytes is damaged', (length) => {
+  expect(() => decodeClock(Buffer.alloc(length))).toThrow('wrong length');
 });

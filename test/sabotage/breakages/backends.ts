@@ -219,7 +219,7 @@ export const backends: readonly Breakage[] = [
     name: 'a confined daemon does not know its own program, and cannot be reloaded',
     find: '    if (id === this.#programId) return this.#program;\n',
     put: '',
-    claims: [],
+    claims: ['LP-26'],
     tests: ['test/netns/calls.test.ts'],
   },
   {

@@ -36,7 +36,7 @@ export const reload: readonly Breakage[] = [
     name: 'a reload takes logs outside of what may be read',
     find: '        if (directory === undefined) continue;\n',
     put: "        if (directory !== '') continue;\n",
-    claims: [],
+    claims: ['X-reload'],
     tests: ['test/netns/reload.test.ts'],
   },
   {

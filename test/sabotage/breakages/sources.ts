@@ -148,14 +148,14 @@ export const sources: readonly Breakage[] = [
     name: 'a program of xdp that an earlier process attached stays',
     find: 'if (this.#program < 0) for (const name of this.#interfaces) await this.#takeOff(name);',
     put: '',
-    claims: [],
+    claims: ['LP-26'],
     tests: ['test/netns/xdp.test.ts'],
   },
   {
     name: 'a set of ipset that others swapped in is taken for ours where it is as large',
     find: 'seen.marks += make;',
     put: '',
-    claims: [],
+    claims: ['LP-25'],
     tests: ['test/netns/iptables-ipset.test.ts'],
   },
   {
