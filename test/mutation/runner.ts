@@ -60,6 +60,8 @@ const passesUnmutatedMax = passesMax / 4;
  * `timeoutMS` (stryker.config.json) is several times of it: what takes that long is endless.
  */
 const trialSecondsMax = 3;
+/** The same bound where tests wait instead of computing, seconds of the clock. */
+const trialWaitSecondsMax = 3 * trialSecondsMax;
 
 /**
  * Where the first run leaves how long each test takes, for the other processes. They all run in the
@@ -83,8 +85,13 @@ async function load(): Promise<void> {
     milliseconds.set(id, time as number);
 }
 
+/** A test that waits for a state does so three times as long as it usually takes, and this, ms. */
+const untilSlackMs = 2_000;
+
 /** The message of the failure, or nothing. */
 async function failureOf(test: Test): Promise<string | undefined> {
+  const usual = milliseconds.get(test.id);
+  if (usual !== undefined) process.env.UNTIL_MS = String(Math.round(3 * usual + untilSlackMs));
   try {
     await test.run();
     return undefined;
@@ -172,9 +179,10 @@ class InProcessRunner implements TestRunner {
     mutants++;
     let nrOfTests = 0;
     const begun = process.cpuUsage();
+    const waitsUntil = performance.now() + trialWaitSecondsMax * 1000;
     try {
       for (const test of inOrder(testFilter ?? [...tests.keys()])) {
-        if (process.cpuUsage(begun).user > trialSecondsMax * 1e6) break;
+        if (process.cpuUsage(begun).user > trialSecondsMax * 1e6 || performance.now() > waitsUntil) break;
         nrOfTests++;
         activate();
         instrumenter.hitCount = 0;

@@ -3,7 +3,7 @@ import type { EnforcerOptions } from '../../src/enforcer/delivery.ts';
 import { Enforcer } from '../../src/enforcer/enforcer.ts';
 import { Engine } from '../../src/engine/host.ts';
 import { Log } from '../../src/log.ts';
-import type { Backend, JailConfig } from '../../src/types.ts';
+import type { Backend, EvictionPolicy, JailConfig } from '../../src/types.ts';
 
 export const enforcedJail: JailConfig = {
   name: 'sshd',
@@ -38,6 +38,7 @@ export interface EnforceOptions extends Partial<EnforcerOptions> {
   tableBytes?: number;
   /** The engine's. */
   build?: 'plain' | 'wasm';
+  evictionPolicy?: EvictionPolicy;
 }
 
 /** Lines read at once: all of them fit the engine's buffer. */
@@ -46,9 +47,14 @@ const linesPerRead = 200;
 export async function enforce(
   backend: Backend,
   jails: JailConfig[] = [enforcedJail],
-  { tableBytes = 1 << 20, build = 'plain', ...options }: EnforceOptions = {},
+  { tableBytes = 1 << 20, build = 'plain', evictionPolicy, ...options }: EnforceOptions = {},
 ): Promise<Enforcement> {
-  const engine = await Engine.create({ build, jails: jails.map((jail) => ({ ...jail, ignore: [] })), tableBytes });
+  const engine = await Engine.create({
+    build,
+    jails: jails.map((jail) => ({ ...jail, ignore: [] })),
+    tableBytes,
+    ...(evictionPolicy && { evictionPolicy }),
+  });
   const route = engine.addRoute(jails.map(({ filter, mode }, index) => ({ index, filter, mode })));
   engine.openSource(0, route);
   let text = '';

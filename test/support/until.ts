@@ -5,13 +5,16 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 
+/** A mutation run, which waits in vain for every mutant that is found here, sets a shorter one. */
+const deadlineMs = (): number => Number(process.env.UNTIL_MS ?? 15_000);
+
 /**
  * Resolves with the first truthy value of `state`. Rejects if there is none before the deadline,
  * and names `what`.
  */
 export async function until<Value>(
   state: () => Value | Promise<Value>,
-  { withinMs = 15_000, what = 'the awaited state' }: { withinMs?: number; what?: string } = {},
+  { withinMs = deadlineMs(), what = 'the awaited state' }: { withinMs?: number; what?: string } = {},
 ): Promise<NonNullable<Value>> {
   const deadline = performance.now() + withinMs;
   for (;;) {

@@ -23,7 +23,11 @@ test.each([
   [['2001:db8:1::5/48'], ['2001:db8:1::/48']],
   [['2001:db8:1:2::5/64', '2001:db8:1:2::6/64', '2001:db8:1:2:3::7/128'], ['2001:db8:1:2::/64']],
   // Link-local addresses are single hosts everywhere.
-  [['fe80::5/64'], []],
+  [['fe80::5/64', 'febf::5/64'], []],
+  [
+    ['fe7f::5/64', 'fec0::5/64', 'fd80::5/64'],
+    ['fe7f::/64', 'fec0::/64', 'fd80::/64'],
+  ],
   [['192.0.2.1/24'], ['192.0.2.0/24']],
 ])('%j makes the links %j', (cidrs, links) => {
   expect(ignoredOf(cidrs).links.map(formatAddress)).toEqual(links);
@@ -45,6 +49,22 @@ test.each([
   ['2001:db8::1/64', '2001:db8::ffff:ffff:ffff:ffff', false],
 ])('with %s, %s is a broadcast address: %s', (cidr, text, expected) => {
   expect(ignoredOf([cidr]).isBroadcast(parseAddress(text)!)).toBe(expected);
+});
+
+test('each of two networks has its broadcast address', () => {
+  const ignored = ignoredOf(['192.0.2.1/24', '198.51.100.1/25']);
+  const broadcasts = ['192.0.2.255', '198.51.100.127', '198.51.100.255'];
+  expect(broadcasts.map((text) => ignored.isBroadcast(parseAddress(text)!))).toEqual([true, true, false]);
+});
+
+test('an interface whose address cannot be read takes nothing from the others', () => {
+  const interfaces = [
+    { address: 'fe80::1%eth0', cidr: null, internal: false },
+    { address: '192.0.2.1', cidr: '192.0.2.1/24', internal: false },
+  ] as NetworkInterfaceInfo[];
+  const ignored = new Ignored([{ ignoreip: [], ignoreself: true }], () => ({ eth0: interfaces, eth1: undefined }));
+  expect(ignored.lists.map((list) => list.map(formatAddress))).toEqual([['127.0.0.0/8', '::1', '192.0.2.1']]);
+  expect(ignored.links.map(formatAddress)).toEqual(['192.0.2.0/24']);
 });
 
 test('the last known state stays while the kernel cannot be asked', () => {

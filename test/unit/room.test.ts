@@ -84,3 +84,19 @@ test('over the bound as many are lifted as are too many, and the spare ones', as
   await room.make(2);
   expect(asked.counted).toHaveLength(2);
 });
+
+test('many bans are lifted in several transactions, each no longer than a batch', async () => {
+  const held = 2 * banBatchMax;
+  const { room, asked, counters } = roomOf(held, { bansMax: 1 });
+  await room.make(1);
+  expect(asked.batches).toEqual([banBatchMax, banBatchMax]);
+  expect(asked.ended).toHaveLength(held);
+  expect(counters.lifted).toBe(held);
+});
+
+test('where the table has no ban to lift nothing is said', async () => {
+  const { room, asked, warned } = roomOf(0, { bansMax: 1 });
+  await room.make(3);
+  expect(asked).toMatchObject({ lifted: [2], batches: [] });
+  expect(warned).toEqual([]);
+});
