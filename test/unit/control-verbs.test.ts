@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { OperatorError, Status } from '../../src/control/answers.ts';
+import { OperatorError, type Status } from '../../src/control/answers.ts';
 import { checkArguments } from '../../src/control/arguments.ts';
 import { roleOf } from '../../src/control/authorise.ts';
 import { statusParts } from '../../src/control/pages.ts';
@@ -13,9 +13,13 @@ import {
   controlRequestsBurst,
   controlUsersMax,
   frameBytesMax,
+  jailNameMax,
   jailsMax,
+  pathBytesMax,
+  reasonCharactersMax,
   statusProblemsMax,
   statusSourcesMax,
+  statusTextMax,
 } from '../../src/limits.ts';
 import { collect } from '../support/collect.ts';
 import { fakeOperator } from '../support/control.ts';
@@ -134,6 +138,65 @@ describe('the table of verbs', () => {
   });
 });
 
+describe('what is wrong with an argument is said', () => {
+  const longest = 'x'.repeat(jailNameMax);
+  const ban = (changes: object) => ['ban', { jail: 'sshd', addresses: ['192.0.2.1'], ...changes }] as const;
+  const wholeSeconds = `must be whole seconds from 1 to ${banSecondsMax}, or -1 for permanent`;
+  test.each<[verb: string, args: unknown, says: string]>([
+    ['status', { jail: '' }, 'jail must be the name of a jail'],
+    ['status', { jail: 1 }, 'jail must be the name of a jail'],
+    ['status', { jail: `${longest}x` }, `jail is longer than ${jailNameMax} characters`],
+    ['status', { jail: 'a b' }, 'jail may hold letters, digits, "-", "_" and "." only'],
+    ['status', { jail: '/a' }, 'jail may hold letters, digits, "-", "_" and "." only'],
+    ['status', { jail: 'a/' }, 'jail may hold letters, digits, "-", "_" and "." only'],
+    [...ban({ jail: undefined }), 'jail is missing'],
+    [...ban({ addresses: ['192.0.2.0/33'] }), 'addresses has a prefix length outside 0–32'],
+    [...ban({ addresses: ['2001:db8::/129'] }), 'addresses has a prefix length outside 0–128'],
+    [...ban({ addresses: ['192.0.2.1', 'example.org'] }), 'addresses must be an IPv4 or IPv6 address'],
+    [...ban({ addresses: [7] }), 'addresses must be an IPv4 or IPv6 address'],
+    [...ban({ addresses: [] }), `addresses must be a list of 1 to ${addressesPerRequestMax}`],
+    [...ban({ addresses: '192.0.2.1' }), `addresses must be a list of 1 to ${addressesPerRequestMax}`],
+    [...ban({ seconds: 0 }), `seconds ${wholeSeconds}`],
+    [...ban({ seconds: banSecondsMax + 1 }), `seconds ${wholeSeconds}`],
+    [...ban({ reason: 1 }), `reason must be a text of at most ${reasonCharactersMax} characters`],
+    [...ban({ force: false }), 'force must be true'],
+    ['history', { since: -1 }, 'since must be whole seconds'],
+    ['history', { since: 0 }, `since ${wholeSeconds}`],
+    ['watch', { after: -1 }, 'after must be a whole number from 0'],
+    ['watch', { after: 2 ** 53 }, 'after must be a whole number from 0'],
+    ['reload', { config: '' }, `config must be a path of at most ${pathBytesMax} bytes`],
+    ['reload', { config: 'a\0b' }, `config must be a path of at most ${pathBytesMax} bytes`],
+    ['reload', { config: 'ä'.repeat(pathBytesMax / 2 + 1) }, `config must be a path of at most ${pathBytesMax} bytes`],
+    ['set', { setting: 'x', level: 'info' }, 'setting must be one of loglevel'],
+    ['set', { setting: 'loglevel', level: 'x' }, 'level must be one of error, warn, info, debug'],
+    ['list', { sort: 'x' }, 'sort must be one of jail, address, start, left'],
+    ['stats', { jail: 'sshd' }, 'unknown argument; it takes none'],
+    ['list', { limit: 1 }, 'unknown argument; it takes jail, sort'],
+    ['stats', 'x', 'args must be an object'],
+  ])('%s with %j', (verb, args, says) => {
+    expect(() => checkArguments(findVerb(verb), args)).toThrow(new OperatorError('bad-argument', `${verb}: ${says}`));
+  });
+
+  test('what lies on a bound is taken', () => {
+    expect(checkArguments(findVerb('status'), { jail: longest })).toEqual({ jail: longest });
+    const most = { jail: 'sshd', addresses: Array(addressesPerRequestMax).fill('192.0.2.1') };
+    expect(checkArguments(findVerb('ban'), most)).toEqual(most);
+    const config = `/${'x'.repeat(pathBytesMax - 1)}`;
+    expect(checkArguments(findVerb('reload'), { config })).toEqual({ config });
+  });
+
+  test('an argument that is not given is absent, not undefined', () => {
+    expect(Object.keys(checkArguments(findVerb('list'), { jail: undefined }))).toEqual([]);
+    expect(checkArguments(findVerb('list'), null)).toEqual({});
+  });
+
+  test('of a verb that there is not, those that there are', () => {
+    const names = verbs.map(({ name }) => name).join(', ');
+    expect(() => findVerb('reboot')).toThrow(new OperatorError('unknown-verb', `no such verb; there are ${names}`));
+    expect(new OperatorError('busy', 'x')).toMatchObject({ name: 'OperatorError', code: 'busy' });
+  });
+});
+
 describe('parts of a status', () => {
   function parts(change: (status: Status) => Status): Status[] {
     const found = [...statusParts(change(fakeOperator().whole))];
@@ -167,6 +230,25 @@ describe('parts of a status', () => {
     expect(found.flatMap((part) => part.jails)).toHaveLength(3);
     expect(found[0]?.problems.at(-1)).toBe(`and ${500 - statusProblemsMax} more`);
     expect(found[0]?.jails[0]?.sources.at(-1)).toBe(`and ${500 - statusSourcesMax} more`);
+  });
+
+  test('a text that just fits is whole, a longer one is cut, and so in hints and lists', () => {
+    const fits = 'x'.repeat(statusTextMax);
+    const [part] = parts((status) => ({ ...status, problems: [fits], hints: [`${fits}y`], lists: [fits, 'z'] }));
+    expect(part).toMatchObject({ problems: [fits], hints: [`${fits}…`], lists: [fits, 'z'] });
+    const [short] = parts((status) => ({ ...status, problems: Array(statusProblemsMax).fill('p') }));
+    expect(short!.problems).toEqual(Array(statusProblemsMax).fill('p'));
+    expect(short).not.toMatchObject({ hints: expect.anything() });
+  });
+
+  test('a part takes as many jails as its frame has room for', () => {
+    const found = parts((status) => ({
+      ...status,
+      jails: Array.from({ length: jailsMax }, () => ({ ...status.jails[0]!, sources: ['/var/log/'.padEnd(200, 'x')] })),
+    }));
+    const [first] = found;
+    const more = { ...first!, jails: [...first!.jails, first!.jails[0]!] };
+    expect(() => encodeFrame({ ok: true, data: more, more: true })).toThrow('the limit is');
   });
 
   test('no jail at all is one part', () => {
