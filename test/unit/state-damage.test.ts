@@ -244,6 +244,7 @@ describe('histories, journals and networks', () => {
     ['a position in the journal is of an unknown kind', [changed(cursor, (bytes) => bytes.writeUInt32LE(2, 0))]],
     ['a position in the journal has a wrong number', [changed(cursor, (bytes) => bytes.writeDoubleLE(-1, 8))]],
     ['a network that is ignored by hand is wrong', [ignored('')]],
+    ['a network that is ignored by hand is wrong', [[sectionTag.ignored, new Uint8Array(7)]]],
     ['a network that is ignored by hand is wrong', [ignored('192.0.2.300')]],
     ['a network that is ignored by hand is wrong', [ignored('192.0.2.1/24')]],
     ['a network that is ignored by hand is wrong', [ignored('192.0.2.0/24', -1)]],
