@@ -27,12 +27,19 @@ const readers = ['imports', 'ledger', 'readme'];
  */
 const slow: Readonly<Record<string, string>> = {
   bench: '',
+  client: '',
+  'cut-line': 'engine',
   'decision-ring': '',
   'file-source-engine': '',
   'operator-commands': '',
-  'state-keeper': 'state',
+  'recidive-bursts': 'engine',
+  'sshd-corpus': 'engine',
+  'state-keeper.test': 'state',
   'table-placement': '',
+  unwrap: 'engine',
 };
+/** The rooms whose tests are the same. */
+const alike: Readonly<Record<string, string>> = { compiler: 'engine' };
 
 /** Paths under `root`, the short ones first. */
 export function judgesUnder(root: string, room: string): string[] {
@@ -41,7 +48,9 @@ export function judgesUnder(root: string, room: string): string[] {
     .flatMap((folder) => globSync(`${folder}/**/*.test.ts`, { cwd: root }).sort())
     .filter((path) => !path.endsWith('.kernel.test.ts'))
     .filter((path) => !readers.some((name) => path.includes(name)))
-    .filter((path) => !Object.entries(slow).some(([name, judged]) => path.includes(name) && judged !== room))
+    .filter(
+      (path) => !Object.entries(slow).some(([name, judged]) => path.includes(name) && judged !== (alike[room] ?? room)),
+    )
     .filter((path) => {
       const text = readFileSync(join(root, path), 'utf8');
       return subjects.some((name) => text.includes(name));

@@ -47,11 +47,13 @@ function replacePackages(): void {
 }
 
 /**
- * A test may pass the place of a mutant this often, several times what the busiest test does (the
- * first run checks it).
+ * A test may pass the place of a mutant this often; more is endless. Several times what the busiest
+ * test does, as the first run counts it, so that an endless mutant costs little.
  */
-const passesMax = 100_000_000;
-const passesUnmutatedMax = passesMax / 4;
+let passesMax = 100_000;
+const passesTimes = 4;
+/** A test that is busier could not be told from an endless one within `timeoutMS`. */
+const passesUnmutatedMax = 25_000_000;
 
 /**
  * CPU seconds of tests that a mutant has to survive; no test begins after them, and one that takes
@@ -64,10 +66,14 @@ const trialSecondsMax = 3;
 const trialWaitSecondsMax = 3 * trialSecondsMax;
 
 /**
- * Where the first run leaves how long each test takes, for the other processes. They all run in the
- * same copy of the project.
+ * Where the first run leaves how long each test takes, and `passesMax`, for the other processes.
+ * They all run in the same copy of the project.
  */
 const timesFile = 'test-times.json';
+interface FirstRun {
+  passesMax: number;
+  milliseconds: Record<string, number>;
+}
 
 let loaded = false;
 
@@ -81,8 +87,9 @@ async function load(): Promise<void> {
     await import(pathToFileURL(join(root, path)).href);
   }
   if (!existsSync(timesFile)) return;
-  for (const [id, time] of Object.entries(JSON.parse(readFileSync(timesFile, 'utf8'))))
-    milliseconds.set(id, time as number);
+  const first = JSON.parse(readFileSync(timesFile, 'utf8')) as FirstRun;
+  passesMax = first.passesMax;
+  for (const [id, time] of Object.entries(first.milliseconds)) milliseconds.set(id, time);
 }
 
 /** A test that waits for a state does so three times as long as it usually takes, and this, ms. */
@@ -158,13 +165,15 @@ class InProcessRunner implements TestRunner {
       results.push({ id: test.id, name: test.name, timeSpentMs, ...outcome });
     }
     delete instrumenter.currentTestId;
-    writeFileSync(timesFile, JSON.stringify(Object.fromEntries(milliseconds)));
     const mutantCoverage = instrumenter.mutantCoverage ?? { static: {}, perTest: {} };
     setAside(results, mutantCoverage.perTest);
     for (const [id, passes] of Object.entries(mutantCoverage.perTest)) {
       const most = Math.max(...Object.values(passes));
       if (most > passesUnmutatedMax) throw new Error(`${id} passes a mutant ${most} times: too busy to judge mutants`);
+      passesMax = Math.max(passesMax, passesTimes * most);
     }
+    const first: FirstRun = { passesMax, milliseconds: Object.fromEntries(milliseconds) };
+    writeFileSync(timesFile, JSON.stringify(first));
     return { status: DryRunStatus.Complete, tests: results, mutantCoverage };
   }
 
