@@ -26,11 +26,15 @@ const readers = ['imports', 'ledger', 'readme'];
  * notices the same, except in the room that stands beside them.
  */
 const slow: Readonly<Record<string, string>> = {
+  'audit-kill': '',
   bench: '',
   client: '',
   'cut-line': 'engine',
   'decision-ring': '',
   'file-source-engine': '',
+  'fleet-': '',
+  'followed-limit': 'sources',
+  history: '',
   'operator-commands': '',
   'recidive-bursts': 'engine',
   'sshd-corpus': 'engine',

@@ -27,10 +27,14 @@ export interface Test {
 }
 
 export const tests = new Map<string, Test>();
+const suites = new Set<Suite>();
 let current: Suite = suite('');
 
 function suite(name: string, parent?: Suite): Suite {
-  return { name, hooks: { beforeAll: [], beforeEach: [], afterEach: [], afterAll: [] }, ...(parent && { parent }) };
+  const hooks = { beforeAll: [], beforeEach: [], afterEach: [], afterAll: [] };
+  const made: Suite = { name, hooks, ...(parent && { parent }) };
+  suites.add(made);
+  return made;
 }
 
 /** What is declared from here on belongs to `file`. */
@@ -41,6 +45,13 @@ export function enterFile(file: string): void {
 function ancestors(from: Suite | undefined): Suite[] {
   return from === undefined ? [] : [...ancestors(from.parent), from];
 }
+
+/** Others end what was made when their file was loaded, once: the other tests need it. */
+const isMadeAnew = ({ hooks }: Suite): boolean => hooks.beforeAll.length > 0;
+
+process.on('exit', () => {
+  for (const each of suites) if (!isMadeAnew(each)) for (const hook of each.hooks.afterAll) hook();
+});
 
 async function runAlone(body: () => unknown, suites: Suite[]): Promise<void> {
   const call = async (kind: keyof Hooks, order: Suite[]) => {
@@ -55,7 +66,7 @@ async function runAlone(body: () => unknown, suites: Suite[]): Promise<void> {
   } finally {
     for (const hook of finishing.splice(0).reverse()) await hook();
     await call('afterEach', outward);
-    await call('afterAll', outward);
+    await call('afterAll', outward.filter(isMadeAnew));
   }
 }
 
@@ -86,8 +97,9 @@ function title(pattern: string, row: unknown): string {
 function withRows(declare: (name: string, body: () => unknown) => void) {
   const each = (rows: readonly unknown[]) => (name: string, first: Body | object, second?: Body | number) => {
     const body = bodyOf<Body>(first, second);
+    const areLists = rows.every(Array.isArray);
     for (const row of rows) {
-      const values = (Array.isArray(row) ? row : [row]) as never[];
+      const values = (areLists ? row : [row]) as never[];
       declare(title(name, row), () => body(...values));
     }
   };
