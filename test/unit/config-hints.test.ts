@@ -1,4 +1,7 @@
-/** What each setting takes, and what is said of a value that it does not take: why, and what to write. */
+/**
+ * What each setting takes, and what is said of a value that it does not take: why, and what to
+ * write.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TomlDate } from 'smol-toml';

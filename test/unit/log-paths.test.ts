@@ -1,4 +1,7 @@
-/** What a log path leads to: which names fit, what is opened and what is not, and what keeps us from it. */
+/**
+ * What a log path leads to: which names fit, what is opened and what is not, and what keeps us from
+ * it.
+ */
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,

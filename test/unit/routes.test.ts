@@ -1,4 +1,6 @@
-/** Which log is fed to which jails, how a reload keeps it so, and which files are followed at all. */
+/**
+ * Which log is fed to which jails, how a reload keeps it so, and which files are followed at all.
+ */
 import { describe, expect, test } from 'vitest';
 import { followedFilesMax, routeJailsMax, routesMax } from '../../src/limits.ts';
 import type { FileStatus } from '../../src/sources/file.ts';
