@@ -133,7 +133,7 @@ export function neverSource({ family, bytes }: Address): string | undefined {
   const tail = bytes.subarray(family === 4 ? 12 : 0);
   if (tail.every((byte) => byte === 0)) return 'the unspecified address';
   if (family === 4 ? first >= 224 && first < 240 : first === 255) return 'a multicast address';
-  if (family === 4 && tail.every((byte) => byte === 255)) return 'the broadcast address';
+  if (tail.every((byte) => byte === 255)) return 'the broadcast address';
   return undefined;
 }
 

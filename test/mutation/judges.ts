@@ -1,21 +1,36 @@
 /**
- * The tests that judge mutants of a room: those that import it; of engine and compiler also those
- * that know the filters. Tests of processes and of the kernel would run an unmutated program, and
- * tests of other rooms could not notice a mutant, so they are left out.
+ * The tests that judge mutants of a room. Of engine and compiler: those that import them or know
+ * the filters. Of the other rooms: those whose matter the room is, by name. Tests of other rooms
+ * pass its code too, but notice a mutant late if at all, and a run over them takes ten times as
+ * long. Tests of processes and of the kernel would run an unmutated program.
  */
-import { globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What a test must import, itself or through a helper, to notice a mutant of `room`. */
-const subjectsOf = (root: string, room: string): string[] => {
-  if (!['engine', 'compiler'].includes(room)) {
-    const helpers = globSync('test/support/*.ts', { cwd: root }).filter((path) =>
-      readFileSync(join(root, path), 'utf8').includes(`src/${room}/`),
-    );
-    return [`src/${room}/`, ...helpers.map((path) => path.slice('test/'.length))];
-  }
-  return ['src/engine/', 'src/compiler/', 'src/filters/', 'support/corpus', 'support/matchers', 'support/oracle'];
+const chosen: Readonly<Record<string, string>> = {
+  backends: 'unit/backends unit/config-commands unit/pacer unit/xdp-program property/netlink property/xtables',
+  config: `unit/config-file unit/config-hints unit/config-pieces unit/config-problems unit/config-record
+    unit/config-values unit/escalation unit/fleet-config unit/journal-config unit/line-time unit/log-clocks
+    unit/messages unit/operator-filter unit/suggest property/config-locate property/config property/operator-patterns`,
+  control: `unit/control-protocol unit/control-server unit/control-verbs unit/control-words
+    property/control-frames.property`,
+  enforcer: 'unit/enforcer unit/enforcer-commands unit/ignored unit/latency unit/room',
+  sources: `unit/directories unit/file-source unit/followed-limit unit/glob unit/journal-source unit/journal-state
+    unit/log-clocks unit/log-paths unit/messages unit/moderation unit/mounts unit/routes unit/silence
+    property/file-source property/renames property/rewrites`,
+  state: 'unit/journal-state unit/old-states unit/state unit/state-damage unit/state-keeper-times',
+  text: 'unit/address unit/config-hints unit/config-record unit/config-values unit/text property/config',
 };
+
+/** What a test must import, itself or through a helper, to notice a mutant of engine or compiler. */
+const subjects = [
+  'src/engine/',
+  'src/compiler/',
+  'src/filters/',
+  'support/corpus',
+  'support/matchers',
+  'support/oracle',
+];
 /**
  * They compare files on disk or read the source as text, so they would notice any mutant without
  * running it.
@@ -23,38 +38,20 @@ const subjectsOf = (root: string, room: string): string[] => {
 const readers = ['imports', 'ledger', 'readme'];
 /**
  * They take seconds, because of a program around the engine or of their number; a more direct test
- * notices the same, except in the room that stands beside them.
+ * notices the same.
  */
-const slow: Readonly<Record<string, string>> = {
-  'audit-kill': '',
-  bench: '',
-  client: '',
-  'cut-line': 'engine',
-  'decision-ring': '',
-  'file-source-engine': '',
-  'fleet-': '',
-  'followed-limit': 'sources',
-  history: '',
-  'operator-commands': '',
-  'recidive-bursts': 'engine',
-  'sshd-corpus': 'engine',
-  'state-keeper.test': 'state',
-  'table-placement': '',
-  unwrap: 'engine',
-};
-/** The rooms whose tests are the same. */
-const alike: Readonly<Record<string, string>> = { compiler: 'engine' };
+const slow = ['bench', 'decision-ring', 'file-source-engine', 'operator-commands', 'state-keeper', 'table-placement'];
 
-/** Paths under `root`, the short ones first. */
+/** Paths under `root`. */
 export function judgesUnder(root: string, room: string): string[] {
-  const subjects = subjectsOf(root, room);
+  const named = chosen[room]?.split(/\s+/).map((name) => `test/${name}.test.ts`);
+  const missing = named?.find((path) => !existsSync(join(root, path)));
+  if (missing !== undefined) throw new Error(`${missing}, which judges ${room}, is gone`);
+  if (named !== undefined) return named;
   return ['test/unit', 'test/property']
     .flatMap((folder) => globSync(`${folder}/**/*.test.ts`, { cwd: root }).sort())
     .filter((path) => !path.endsWith('.kernel.test.ts'))
-    .filter((path) => !readers.some((name) => path.includes(name)))
-    .filter(
-      (path) => !Object.entries(slow).some(([name, judged]) => path.includes(name) && judged !== (alike[room] ?? room)),
-    )
+    .filter((path) => ![...readers, ...slow].some((name) => path.includes(name)))
     .filter((path) => {
       const text = readFileSync(join(root, path), 'utf8');
       return subjects.some((name) => text.includes(name));

@@ -1,9 +1,10 @@
-import { closeSync, fstatSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { compileConfig } from '../../src/config/compile.ts';
 import { encodeCoreConfig, writeCoreConfig } from '../../src/config/record.ts';
+import { coreConfigBytesMax } from '../../src/limits.ts';
 import { decodeCoreConfig, readCoreConfig } from '../../src/text/record.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fail2zig-record-'));
@@ -67,6 +68,19 @@ describe('the record for the core', () => {
     ['jails[0].logpath[0]', { logpath: ['/var/log/'] }],
     ['jails[0].ignoreip[0]', { ignoreip: ['0.0.0.0/0'] }],
     ['jails[0].ignoreip[0]', { ignoreip: ['192.0.2.1/24'] }],
+    ['jails[0].ignoreip[0]', { ignoreip: [7] }],
+    ['jails[0].ignoreip[0]', { ignoreip: ['localhost'] }],
+    ['jails[0].name', { name: 7 }],
+    ['jails[0].mode', { mode: 'a\0b' }],
+    ['jails[0].mode', { mode: 'ä'.repeat(25) }],
+    ['jails[0].maxretry', { maxretry: '5' }],
+    ['jails[0].ignoreself', { ignoreself: 0 }],
+    ['jails[0].logpath', { logpath: '/var/log/x' }],
+    ['jails[0].logpath', { logpath: Array(65).fill('/x') }],
+    ['jails[0].ports[0]', { ports: [[]] }],
+    ['jails[0].ports[0]', { ports: [null] }],
+    ['jails[0].ports[1].first', { ports: [{ first: 1, last: 2 }, { last: 2 }] }],
+    ['jails[0].findtime', { findtime: undefined }],
     ['jails[0].ports[0].last', { ports: [{ first: 1, last: 65_536 }] }],
     ['jails[0].hooks[0]', { hooks: ['output'] }],
     ['jails[0].escalation.bantimes', { escalation: { bantimes: Array(32).fill(1) } }],
@@ -84,5 +98,60 @@ describe('the record for the core', () => {
     expect(decodeCoreConfig(withFilter({})).filters).toHaveLength(1);
     expect(() => decodeCoreConfig(withFilter({ program: '!' }))).toThrow('filters[0].program');
     expect(() => decodeCoreConfig(withFilter({ patterns: [1] }))).toThrow('filters[0].patterns[0]');
+  });
+
+  test('what lies on a bound is read', () => {
+    const jail = {
+      ...config.jails[0],
+      name: 'x'.repeat(24),
+      mode: 'ä'.repeat(24),
+      maxretry: 1_000,
+      bantime: -1,
+      logpath: Array(64).fill('/x'),
+      ipv4Prefix: 24,
+      ipv6Prefix: 32,
+      ignoreip: ['192.0.2.0/24', '8000::/1'],
+    };
+    expect(decodeCoreConfig(JSON.stringify({ ...config, jails: [jail] })).jails).toEqual([jail]);
+  });
+
+  test('may have lists, each as it must be', () => {
+    const row = {
+      file: '/etc/list',
+      use: 'ban',
+      jail: '',
+      lengths: { 4: [32], 6: [128] },
+      elements: { 4: 1, 6: 0 },
+    };
+    const withList = (change: object) =>
+      decodeCoreConfig(JSON.stringify({ ...config, lists: [{ ...row, ...change }] })).lists;
+    expect(withList({})).toEqual([row]);
+    expect(withList({ jail: 'lists' })).toMatchObject([{ jail: 'lists' }]);
+    for (const [change, at] of [
+      [{ jail: '../x' }, 'lists[0].jail'],
+      [{ use: 'drop' }, 'lists[0].use'],
+      [{ file: 'list' }, 'lists[0].file'],
+      [{ lengths: { 4: [33], 6: [] } }, 'lists[0].lengths.4[0]'],
+      [{ elements: { 4: -1, 6: 0 } }, 'lists[0].elements.4'],
+    ] as const)
+      expect(() => withList(change), at).toThrow(`no usable ${at}`);
+  });
+
+  test('may name a filter once', () => {
+    expect(() => decodeCoreConfig(JSON.stringify({ ...config, filters: [filter, filter] }))).toThrow(
+      'the configuration record has no usable filters: a name stands twice',
+    );
+    const other = { ...filter, name: 'other' };
+    expect(decodeCoreConfig(JSON.stringify({ ...config, filters: [filter, other] })).filters).toHaveLength(2);
+  });
+
+  test('is refused where it is longer than any of ours', () => {
+    const fd = open();
+    ftruncateSync(fd, coreConfigBytesMax + 1);
+    expect(() => readCoreConfig(fd)).toThrow(`configuration record of ${coreConfigBytesMax + 1} bytes`);
+    const longest = open();
+    const text = encodeCoreConfig(config);
+    writeSync(longest, text + ' '.repeat(coreConfigBytesMax - Buffer.byteLength(text)));
+    expect(readCoreConfig(longest)).toEqual(config);
   });
 });
