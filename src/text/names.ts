@@ -20,9 +20,7 @@ export function encodeName(path: string): string | Buffer {
   return Buffer.concat(
     [...path].map((char) => {
       const code = char.charCodeAt(0);
-      return char.length === 1 && code >= undecodable && code <= undecodable + 0xff
-        ? Buffer.of(code - undecodable)
-        : Buffer.from(char);
+      return code >= undecodable && code <= undecodable + 0xff ? Buffer.of(code - undecodable) : Buffer.from(char);
     }),
   );
 }

@@ -151,8 +151,12 @@ async function again(result: TestResult): Promise<void> {
 }
 
 class InProcessRunner implements TestRunner {
+  /**
+   * No mutant needs a new process: one that is passed while files are loaded, and by tests too, is
+   * active in the tests only (`ignoreStatic`).
+   */
   capabilities() {
-    return { reloadEnvironment: false };
+    return { reloadEnvironment: true };
   }
 
   async dryRun(): Promise<DryRunResult> {

@@ -64,6 +64,7 @@ describe('the record for the core', () => {
     ['jails[0].ipv4Prefix', { ipv4Prefix: 23 }],
     ['jails[0].ipv6Prefix', { ipv6Prefix: 129 }],
     ['jails[0].logpath[0]', { logpath: ['auth.log'] }],
+    ['jails[0].logpath[0]', { logpath: ['var/log/auth.log'] }],
     ['jails[0].logpath[0]', { logpath: ['/var/log/../x'] }],
     ['jails[0].logpath[0]', { logpath: ['/var/log/'] }],
     ['jails[0].ignoreip[0]', { ignoreip: ['0.0.0.0/0'] }],
