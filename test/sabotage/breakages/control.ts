@@ -245,4 +245,32 @@ export const control: readonly Breakage[] = [
     put: 'if (this.#now() - this.#pageAt < 0 * limits.',
     claims: ['D-04b'],
   },
+  {
+    name: 'the socket may lie below a directory that others may write',
+    find: 'const isOpen = !stats.isSymbolicLink() && (stats.mode & 0o022) !== 0 && (stats.mode & 0o1000) === 0;',
+    put: 'const isOpen = !stats.isSymbolicLink() && (stats.mode & 0o022) !== 0 && (stats.mode & 0o1000) !== 0;',
+    claims: ['S-01'],
+    tests: ['test/unit/control-words.test.ts', 'test/unit/control-server.test.ts'],
+  },
+  {
+    name: 'the socket may lie in a directory of somebody else',
+    find: 'if (stats.uid !== 0 && stats.uid !== own) {',
+    put: 'if (stats.uid !== 0 && stats.uid < own) {',
+    claims: ['S-01'],
+    tests: ['test/unit/control-words.test.ts'],
+  },
+  {
+    name: 'any number of peers is told why they are turned away',
+    find: 'if (this.#turnedAway.size >= limits.controlConnectionsMax && peer?.uid !== 0) {',
+    put: 'if (this.#turnedAway.size < 0 && peer?.uid !== 0) {',
+    claims: ['D-03'],
+    tests: ['test/unit/control-words.test.ts'],
+  },
+  {
+    name: 'a command that is for root only is refused without a record',
+    find: "      recorder?.refused('for root only', { command: verb.name, by: who });\n",
+    put: '',
+    claims: [],
+    tests: ['test/unit/control-words.test.ts'],
+  },
 ];

@@ -251,4 +251,25 @@ export const sources: readonly Breakage[] = [
     claims: [],
     tests: ['test/unit/file-source.test.ts'],
   },
+  {
+    name: 'a link that leads to another machine is followed',
+    find: "left.push(...target.split('/').reverse());",
+    put: '',
+    claims: [],
+    tests: ['test/unit/mounts.test.ts'],
+  },
+  {
+    name: 'a mount point with a blank in its name is not known',
+    find: 'String.fromCharCode(Number.parseInt(part.slice(0, 3), 8)) + part.slice(3);',
+    put: 'part;',
+    claims: [],
+    tests: ['test/unit/mounts.test.ts'],
+  },
+  {
+    name: 'one pattern may take the room of all others',
+    find: 'if (turn < share.length && chosen.size < most) chosen.set(share[turn]!, fits.get(share[turn]!)!);',
+    put: 'for (const path of share) if (chosen.size < most) chosen.set(path, fits.get(path)!);',
+    claims: [],
+    tests: ['test/unit/routes.test.ts'],
+  },
 ];
