@@ -2,7 +2,17 @@
  * State files whose checksum fits and whose content is wrong: each field has its bound, the reason
  * is said, and what lies on a bound is read.
  */
-import { existsSync, lstatSync, mkdirSync, readdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -93,6 +103,15 @@ const changed = ([tag, payload]: Section, change: (bytes: Buffer) => void): Sect
 };
 const cut = ([tag, payload]: Section, by = 1): Section => [tag, payload.subarray(0, payload.length - by)];
 const times = <Value>(count: number, value: Value): Value[] => Array<Value>(count).fill(value);
+/** So many positions, many in a section. */
+function manyPositions(count: number): Section[] {
+  const [tag, one] = position({ path: '/x' });
+  const perSection = Math.floor(limits.stateSectionBytesMax / one.length);
+  const sizes = Array.from({ length: Math.ceil(count / perSection) }, (_, at) =>
+    Math.min(perSection, count - at * perSection),
+  );
+  return sizes.map((size) => [tag, Buffer.concat(times(size, one))]);
+}
 const names = (count: number) => Array.from({ length: count }, (_, index) => `jail-${index}`);
 const tooLarge = 2 ** 53;
 const absolute = (bytes: number): string => `/${'x'.repeat(bytes - 1)}`;
@@ -184,7 +203,7 @@ describe('read positions', () => {
     ['a read position has no absolute path', [position({ path: 'var/log/auth.log' })]],
     ['a read position has no absolute path', [position({ path: '' })]],
     ['a read position has no absolute path', [position({ path: '/var/log\0/auth.log' })]],
-    ['it holds too many read positions', times(limits.statePositionsMax + 1, position({ path: '/x' }))],
+    ['it holds too many read positions', manyPositions(limits.statePositionsMax + 1)],
   ])('%s', (why, sections) => {
     expect(outcomeOf(fileOf([jails, ...sections]))).toBe(why);
   });
@@ -200,8 +219,7 @@ describe('read positions', () => {
   });
 
   test('as many as may be are read', () => {
-    const most = times(limits.statePositionsMax, position({ path: '/x' }));
-    const found = outcomeOf(fileOf([jails, ...most])) as CollectingVisitor;
+    const found = outcomeOf(fileOf([jails, ...manyPositions(limits.statePositionsMax)])) as CollectingVisitor;
     expect(found.positions).toHaveLength(limits.statePositionsMax);
   });
 });
@@ -286,6 +304,51 @@ describe('what lies in the way', () => {
       state: null,
       why: `it is longer than ${limits.stateBytesMax} bytes`,
     });
+  });
+
+  test('a file as long as ours can be is looked at', () => {
+    writeFileSync(path, fileOf([jails]), { mode: 0o600 });
+    truncateSync(path, limits.stateBytesMax);
+    expect(loadState(path, new CollectingVisitor(), now)).toMatchObject({ why: 'something follows its end' });
+  });
+
+  test.runIf(process.geteuid!() === 0)('a file of root or of the daemon is believed, one of others is not', () => {
+    chmodSync(home.path, 0o777);
+    const as = (user: number, owner: number) => {
+      writeFileSync(path, fileOf([jails]), { mode: 0o644 });
+      chownSync(path, owner, owner);
+      process.seteuid!(user);
+      try {
+        return loadState(path, new CollectingVisitor(), now);
+      } finally {
+        process.seteuid!(0);
+      }
+    };
+    for (const owner of [0, 1000]) expect(as(1000, owner)).toMatchObject({ state: { time: now } });
+    expect(as(1000, 1001)).toMatchObject({ state: null, why: 'it belongs to user 1001' });
+    expect(as(0, 1000)).toMatchObject({ state: null, why: 'it belongs to user 1000' });
+  });
+
+  test('a fault of ours is no damage: it is thrown, and the file stays', () => {
+    writeFileSync(path, fileOf([jails, position()]), { mode: 0o600 });
+    const visitor = new CollectingVisitor();
+    visitor.position = () => {
+      throw new Error('a fault of ours');
+    };
+    expect(() => loadState(path, visitor, now)).toThrow('a fault of ours');
+    expect(readdirSync(home.path)).toEqual(['state']);
+  });
+
+  test('nobody need ask for everything, and no descriptor stays open', () => {
+    writeFileSync(path, fileOf([jails, history(), cursor, ignored('192.0.2.0/24')]), { mode: 0o600 });
+    const open = (): number => readdirSync('/proc/self/fd').length;
+    const before = open();
+    const visitor = { position: () => {}, table: () => true, entries: () => {} };
+    for (let count = 0; count < 5; count++)
+      expect(loadState(path, visitor, now)).toMatchObject({ state: { time: now } });
+    writeFileSync(path, 'no state', { mode: 0o600 });
+    expect(loadState(path, visitor, now)).toMatchObject({ state: null });
+    expect(open()).toBe(before);
   });
 
   test('a link is not followed: it is set aside, and what it names stays', () => {

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as limits from '../../src/limits.ts';
+import type { JournalCursor } from '../../src/sources/journal/journal.ts';
 import { StateKeeper } from '../../src/state/keeper.ts';
 import { loadState } from '../../src/state/load.ts';
 import type { StateDisk } from '../../src/state/save.ts';
@@ -77,16 +78,18 @@ afterEach(() => {
 });
 
 interface Setting {
+  /** Between two saves. */
+  seconds?: number;
   /** Bytes of the table. */
   tableBytes?: number;
   ignored?: IgnoredByHand[];
 }
 
 /** A keeper, started; the first save is over. */
-async function keeping({ tableBytes = 0, ignored }: Setting = {}) {
+async function keeping({ tableBytes = 0, seconds = intervalSeconds, ignored }: Setting = {}) {
   const path = join(home.path, 'state');
   const log = rememberingLog();
-  const engine = { bytesRead: 7, tables: 0, restored: [] as unknown[] };
+  const engine = { bytesRead: 0, tables: 0, restored: [] as unknown[] };
   const readers = { pauses: 0, unpauses: 0, isPaused: false };
   /** A write waits while `held`, and fails with `error`. */
   const disk = {
@@ -120,7 +123,7 @@ async function keeping({ tableBytes = 0, ignored }: Setting = {}) {
   };
   const keeper = new StateKeeper({
     path,
-    intervalSeconds,
+    intervalSeconds: seconds,
     jails: ['sshd'],
     engine: {
       counter: () => engine.bytesRead,
@@ -225,6 +228,17 @@ describe('a change', () => {
 });
 
 describe('at each interval', () => {
+  test('that is short, a change later than that puts nothing off', async () => {
+    const { keeper, saves } = await keeping({ seconds: 1 });
+    for (const wait of [1, 1, 1]) {
+      keeper.changed();
+      expect(clock.due).toEqual([wait * limits.stateSoonMs]);
+      await clock.advance(wait * limits.stateSoonMs);
+    }
+    expect(saves()).toBe(3);
+    await keeper.stop();
+  });
+
   test('what was read is saved, and nothing where nothing was', async () => {
     const { keeper, saves, engine } = await keeping();
     await clock.advance(intervalSeconds * 1000);
@@ -307,6 +321,27 @@ describe('a save that fails', () => {
 });
 
 describe('logs that wait', () => {
+  test('go on at once where the disk fails, and may wait no longer the next time', async () => {
+    const { keeper, readers, disk, hold } = await keeping({ tableBytes: 2 * limits.statePortionBytes });
+    disk.error = 'EIO';
+    for (let round = 0; round < 3; round++) {
+      keeper.changed();
+      await clock.advance(clock.due[0]!);
+      expect(readers.isPaused).toBe(false);
+      expect(keeper.counters.failures.get('EIO')).toBe(round + 1);
+    }
+    disk.error = undefined;
+    hold();
+    await clock.advance(clock.due[0]!);
+    await clock.advance(limits.statePauseMsMax - 1);
+    expect(readers.isPaused).toBe(true);
+    await clock.advance(1);
+    expect(readers.isPaused).toBe(false);
+    disk.letGo();
+    await settled();
+    expect(readers.pauses).toBe(readers.unpauses);
+  });
+
   test('go on after the bound, and the next save may take twice as long, up to another', async () => {
     const { keeper, readers, disk, hold, saves } = await keeping({ tableBytes: 2 * limits.statePortionBytes });
     let allowed = limits.statePauseMsMax;
@@ -427,7 +462,14 @@ describe('what is said of a state that is loaded', () => {
     const options = { path: path(), intervalSeconds, jails: ['web', 'sshd'], engine: engineOf(), log };
     return { log, keeper: new StateKeeper({ ...options, ...changes }) };
   };
-  const readers = { pause: () => {}, unpause: () => {}, positions: () => [samplePosition(1)], histories: () => [] };
+  const cursor: JournalCursor = { kind: 'numbers', id: 'a'.repeat(32), seqnum: 9 };
+  const readers = {
+    pause: () => {},
+    unpause: () => {},
+    positions: () => [samplePosition(1)],
+    histories: () => [],
+    cursors: () => [cursor],
+  };
 
   test('nothing yet, or something that is no state', () => {
     const first = of({});
@@ -471,6 +513,7 @@ describe('what is said of a state that is loaded', () => {
       ignored: { byHand: [], ignore: (...given: unknown[]) => ignores.push(given) },
     });
     expect(second.keeper.load()).toEqual([samplePosition(1)]);
+    expect(second.keeper.cursors).toEqual([cursor]);
     expect(second.log.said).toEqual([
       { level: 'warn', text: 'the clock was set since the state was saved', fields: { seconds: 30 } },
       {

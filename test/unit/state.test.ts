@@ -294,6 +294,82 @@ describe('a disk that fails', () => {
     await saveState(path, () => sampleSnapshot(4));
   });
 
+  /** A disk in memory that tells its calls; the one of this number fails with `error`. */
+  function tellingDisk(failsAt: number, error: object) {
+    const calls: string[] = [];
+    const told = async (call: string): Promise<void> => {
+      if (calls.push(call) === failsAt) throw error;
+    };
+    const disk: StateDisk = {
+      open: async (name) => {
+        await told(`open ${name.slice(home.length)}`);
+        return {
+          write: async (buffer, offset, length) => {
+            await told(`write ${offset + length === buffer.length ? 'the rest' : `${offset} ${length}`}`);
+            return { bytesWritten: Math.min(length, 100) };
+          },
+          sync: () => told('sync'),
+          close: () => told('close'),
+        };
+      },
+      rename: (from, to) => told(`rename ${from.slice(home.length)} ${to.slice(home.length)}`),
+      unlink: (name) => told(`unlink ${name.slice(home.length)}`),
+    };
+    return { disk, calls };
+  }
+  const inOrder = [
+    'unlink /state.new',
+    'open /state.new',
+    'write the rest',
+    'write the rest',
+    'sync',
+    'close',
+    'rename /state.new /state',
+    'open ',
+    'sync',
+    'close',
+  ];
+  const small = () => ({ time: 5, jails: ['sshd'], positions: [samplePosition(1)], table: null });
+
+  test('each step follows the one before, and what is open is closed', async () => {
+    const { disk, calls } = tellingDisk(0, {});
+    await saveState(path, small, disk);
+    expect(calls).toEqual(inOrder);
+  });
+
+  test.each([
+    [1, 'create', ['unlink /state.new']],
+    [2, 'create', ['unlink /state.new']],
+    [3, 'write', ['close', 'unlink /state.new']],
+    [5, 'fsync', ['close', 'unlink /state.new']],
+    [6, 'close', ['unlink /state.new']],
+    [7, 'rename', ['unlink /state.new']],
+    [8, 'fsync of the directory', ['unlink /state.new']],
+    [9, 'fsync of the directory', ['close', 'unlink /state.new']],
+    [10, 'fsync of the directory', ['unlink /state.new']],
+  ])('where step %i fails, %s is named, and nothing stays open or lies around', async (failsAt, step, after) => {
+    const cause = Object.assign(new Error('injected'), { code: 'EIO' });
+    const { disk, calls } = tellingDisk(failsAt, cause);
+    const error = await saveState(path, small, disk).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(StateWriteError);
+    expect(error).toMatchObject({ step, code: 'EIO', cause, message: `state not saved to ${path}: ${step}: injected` });
+    expect(calls).toEqual([...inOrder.slice(0, failsAt), ...after]);
+  });
+
+  test('an error without a code has one, that nothing was there to remove is none', async () => {
+    const error = await saveState(path, small, tellingDisk(2, new Error('x')).disk).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: 'UNKNOWN' });
+    const { disk, calls } = tellingDisk(1, Object.assign(new Error('x'), { code: 'ENOENT' }));
+    await saveState(path, small, disk);
+    expect(calls).toEqual(inOrder);
+    const full = diskWith({ write: 0 });
+    await expect(saveState(path, small, full)).rejects.toThrow('write: the disk takes no more bytes');
+    rmSync(path, { force: true });
+    execFileSync('mkfifo', [path]);
+    const refused = await saveState(path, small).catch((reason: unknown) => reason);
+    expect(refused).toMatchObject({ code: 'EINVAL', step: 'create' });
+  });
+
   test('a slow fsync holds back the rename, and nothing else', async () => {
     await saveState(path, () => sampleSnapshot(3));
     let finish = (): void => {};
