@@ -93,7 +93,7 @@ async function load(): Promise<void> {
 }
 
 /** A test that waits for a state does so three times as long as it usually takes, and this, ms. */
-const untilSlackMs = 2_000;
+const untilSlackMs = 500;
 
 /** The message of the failure, or nothing. */
 async function failureOf(test: Test): Promise<string | undefined> {

@@ -4,7 +4,6 @@
  */
 import { statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as limits from '../../src/limits.ts';
 import type { JournalCursor } from '../../src/sources/journal/journal.ts';
@@ -14,6 +13,7 @@ import type { StateDisk } from '../../src/state/save.ts';
 import type { IgnoredByHand } from '../../src/types.ts';
 import { rememberingLog, temporaryDirectory } from '../support/control.ts';
 import { CollectingVisitor, samplePosition } from '../support/state.ts';
+import { until } from '../support/until.ts';
 
 const home = { path: '', remove: (): void => {} };
 const intervalSeconds = 600;
@@ -43,13 +43,10 @@ const clock = {
   },
 };
 
-/** A save passes some system calls of the thread pool. This wait is not on the test's clock. */
+/** A save passes some system calls of the thread pool. */
 async function realUntil(state: () => boolean): Promise<void> {
-  const giveUp = process.hrtime.bigint() + BigInt(process.env.UNTIL_MS ?? 5_000) * 1_000_000n;
-  for (let turn = 0; !state(); turn++) {
-    await (turn < 20 ? new Promise(setImmediate) : pause(1));
-    if (process.hrtime.bigint() > giveUp) throw new Error('what was waited for did not come');
-  }
+  for (let turn = 0; turn < 20 && !state(); turn++) await new Promise(setImmediate);
+  await until(state);
 }
 
 /** Whether a save is under way that does not wait for the disk. */
