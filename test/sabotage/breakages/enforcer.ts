@@ -236,8 +236,8 @@ export const enforcer: readonly Breakage[] = [
   },
   {
     name: 'the rules of before are not written again after a reload that the kernel refused',
-    find: '      // The task may have failed half way.\n      this.#mustInstall = true;',
-    put: '      // The task may have failed half way.',
+    find: 'this.#mustInstall = true;\n      throw error;',
+    put: 'throw error;',
     claims: [],
     tests: ['test/unit/enforcer-commands.test.ts'],
   },
