@@ -11,7 +11,8 @@ const chosen: Readonly<Record<string, string>> = {
   backends: 'unit/backends unit/config-commands unit/pacer unit/xdp-program property/netlink property/xtables',
   config: `unit/config-file unit/config-hints unit/config-pieces unit/config-problems unit/config-record
     unit/config-values unit/escalation unit/fleet-config unit/journal-config unit/line-time unit/log-clocks
-    unit/messages unit/operator-filter unit/suggest property/config-locate property/config property/operator-patterns`,
+    unit/messages unit/operator-filter unit/suggest property/config-locate property/config
+    property/operator-patterns`,
   control: `unit/control-protocol unit/control-server unit/control-verbs unit/control-words
     property/control-frames.property`,
   enforcer: 'unit/enforcer unit/enforcer-commands unit/ignored unit/latency unit/room',

@@ -236,8 +236,8 @@ export const enforcer: readonly Breakage[] = [
   },
   {
     name: 'the rules of before are not written again after a reload that the kernel refused',
-    find: 'this.#mustInstall = true;\n      throw error;',
-    put: 'throw error;',
+    find: 'this.#mustInstall = isCompared = true;',
+    put: 'isCompared = true;',
     claims: [],
     tests: ['test/unit/enforcer-commands.test.ts'],
   },
