@@ -23,7 +23,7 @@ const chosen: Readonly<Record<string, string>> = {
   text: 'unit/address unit/config-hints unit/config-record unit/config-values unit/text property/config',
 };
 
-/** What a test must import, itself or through a helper, to notice a mutant of engine or compiler. */
+/** What a test must import, itself or through a helper, to notice one of engine or compiler. */
 const subjects = [
   'src/engine/',
   'src/compiler/',
