@@ -1,6 +1,6 @@
 // madvise(2). MADV_DONTNEED removes resident pages of a mapping; the next access loads them again
 // from the file. src/memory/ceiling.ts decides for which mappings that is safe. MADV_DONTDUMP
-// splits a mapping. MADV_HUGEPAGE requests large pages for a buffer.
+// and MADV_DODUMP split a mapping. MADV_HUGEPAGE requests large pages for a buffer.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -29,9 +29,11 @@ int64_t DropPages(Napi::Env, Address address, Length bytes) {
 /// folio of a file (6.18) stops at the end of a range. Neighbours only differ in whether a core
 /// dump contains them, which never contains clean pages of a file.
 int64_t SplitRange(Napi::Env, Address address, Length bytes, Length step) {
-  for (size_t at = 0; at < bytes.value; at += 2 * step.value) {
+  int advice = MADV_DONTDUMP;
+  for (size_t at = 0; at < bytes.value; at += step.value) {
     const size_t length = std::min(step.value, bytes.value - at);
-    if (madvise(reinterpret_cast<void*>(address.value + at), length, MADV_DONTDUMP) < 0) return -errno;
+    if (madvise(reinterpret_cast<void*>(address.value + at), length, advice) < 0) return -errno;
+    advice = advice == MADV_DONTDUMP ? MADV_DODUMP : MADV_DONTDUMP;
   }
   return 0;
 }

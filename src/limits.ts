@@ -718,6 +718,13 @@ export const filePagesBytesMax = 14 * 1024 * 1024;
  * 6.18 brings back whole large folios, up to 2 MiB.
  */
 export const faultBytesMax = 32 * 1024;
+/**
+ * The same some seconds after the start, bytes: the pages in use then stay below their bound, so
+ * that they seldom have to be released all at once, for which bans wait milliseconds.
+ */
+export const faultBytesLater = 16 * 1024;
+/** Pieces of the file pages that a check splits so, until all are; about a millisecond. */
+export const splitsPerLook = 4;
 /** What V8 and libuv may take outside heap, stacks and buffers after the table was sized, bytes. */
 export const runtimeGrowthBytes = 7 * 1024 * 1024;
 /**

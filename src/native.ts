@@ -109,8 +109,9 @@ export interface Native {
    */
   dropPages(address: number, bytes: number): number;
   /**
-   * madvise(2) MADV_DONTDUMP over every other `step` bytes, whole pages: 0 or -errno. It splits a
-   * mapping of a file, so that one page fault brings back at most `step` bytes.
+   * madvise(2) MADV_DONTDUMP and MADV_DODUMP by turns over each `step` bytes, whole pages: 0 or
+   * -errno. It splits a mapping of a file, so that one page fault brings back at most `step` bytes.
+   * May be repeated with a smaller step.
    */
   splitRange(address: number, bytes: number, step: number): number;
   /**

@@ -153,6 +153,8 @@ export interface GovernorOptions {
   /** What was resident at the last `read`. */
   resident: { all: number; file: number; read(): void };
   dropPages: (address: number, bytes: number) => number;
+  /** Makes a page fault bring back less. */
+  splitRange: (address: number, bytes: number, step: number) => number;
   /** Collects all garbage of the heap. */
   collect: () => void;
   /** Milliseconds of a monotonic clock. */
@@ -178,14 +180,17 @@ function piecesOf(mappings: readonly Mapping[]): Mapping[] {
  * Releases file pages, so that they stay under their bound and the process under its ceiling. A
  * check every `governorMs` costs one small read. Each check also releases the next piece of the
  * pages, all of them within `governorLooksMax` checks or a few more. So the resident size shows
- * what was used lately, and no ban waits until all of it is loaded again. When a release gains
- * almost nothing, the pages are in use, and the governor pauses. Every `collectMs` it runs a
- * garbage collection.
+ * what was used lately, and no ban waits until all of it is loaded again. The first checks also
+ * make page faults smaller, which would take too long at the start. When a release gains almost
+ * nothing, the pages are in use, and the governor pauses. Every `collectMs` it runs a garbage
+ * collection.
  */
 export class Governor {
   /** Releases of all pages at once. */
   releases = 0;
   readonly #pieces: readonly Mapping[];
+  /** Those whose page faults still bring back as much as at the start. */
+  readonly #coarse: Mapping[];
   /** The piece that the next check releases. */
   #next = 0;
   #nextLook = 0;
@@ -201,6 +206,7 @@ export class Governor {
     this.#now = options.now ?? performance.now.bind(performance);
     this.#nextCollection = this.#now() + limits.collectMs;
     this.#pieces = piecesOf(options.mappings);
+    this.#coarse = [...this.#pieces];
   }
 
   /** Releases every page that may be dropped; returns the bytes gained. */
@@ -228,7 +234,9 @@ export class Governor {
       this.#nextCollection = now + limits.collectMs;
       this.#options.collect();
     }
-    const { ceilingBytes, resident, dropPages } = this.#options;
+    const { ceilingBytes, resident, dropPages, splitRange } = this.#options;
+    for (const { address, bytes } of this.#coarse.splice(0, limits.splitsPerLook))
+      splitRange(address, bytes, limits.faultBytesLater);
     const piece = this.#pieces[this.#next++ % this.#pieces.length];
     if (piece !== undefined) dropPages(piece.address, piece.bytes);
     if (this.#pauses > 0) {
@@ -262,6 +270,7 @@ export class ProcessMemory {
       mappings,
       resident: new ResidentReader(pageBytes),
       dropPages: native.dropPages,
+      splitRange: native.splitRange,
       // Absent if the launch stage did not start the core.
       collect: () => void globalThis.gc?.(),
     });

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import {
   collectMs,
+  faultBytesLater,
   filePagesBytesMax,
   governorLooksMax,
   governorMarginBytes,
@@ -84,10 +85,15 @@ describe('splitRange', () => {
     const step = 64 * 1024;
     const { address, bytes } = releasableMappings(smaps()).toSorted((one, other) => other.bytes - one.bytes)[0]!;
     expect(bytes).toBeGreaterThan(4 * step);
-    expect(native.splitRange(address, bytes, step)).toBe(0);
-    const ranges = releasableMappings(smaps()).filter((one) => one.address >= address && one.address < address + bytes);
-    expect(ranges.every((range) => range.bytes <= step)).toBe(true);
-    expect(ranges.reduce((sum, range) => sum + range.bytes, 0)).toBe(bytes);
+    // First as at the start, then finer, as some seconds later.
+    for (const finer of [step, step / 2]) {
+      expect(native.splitRange(address, bytes, finer)).toBe(0);
+      const ranges = releasableMappings(smaps()).filter(
+        (one) => one.address >= address && one.address < address + bytes,
+      );
+      expect(ranges.every((range) => range.bytes <= finer)).toBe(true);
+      expect(ranges.reduce((sum, range) => sum + range.bytes, 0)).toBe(bytes);
+    }
     expect(native.dropPages(address, bytes)).toBe(0);
     expect(JSON.parse('{"still":["alive"]}')).toEqual({ still: ['alive'] });
   });
@@ -163,6 +169,7 @@ describe('Governor', () => {
         if (bytes === mapping.bytes) state.file = 0;
         return 0;
       },
+      splitRange: () => 0,
       collect: () => void state.collections++,
     });
     return { governor, dropped, state };
@@ -211,6 +218,7 @@ describe('Governor', () => {
       mappings: [],
       resident,
       dropPages: () => 0,
+      splitRange: () => 0,
       collect: () => {},
       now: () => 1_000,
     });
@@ -225,11 +233,13 @@ describe('Governor', () => {
       { address: 3 << 30, bytes: 4096 },
     ];
     const dropped: [number, number][] = [];
+    const split: [number, number, number][] = [];
     const governor = new Governor({
       ceilingBytes,
       mappings,
       resident: { all: 0, file: 0, read() {} },
       dropPages: (...piece) => dropped.push(piece),
+      splitRange: (...piece) => split.push(piece),
       collect: () => {},
       now: (() => {
         let clock = 0;
@@ -251,6 +261,8 @@ describe('Governor', () => {
       expect(Math.max(...dropped.map(([, bytes]) => bytes))).toBeLessThan(all / governorLooksMax + pieceBytes);
     }
     expect(governor.releases).toBe(0);
+    // Each piece once, a few at a time, from the first look on.
+    expect(split).toEqual(dropped.map((piece) => [...piece, faultBytesLater]));
   });
 
   test('after a release in vain it waits, then tries again', () => {
