@@ -113,7 +113,7 @@ export const observe: readonly Breakage[] = [
   },
   {
     name: 'mappings of files are not split',
-    find: 'if (madvise(reinterpret_cast<void*>(address.value + at), length, MADV_DONTDUMP) < 0) return -errno;',
+    find: 'if (madvise(reinterpret_cast<void*>(address.value + at), length, advice) < 0) return -errno;',
     put: '(void)length;',
     claims: ['X-pages'],
     tests: ['test/unit/memory.test.ts'],
