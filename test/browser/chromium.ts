@@ -137,7 +137,7 @@ export class Chromium {
     return Buffer.from(String(data), 'base64');
   }
 
-  /** The page as it would be printed. */
+  /** The page as a printer would show it. */
   async pdf(): Promise<Buffer> {
     const { data } = await this.#ask('Page.printToPDF', { preferCSSPageSize: true });
     return Buffer.from(String(data), 'base64');

@@ -42,7 +42,7 @@ async function examine(lines: string[], mode: string): Promise<Seen[]> {
   });
 }
 
-/** Decisions as (address, number of the line). */
+/** Decisions as pairs of address and line number. */
 async function decide(lines: string[], mode: string, maxretry: number, findtime: number): Promise<string[]> {
   const jail = { filter: 'sshd', mode, maxretry, findtime, bantime: 86_400, ipv6Prefix: 128, ignore: [] };
   const engine = await Examiner.create({ build: 'plain', jails: [jail], tableBytes: 1 << 20, live: false, now: start });

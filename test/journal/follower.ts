@@ -8,7 +8,7 @@ import { driveJournal } from '../support/journal-sink.ts';
 
 export interface Saved {
   cursors: JournalCursor[];
-  /** Of the numbers that were read. */
+  /** Count and sum of the numbers that were read. */
   count: number;
   sum: number;
 }

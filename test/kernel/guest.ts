@@ -152,7 +152,7 @@ const dropped = (from: string): Promise<true> =>
 const passes = (from: string): Promise<true> =>
   until(`packets from ${from}`, () => answers(from) || undefined) as Promise<true>;
 
-/** Not the applet of busybox, which its shell would take. */
+/** Not busybox's own command, which its shell would prefer. */
 const ip = '/usr/sbin/ip';
 
 function makePeer(): void {
@@ -189,7 +189,10 @@ function left(backend: string, address: string): number | undefined {
   return seconds === undefined ? undefined : Number(seconds);
 }
 
-/** What another program would do to our rules; by then ours may be there again: chains stay. */
+/**
+ * What another program would do to our rules. When it is checked, our rules may be there again; so
+ * the chains stay.
+ */
 const damage: Readonly<Record<string, string>> = {
   nftables: 'nft flush ruleset',
   iptables: 'iptables-legacy -F',
@@ -372,7 +375,7 @@ async function saved(): Promise<void> {
   });
 }
 
-/** Two of three failures, and a ban; then the machine goes down without warning. */
+/** Two of three failures, and a ban. Then the machine stops without warning. */
 async function beforeTheReboot(): Promise<void> {
   await check('state: saved before the machine goes down', async () => {
     rmSync(log, { force: true });

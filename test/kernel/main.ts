@@ -1,9 +1,9 @@
 /**
- * `npm run test:kernel`: boots Debian's own kernel in qemu with our build as its root, twice on one
- * disk, and tries there what the other tests try on this machine's kernel. KVM where /dev/kvm is
- * and boots it, emulation otherwise. Prints a table; exit status 1 where a row failed or the guest
- * did not come to its end. `-- nftables,journal` tries some only (`xdp-ports`: of xdp, only jails
- * with ports); `-- --record` keeps the table in test/evidence.
+ * `npm run test:kernel` boots Debian's own kernel in qemu with our build as its root, twice on one
+ * disk, and runs there what the other tests run on this machine's kernel. It uses KVM if /dev/kvm
+ * exists and boots the kernel, and emulation otherwise. It prints a table; the exit status is 1 if
+ * a row failed or the guest did not reach its end. `-- nftables,journal` runs only these parts
+ * (`xdp-ports`: of xdp, only jails with ports); `-- --record` keeps the table in test/evidence.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
@@ -21,9 +21,12 @@ import { environment, firmware, type Kernel, programs, unpackPackages } from './
 import { type Row, table } from './rows.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-/** A boot ends far inside this, also emulated on a busy machine, ms. */
+/** A boot takes much less than this, even if emulated on a busy machine, ms. */
 const bootMsMax = 5_400_000;
-/** KVM in a guest may stop at an instruction: what it has not booted by then is emulated, ms. */
+/**
+ * KVM in a guest may stop at an instruction. What it has not booted within this time is emulated,
+ * ms.
+ */
 const kvmMsMax = 60_000;
 const memoryMegabytes = 1_024;
 const diskBytes = 64 * 1024 * 1024;
@@ -71,7 +74,7 @@ function guestRoot(kernel: Kernel, scratch: string): Entry[] {
     { path: 'init', kind: 'file', bytes: Buffer.from(init), mode: 0o755 },
     file(programs.busybox, 'bin/busybox'),
     ...applets.split(' ').map((name): Entry => ({ path: `bin/${name}`, kind: 'link', to: 'busybox' })),
-    // Where the kernel looks when it wants a module.
+    // The path where the kernel looks for modules.
     { path: 'sbin/modprobe', kind: 'link', to: '/bin/busybox' },
     ...['proc', 'sys', 'dev', 'run', 'tmp', 'var/log', 'var/lib/fail2zig', 'etc'].map(
       (path): Entry => ({ path, kind: 'folder' }),

@@ -36,7 +36,7 @@ function run(program: string, ...args: string[]): string {
 }
 
 export interface Kernel {
-  /** As uname -r says it. */
+  /** The release as `uname -r` prints it. */
   release: string;
   image: string;
   modules: string;

@@ -38,8 +38,8 @@ const subjects = [
  */
 const readers = ['imports', 'ledger', 'readme'];
 /**
- * They take seconds, because of a program around the engine or of their number; a more direct test
- * notices the same.
+ * They take seconds, because they run a program around the engine or because there are so many. A
+ * more direct test notices the same mutants.
  */
 const slow = ['bench', 'decision-ring', 'file-source-engine', 'operator-commands', 'state-keeper', 'table-placement'];
 

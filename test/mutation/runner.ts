@@ -56,18 +56,19 @@ const passesTimes = 4;
 const passesUnmutatedMax = 25_000_000;
 
 /**
- * CPU seconds of tests that a mutant has to survive; no test begins after them, and one that takes
- * longer by itself does not judge. Nearly all that are found are found in milliseconds; without a
- * bound the others would take most of the hours of a run. So the score is never too high.
- * `timeoutMS` (stryker.config.json) is several times of it: what takes that long is endless.
+ * CPU seconds of tests that a mutant has to survive. No test begins after that time, and a test
+ * that takes longer by itself does not judge. Nearly all mutants that are found are found in
+ * milliseconds; without this bound the others would take most hours of a run. The bound can only
+ * lower the score, never raise it. `timeoutMS` (stryker.config.json) is several times as long: what
+ * takes that long never ends.
  */
 const trialSecondsMax = 3;
 /** The same bound where tests wait instead of computing, seconds of the clock. */
 const trialWaitSecondsMax = 3 * trialSecondsMax;
 
 /**
- * Where the first run leaves how long each test takes, and `passesMax`, for the other processes.
- * They all run in the same copy of the project.
+ * The file in which the first run leaves the duration of each test, and `passesMax`, for the other
+ * processes. All of them run in the same copy of the project.
  */
 const timesFile = 'test-times.json';
 interface FirstRun {

@@ -7,7 +7,7 @@ import type { Address, Ban, Change, JailScaffold } from '../../src/types.ts';
 /** Milliseconds. */
 export const hour = 3_600_000;
 
-/** A jail that bans a source from everything. */
+/** A jail that cuts off a source from every port. */
 export const sshd: JailScaffold = { name: 'sshd', ipv6Prefix: 64, ports: [], protocols: [], hooks: ['input'] };
 
 /** An address or a prefix. @throws Error for any other text */

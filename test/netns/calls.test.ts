@@ -1,6 +1,6 @@
 /**
- * The system calls of the daemon, as strace(1) sees them: no program and no process after its
- * start, no call outside of the table, and no row of the table that nobody needs.
+ * The system calls of the daemon, as strace(1) sees them. After its start it runs no program and no
+ * process; it makes no call outside of the table, and it needs every row of the table.
  */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

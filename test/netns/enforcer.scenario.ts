@@ -60,8 +60,8 @@ async function load(count: number): Promise<number> {
  */
 const small: Record<string, { create: () => Backend; room: number; code: string }> = {
   nftables: { create: () => new NftablesBackend({ table, setElementsMax: 3 }), room: 3, code: 'ENFILE' },
-  // The kernel counts by the thousandfold in parts of a set: it is full a little later than it was
-  // told.
+  // The kernel counts in each part of a set, in steps of a thousand: a set is full a little later
+  // than its size says.
   ipset: { create: () => new IpsetBackend({ setElementsMax: 64 }), room: 64, code: 'IPSET_ERR_HASH_FULL' },
   xdp: { create: () => new XdpBackend({ interfaces: ['lo'], bansMax: 3 }), room: 3, code: 'E2BIG' },
 };
@@ -221,7 +221,7 @@ export const scenarios: Record<string, Scenario> = {
     const { attack, enforcer, backend } = await enforced();
     attack('10.0.0.1');
     await until(() => enforcer.counters.bans[0] === 1, { what: 'the ban' });
-    // What the first comparison finds is of earlier runs.
+    // The first comparison finds what earlier runs left.
     assert.equal(await enforcer.reconcile(), 0);
     nft('flush', 'ruleset');
     attack('10.0.0.2');
@@ -262,8 +262,8 @@ export const scenarios: Record<string, Scenario> = {
     const read = performance.now();
     await until(() => enforcer.counters.bans[0] === count, { what: 'all bans' });
     const landed = performance.now();
-    // A dump right after so many additions misses some while the kernel is still enlarging its hash
-    // table.
+    // After so many additions the kernel is still enlarging its hash table, and a dump misses some
+    // elements.
     await until(() => elements().size === count, { what: 'all elements in the kernel set' });
     assert.equal(engine.waiting, 0);
     await enforcer.stop();

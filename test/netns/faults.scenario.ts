@@ -170,7 +170,7 @@ function nftSets(): Map<string, NftElement[]> {
   return new Map(found.flatMap(({ set }) => (set === undefined ? [] : [[set.name, set.elem ?? []]])));
 }
 
-/** Does something, and says whether other programs see that it was done. */
+/** Runs an operation, and returns whether other programs see its effect. */
 interface Operation {
   run: (backend: Backend, subject: Subject) => Promise<unknown>;
   isDone: (subject: Subject, result: unknown) => boolean;

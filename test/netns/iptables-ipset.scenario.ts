@@ -187,7 +187,7 @@ function scenariosOf({ create, seen, foreign }: Subject): Record<string, Scenari
       await again.apply([unban(prefix), unban('198.51.100.7')]);
       assert.deepEqual(texts(await bansOf(again)), ['198.51.100.128/30']);
       await prober.answered(attackerV4[0], hostV4, 2222);
-      // The same bans where the jail bans single hosts again, and the other way round.
+      // The same bans for a jail that bans single hosts again, and the other way round.
       await again.install([sshd]);
       await again.install([wide]);
     },

@@ -201,7 +201,7 @@ export const scenarios: Record<string, Scenario> = {
       execFileSync(program, ['--socket', host.daemon.socket, ...words], { encoding: 'utf8' });
     assert.match(client('why', '203.0.113.9'), /in a list: .*drop\.txt:4 to 5: 203\.0\.113\.9, banned in lists/);
     assert.match(client('why', '198.51.100.77'), /in a list: .*drop\.txt:6: 198\.51\.100\.0\/24, banned in lists/);
-    // What somebody bans by hand as well is told beside it.
+    // A ban by hand of a listed address is shown beside the list.
     await host.daemon.ban('lists', '203.0.113.9', 600);
     assert.match(
       client('unban', '203.0.113.9'),

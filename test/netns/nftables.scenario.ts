@@ -48,7 +48,7 @@ export const scenarios: Record<string, Scenario> = {
     await prober.dropped(attackerV4[0], hostV4, 2222);
     const seen = droppedPackets(table, 'jail-sshd');
     assert.ok(seen > 0, 'the rule counted the packet it dropped');
-    // It keeps trying: between two looks there may be one more packet.
+    // The prober keeps trying: one more packet may come between two readings.
     assert.ok((await backend.drops()).get('sshd')! >= seen);
     await backend.apply([unban(attackerV4[0])]);
     await prober.answered(attackerV4[0], hostV4, 2222);
@@ -202,7 +202,7 @@ export const scenarios: Record<string, Scenario> = {
       assert.ok(seen.get('203.0.113.1')! > 3500, `${seen.get('203.0.113.1')}`);
       assert.equal(seen.get('203.0.113.2'), Infinity);
       assert.ok(seen.get('203.0.113.3')! > 3500 && seen.get('203.0.113.3')! <= 3600);
-      // For as long as before: the kernel would leave such an element as it is.
+      // The ban lasts as long as before: the kernel would not change such an element.
       const left = async (): Promise<number> => (await bansOf(backend))[0]!.timeoutMs;
       await backend.apply([ban('203.0.113.2', 0), ban('203.0.113.1', 60_000)]);
       await backend.apply([unban('203.0.113.2'), unban('203.0.113.3')]);
@@ -293,7 +293,7 @@ export const scenarios: Record<string, Scenario> = {
         await until(() => heard.has(attackerV4[1]), { what: 'a packet of the innocent sender' });
       }
       assert.ok(!heard.has(attackerV4[0]), 'a packet of the banned sender came through');
-      // The twin: with a real gap the same flood gets through.
+      // The twin: with a real gap, the same flood passes.
       nft('flush', 'chain', 'inet', table, 'jail-sshd');
       await until(() => heard.has(attackerV4[0]), { what: 'a packet of the banned sender through the flushed chain' });
     } finally {

@@ -32,7 +32,7 @@ maxretry = 1
   return Daemon.start(directory, settings);
 }
 
-/** Failures of so many sources; resolves when the kernel took their bans. */
+/** Writes failures of this many sources. Resolves when the kernel holds their bans. */
 async function ban(daemon: Daemon, sources: number): Promise<void> {
   const { 'bans.total': before = 0 } = await daemon.stats();
   for (let i = 0; i < sources; i++) {
@@ -49,7 +49,7 @@ const lastPid = (): number => Number(readFileSync('/proc/sys/kernel/ns_last_pid'
 export const scenarios: Record<string, Scenario> = {
   'bans, unbans and saves start no process and no thread': async () => {
     const daemon = await start();
-    // Whatever a runtime starts once, it has started by now.
+    // Everything that a runtime starts only once has started by now.
     await ban(daemon, 20);
     await daemon.ban('sshd', '192.0.2.1', 600);
     await until(async () => ((await daemon.stats())['state.saves'] ?? 0) > 1, { what: 'two saves' });

@@ -117,7 +117,7 @@ scrape_configs:
 
   test.each(alerts)('the alert %s can be asked', async (_, expr) => {
     expect(await answer(expr)).toMatchObject({ status: 'success' });
-    // Every figure it speaks of is on the page.
+    // Every figure that it names is on the page.
     for (const [name] of expr.matchAll(/fail2zig_\w+/g))
       expect(page).toContain(`# TYPE ${name.replace(/_bucket$/, '')} `);
   });

@@ -1,6 +1,6 @@
 /**
- * Records of the real daemon, on nftables in a namespace of its own, where they go: to a real
- * journald with fields, to syslog in the form of RFC 5424, and to the audit log. Started by
+ * The records of the real daemon, on nftables in a namespace of its own, and where they go: to a
+ * real journald with fields, to syslog in the form of RFC 5424, and to the audit log. Started by
  * records.test.ts, one scenario per process.
  */
 import assert from 'node:assert/strict';
@@ -16,7 +16,7 @@ import { answerScenario } from '../support/namespace.ts';
 import { FakeServiceManager } from '../support/service-manager.ts';
 import { until } from '../support/until.ts';
 
-/** Bytes that an attacker or an operator wrote and no reader of a log should see. */
+/** Bytes that an attacker or an operator wrote, and that no reader of a log should see. */
 const attacker = 'evil\u001b[31mname';
 const reason = 'it was\nme \u001b[31m\u202e';
 const plain = 'it was\\nme \\x1b[31m\\u{202e}';
@@ -188,7 +188,8 @@ async function syslog() {
   listener = await hear();
   await daemon.ban('sshd', '192.0.2.3', 60);
   await until(() => heard('address=192.0.2.3'), { what: 'a record for the new listener' });
-  // It stops reading, and then it is gone: nobody waits for it, and lost lines are counted.
+  // It stops reading, and then it ends. The daemon does not wait for it, and lost lines are
+  // counted.
   listener.pause();
   for (let index = 0; index < 40; index++) await daemon.ban('sshd', `198.51.100.${index}`, 60);
   await listener.stop();

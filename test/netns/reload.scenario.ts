@@ -46,7 +46,7 @@ class Host {
     writeFileSync(this.path, `${control}${state}${settings}`, { mode: 0o600 });
   }
 
-  /** What the client's own process does, done here: returns the answer, or throws the refusal. */
+  /** Does here what the client's own process does. Returns the answer, or throws the refusal. */
   async reload(jails: Record<string, string>, extra = ''): Promise<Reloaded> {
     this.write(this.settings(jails, extra));
     const record = recordToHand(this.path);
@@ -115,7 +115,7 @@ export const scenarios: Record<string, Scenario> = {
     );
     const sets = execFileSync('nft', ['list', 'sets'], { encoding: 'utf8' });
     assert.ok(!sets.includes('ban4-second') && sets.includes('ban4-third'), sets);
-    // The earlier window still counts; and nobody reads the log of the removed jail.
+    // The earlier window still counts, and the log of the removed jail is no longer read.
     host.fail('a', '192.0.2.1');
     host.fail('b', '192.0.2.4');
     host.fail('c', '192.0.2.5');
@@ -178,7 +178,7 @@ export const scenarios: Record<string, Scenario> = {
     });
     assert.equal(said.status, 1);
     assert.match(said.stderr, /refused \(configuration\): the configuration cannot be used, nothing was changed/);
-    // Without the reload, or with something that is none.
+    // Nor does a configuration that does not exist change anything.
     const told = spawnSync(client, ['--socket', host.daemon.socket, 'reload', '--config', '/nowhere'], {
       encoding: 'utf8',
     });
@@ -216,7 +216,7 @@ export const scenarios: Record<string, Scenario> = {
         `maxretry = 3\nbantime = "5h"\nignoreip = ["203.0.113.${turn % 200}"]`,
       ][turn % 2];
       const jails: Record<string, string> = { sshd: `${a}\n${change}\nport = ${22 + (turn % 2)}` };
-      // Others come and go, on the same log and on others, in other numbers each time.
+      // Other jails come and go, on the same log and on others, each time with other numbers.
       for (const name of ['x', 'y', 'z'].slice(turn % 3))
         jails[`${name}${turn % 5}`] = `${a}\nmaxretry = 4\nfindtime = "${1 + (turn % 7)}m"`;
       if (turn % 4 === 1) jails.other = `logpath = ["${host.log('b')}", "${host.log('a')}"]\nmaxretry = 5`;

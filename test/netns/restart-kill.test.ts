@@ -21,7 +21,7 @@ import { until } from '../support/until.ts';
 
 const kills = Number(process.env.STATE_KILLS ?? 20);
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
-/** A source is banned at so many failures. */
+/** This many failures ban a source. */
 const maxretry = 4;
 /** Sources that fail in turn; half of them one time less than a ban needs. */
 const groupSources = 100;
@@ -56,7 +56,7 @@ class Writer {
     closeSync(this.#descriptor);
   }
 
-  /** Who must be banned in the end: the even ones of each group. */
+  /** The sources that must be banned in the end: the even ones of each group. */
   expected(): string[] {
     const all: string[] = [];
     for (let group = 0; group < this.#group; group++) {
@@ -155,7 +155,7 @@ bantime = "12h"
   await writer.stop();
   appendFileSync(log, `${new Date().toISOString()} host sshd[1]: Server listening on 0.0.0.0 port 22.\n`);
   const expected = writer.expected().sort();
-  // A stop reads what is written.
+  // A daemon that stops reads what is already written.
   expect(await daemon.stop(), daemon.said.slice(-20).join('\n')).toBe(0);
   const saved = (await savedBans(state)).sort();
   expect(saved, daemon.said.filter((line) => !/ banned | would ban /.test(line)).join('\n')).toEqual(expected);

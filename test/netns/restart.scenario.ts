@@ -215,7 +215,7 @@ export const scenarios: Record<string, Scenario> = {
     host.fail('192.0.2.1', 3);
     const isTakenOver = () => daemon.said.some((line) => line.includes('bans taken over'));
     const status = await daemon.status();
-    // Tersely: without the elements, which nft would read first.
+    // With --terse: without the elements, which nft would otherwise read first.
     const rules = JSON.stringify(nftJson('-t', 'list', 'chain', 'inet', 'fail2zig', 'jail-sshd'));
     assert.match(rules, /"right":"@ban4-sshd".*"goto":{"target":"deny-sshd"/);
     await until(isTakenOver, { withinMs: 60_000, what: 'the bans of an earlier run' });

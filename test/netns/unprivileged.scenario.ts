@@ -30,7 +30,7 @@ const scenarios: Record<string, Scenario> = {
       mkdirSync(path, { mode: 0o755 });
       chownSync(path, user, user);
     }
-    // Only root and its group may read it: CAP_DAC_READ_SEARCH does.
+    // Only root and its group may read it; the daemon can because of CAP_DAC_READ_SEARCH.
     const log = join(home, 'auth.log');
     writeFileSync(log, '', { mode: 0o640 });
     const settings = join(home, 'fail2zig.toml');

@@ -22,7 +22,7 @@ beforeAll(() => {
 }, 1_800_000);
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** EM_AARCH64 of elf.h, where an ELF file says its machine. */
+/** EM_AARCH64 of elf.h: an ELF file names its machine here. */
 const machineOf = (path: string): number => readFileSync(path).readUInt16LE(18);
 
 test('executable and addon are ELF files of aarch64', () => {

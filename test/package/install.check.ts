@@ -32,7 +32,7 @@ afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 }, 120_000);
 
-/** Every file of the system but what dpkg and the loader keep for themselves. */
+/** Every file of the system, except those that dpkg and the loader keep for themselves. */
 const listing = `find / -xdev \\( -path /proc -o -path /dev -o -path /run -o -path /var/lib/dpkg -o -path /var/log -o -path /var/cache \\
   -o -path /tmp -o -path /root \\) -prune -o -printf '%p %m %u %g\\n' | grep -v -e '^/etc/group-\\? ' -e '^/etc/gshadow-\\? ' \\
   -e '^/ ' -e '^/etc ' -e '^/etc/.pwd.lock' | sort`;

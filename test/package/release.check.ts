@@ -16,7 +16,7 @@ let scratch: string;
 beforeAll(() => {
   root = new DebianRoot();
   scratch = mkdtempSync(join(project, 'build', 'release-'));
-  // A key for this test alone: without a password, since nobody is there to type one.
+  // A key for this test only. It has no password, because nobody is there to type one.
   const { status, output } = root.run('cd /root && minisign -G -W -p key.pub -s key && ls key.pub');
   expect({ status, output }).toMatchObject({ status: 0 });
   copyFileSync(join(root.path, 'root/key.pub'), join(scratch, 'key.pub'));

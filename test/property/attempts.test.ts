@@ -1,5 +1,5 @@
 /**
- * An attacker with an account of his own, who may log in as often as he likes, cannot hide his
+ * An attacker has an account of his own and may log in as often as he likes. He cannot hide his
  * guesses at other accounts: a success cancels at most one failure, of its own address and user,
  * whatever the order of the lines. And an attempt that several processes report counts once.
  */

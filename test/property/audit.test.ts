@@ -19,7 +19,7 @@ beforeAll(async () => {
   directory.remove();
 });
 
-/** Text behind the last line alone is what a crash may leave: it is said, and no mistake. */
+/** Only text behind the last line may come from a crash: it is reported, but not as a fault. */
 const isAppended = (files: Files): boolean => {
   const at = whole.length - 2;
   return whole.every((text, index) => (index === at ? files[at]!.startsWith(text) : files[index] === text));

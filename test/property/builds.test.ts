@@ -1,7 +1,7 @@
 /**
- * The three builds of the engine behave the same: whatever bytes they are fed, cut wherever a read
- * happens to end, their whole memories are equal afterwards, byte by byte: counters, table,
- * connections, decisions, denials.
+ * The three builds of the engine behave the same. Whatever bytes they get, and wherever a read
+ * ends, their whole memories are equal afterwards, byte by byte: counters, table, connections,
+ * decisions, denials.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -115,7 +115,7 @@ async function engineOf(build: Build, { jails, policy, live }: Settings): Promis
 }
 
 /**
- * Feeds `text` as a source does that reads so many bytes at a time: what is not consumed is read
+ * Feeds `text` as a source does that reads this many bytes at a time: what is not consumed is read
  * again with what follows. The ring is large enough.
  */
 function feed(engine: Engine, text: Buffer, cuts: number[]): void {
@@ -132,8 +132,8 @@ function feed(engine: Engine, text: Buffer, cuts: number[]): void {
 }
 
 /**
- * What is remembered: the memory but for what was read into it and the notes on the lines just
- * examined.
+ * What an engine remembers: its memory, except what was read into it and the notes on the lines
+ * just examined.
  */
 function memoryOf(engine: Engine): Buffer {
   const whole = Buffer.from(engine.buffer.buffer.slice(0));
@@ -152,7 +152,7 @@ let runs = 0;
 const seen = { lines: 0, matched: 0, decisions: 0, evictions: 0 };
 
 /**
- * The property: `other` leaves the memory that the plain build leaves, and says the same of every
+ * The property: `other` leaves the same memory as the plain build, and reports the same about every
  * ban.
  */
 function equalMemories(other: (settings: Settings) => Promise<Engine>) {

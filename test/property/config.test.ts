@@ -19,7 +19,7 @@ import { decodeCoreConfig } from '../../src/text/record.ts';
 
 const surroundings = { filters: [{ name: 'sshd', modes: ['normal', 'ddos'] }], groupId: () => undefined };
 
-/** Compiles; checks what must hold of the answer either way. */
+/** Compiles, and checks what must hold for the result in both cases. */
 function answer(bytes: Uint8Array): void {
   try {
     const { config, warnings } = compileConfig(decodeConfig(bytes, 'x'), 'x', surroundings);

@@ -10,7 +10,7 @@ import { findVerb } from '../../src/control/verbs.ts';
 import { frameBytesMax } from '../../src/limits.ts';
 
 /**
- * What a stream holds, told by a loop that shares nothing with the decoder: it sees all of the
+ * The frames of a stream, found by a loop that shares nothing with the decoder and sees all of the
  * bytes at once.
  */
 function oracle(stream: Buffer): { bodies: string[]; broken: boolean } {

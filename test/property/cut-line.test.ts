@@ -1,7 +1,7 @@
 /**
- * Lines that are longer than the part we read (limits.ts, lineBytesMax), or than the part their
- * writer writes: they end where an attacker chose, before the service's own address, and he may put
- * another address there. None of them may be read as a whole line (claims S-*).
+ * Lines longer than the part that we read (limits.ts, lineBytesMax), or than the part that their
+ * writer writes. Such a line ends where an attacker chose, before the service's own address, and he
+ * may have put another address there. None of them may be read as a whole line (claims S-*).
  */
 import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -29,7 +29,7 @@ interface Cut {
   fake: string;
   /** The service's own end of the line. */
   rest: string;
-  /** Bytes that the writer leaves of the line; absent = what is read of one. */
+  /** How many bytes of the line the writer keeps. Absent: as many as we read of a line. */
   bytesMax?: number;
 }
 
@@ -137,7 +137,7 @@ const cuts: Cut[] = [
   },
 ];
 
-/** Whom the filter charges with a line, or with its first part. */
+/** The address against which the filter counts a line, or its first part. */
 async function charges({ filter, mode = '' }: { filter: string; mode?: string }) {
   const jail = { filter, mode, maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
   const engine = await Examiner.create({ jails: [jail], tableBytes: 0, now });
@@ -177,7 +177,7 @@ describe('what the first part of a line decides, the whole line decides as well'
     ': x',
   ];
 
-  // Lines of one connection have a say in each other's.
+  // The lines of one connection influence each other.
   const alone = filters.filter(({ connection }) => connection === undefined);
 
   test.each(alone.map(({ name }) => name))('%s', async (name) => {
@@ -206,7 +206,7 @@ describe('what the first part of a line decides, the whole line decides as well'
     );
     const charged = await charges({ filter: 'nginx-limit-req' });
     const addresses = Array.from({ length: line.length }, (_, i) => charged(line.subarray(0, i + 1), true));
-    // The whole of ", server: " stands behind the address before it is taken.
+    // The address counts only if all of ", server: " stands behind it.
     expect(addresses.indexOf('192.0.2.77')).toBe(line.indexOf(', server: ') + ', server: '.length - 1);
     expect(new Set(addresses)).toEqual(new Set([undefined, '192.0.2.77']));
   });

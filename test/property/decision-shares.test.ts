@@ -1,8 +1,8 @@
 /**
- * Decisions that wait for the kernel: whatever each log decided, and however many are taken at
- * once, every decision is passed on once, those of each log in order, and no log gets less than an
- * equal share while it has any waiting. So the decisions of a quiet log never wait for all those of
- * a busy one.
+ * Decisions that wait for the kernel. Whatever each log decided, and however many are taken at
+ * once, every decision is passed on once, and those of each log in order. While a log has waiting
+ * decisions, it gets at least an equal share. So the decisions of a quiet log never wait for all
+ * those of a busy one.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -40,7 +40,7 @@ const real: RingOf = (engine) => ({
   isEmpty: () => engine.waiting === 0,
 });
 
-/** The oldest first, whoever decided. */
+/** The oldest first, from whatever log. */
 const inOrder: RingOf = (engine) => {
   const waiting: Decision[] = [];
   const fill = (): void => void engine.takeDecisions((decision) => void waiting.push(decision));

@@ -1,7 +1,7 @@
 /**
- * Import of a fail2ban tree: a translated expression never counts a line that the expression does
- * not match, unless the report said "wider"; and whatever a tree contains, the import ends, only
- * writes its output, and that output is usable.
+ * Import of a fail2ban tree. A translated expression never counts a line that the expression does
+ * not match, unless the report said "wider". Whatever a tree contains, the import ends and writes
+ * only its output, and that output is usable.
  */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,7 +22,7 @@ import { formatAddress } from '../../src/text/address.ts';
 const addresses = ['192.0.2.7', '198.51.100.9', '203.0.113.250'];
 const hostPattern = '(?:\\d{1,3}(?:\\.\\d{1,3}){3})';
 
-/** A piece of an expression, and texts some of which it takes. */
+/** A piece of an expression, and texts of which it matches some. */
 interface Piece {
   text: string;
   lines: string[];
@@ -94,7 +94,7 @@ test('what counts here is matched by the expression, or the report said it is wi
       for (const [index, verdict] of tryLines(compiled!.program, lines).entries()) {
         if (verdict.outcome !== 'failure') continue;
         counted++;
-        // Blanks before a message, and a colon behind a time, belong to nothing.
+        // Blanks before a message, and a colon behind a time, belong to neither.
         const [line, bare] = [lines[index]!, lines[index]!.trimStart()];
         expect(
           [line, bare, `   ${bare}`, `: ${bare}`, `  :  ${bare}`].filter((form) => expression.test(form)),

@@ -60,7 +60,7 @@ const text: fc.Arbitrary<Token> = fc
     ...(user ? { capture: 'user' as const } : {}),
   }));
 
-/** Token lists joined by texts; a literal follows each text, as the compiler asks. */
+/** Token lists joined by texts. A literal follows each text, as the compiler requires. */
 const tokens: fc.Arbitrary<Token[]> = fc
   .tuple(list, fc.array(fc.tuple(text, literal, list), { maxLength: 2 }), fc.boolean())
   .map(([head, more, end]) => [

@@ -70,7 +70,7 @@ const hostile = fc.oneof(
   fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
 );
 
-/** Walks everything a decoder could be given; answers nothing, only must come to an end. */
+/** Walks everything that a decoder could get. It returns nothing; it only must come to an end. */
 function walk(reader: AttributeReader, depth: number): number {
   let count = 0;
   while (reader.next()) {

@@ -11,11 +11,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const root = join(import.meta.dirname, '..', '..');
 const linesMax = 30_000;
-/** All are found long before; what is missed costs the most. */
+/**
+ * All planted faults are found long before this many lines. A fault that is missed costs the most
+ * time.
+ */
 const linesOfFaultsMax = 600_000;
 const seed = process.env.SHORT_WAYS_SEED ?? String(1 + Math.floor(Math.random() * 1e9));
 
-/** A change of one file of the engine; `from` stands in it once. */
+/** A change of one file of the engine, in which `from` occurs once. */
 interface Change {
   file: string;
   from: string;

@@ -68,7 +68,7 @@ const start = 1_763_694_928;
 /** How the table writes the end of a permanent ban. */
 const forever = 4_294_967_295;
 
-/** Time goes on by a second now and then; a line may be a little late. */
+/** Time moves on by a second now and then. A line may be a little late. */
 const anyPlan: fc.Arbitrary<Plan> = fc.array(anyJail, { minLength: 1, maxLength: 2 }).chain((jails) =>
   fc.array(anyEvent(jails.length), { maxLength: 150, size: 'max' }).map((events) => ({
     jails,
@@ -186,7 +186,9 @@ function agrees(policy: EvictionPolicy, make: Make, build: DriverOptions['build'
 
 const real: Make = (options) => TableDriver.create(options);
 
-/** What the property met, over all its runs: a reason that never occurs is not tested. */
+/**
+ * The reasons that the property met over all its runs. A reason that never occurs is not tested.
+ */
 const met = { window: 0, banned: 0, remembered: 0, denied: 0 };
 
 describe.each(policies)('%s', (policy) => {
@@ -245,8 +247,8 @@ describe('ban_all over a table of many sets, in slices, while lines go on', () =
         banned.push(text(ban));
         engine.confirmBan(0, ban.address);
       });
-      // Newcomers while the kernel is written, and after it: where the run has been they are
-      // tracked, before it they are banned when it comes, or denied.
+      // Newcomers while the kernel is written, and after it. Behind the run they are tracked.
+      // Before it, they are banned when the run comes, or denied.
       newcomers(4);
       at = engine.resetAll(at, slice, start + 1);
       newcomers(4);

@@ -1,8 +1,8 @@
 /**
- * A name that a client chooses moves no address, in any filter that captures names: in each
- * pattern's own sample the name is replaced by attacker text, including the sample's own words. The
- * address found is the sample's, or none (claims S-*). Filters whose service escapes what it writes
- * have their own tests, with its escapes.
+ * A name that a client chooses moves no address, in any filter that captures names. In each
+ * pattern's own sample the name is replaced by attacker text, also by the sample's own words. The
+ * filter finds the address of the sample, or none (claims S-*). Filters whose service escapes what
+ * it writes have their own tests, with its escapes.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { filters } from '../../src/filters/index.ts';
 import { attackerText } from '../support/attacker-text.ts';
 import { oracleLine, oracleMatch, oracleMessages } from '../support/oracle.ts';
 
-/** Their services quote or encode the name: web-, services- and mail-injection write it so. */
+/** Their services quote or encode the name, as web-, services- and mail-injection do. */
 const escaping = new Set([
   'asterisk',
   'nginx-http-auth',

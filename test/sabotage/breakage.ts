@@ -9,13 +9,13 @@ import { readFileSync } from 'node:fs';
 export interface Breakage {
   /** What is broken, as a sentence without its full stop. */
   name: string;
-  /** Exact text that stands once in what `breakable` names. */
+  /** Exact text that occurs once in the files that `breakable` names. */
   find: string;
-  /** What stands there afterwards. */
+  /** The text that replaces it. */
   put: string;
   /** Claims that must notice; none for the machinery of proof, whose tests notice. */
   claims: readonly string[];
-  /** Test files that notice as well, or instead where no claim is named. */
+  /** Test files that notice too, or that notice instead if no claim is named. */
   tests?: readonly string[];
 }
 
@@ -42,14 +42,17 @@ export function breakableFiles(root: string): Map<string, string> {
 }
 
 /**
- * A breakage whose text does not stand in the tree, as in a tree that has another one in it. It
- * proves nothing: neither that a twin fails, nor that a claim noticed something.
+ * The text of a breakage does not occur in the tree, for example because another breakage is
+ * applied there. This proves nothing: neither that a twin fails, nor that a claim noticed
+ * something.
  */
 export class Inapplicable extends Error {
   override name = 'Inapplicable';
 }
 
-/** The file that holds the breakage's text; throws where it stands nowhere, or more than once. */
+/**
+ * The file that holds the breakage's text. Throws if the text occurs nowhere, or more than once.
+ */
 export function fileOf({ name, find }: Breakage, files: ReadonlyMap<string, string>): string {
   const found = [...files].flatMap(([path, text]) => new Array<string>(text.split(find).length - 1).fill(path));
   if (found.length === 1) return found[0]!;

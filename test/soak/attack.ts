@@ -8,23 +8,24 @@
 
 /** Failures that make a ban in the soak's configuration. */
 export const maxretry = 3;
-/** One source in so many is an attacker; the others fail once. */
+/** One in this many sources is an attacker; the others fail once. */
 const attackerEach = 10;
 /**
- * Attackers at most: as many bans as the kernel may hold by default (half of the table) and the
- * table tells apart from what it gave up. Of more sources the later ones fail once only.
+ * The largest number of attackers: as many bans as the kernel may hold by default (half of the
+ * table) and as the table can tell apart from what it gave up. With more sources, the later ones
+ * fail only once.
  */
 export const attackersMax = 300_000;
-/** Steps between an attacker's failures, by attacker in turn. */
+/** Steps between an attacker's failures; the attackers use them in turn. */
 export const gaps = [1_000, 10_000, 50_000, 200_000, 2_000_000] as const;
 /** Lines a source writes on average. */
 export const linesPerSource = 1 + (maxretry - 1) / attackerEach;
-/** Longer gaps are in the attack, but a run does not go on until their last failures have come. */
+/** The attack has longer gaps too, but a run does not wait for their last failures. */
 const judgedGapMax = 200_000;
 
 /**
- * The longest gap that comes to its end in a run of `count` sources, 0 = none: no source may come
- * again before that.
+ * The longest gap that ends within a run of `count` sources; 0 = none. No source may come again
+ * before that.
  */
 export function judgedGap(count: number): number {
   return gaps.findLast((gap) => gap < count && gap <= judgedGapMax) ?? 0;
@@ -43,9 +44,9 @@ export function attackersWith(gap: number, count: number): number {
 }
 
 /**
- * Address of source k, as the kernel prints it: 10.0.0.0/8 and /64s of 2001:db8::/32, one half
- * each. The documentation networks for IPv4 hold too few addresses for this, and a private one
- * names nobody either.
+ * The address of source k, as the kernel prints it: half from 10.0.0.0/8, half from /64s of
+ * 2001:db8::/32. The documentation networks for IPv4 hold too few addresses, and a private address
+ * belongs to nobody on the internet either.
  */
 export function addressOf(k: number): string {
   const n = Math.floor(k / 2) + 1;
@@ -61,7 +62,7 @@ export function elementOf(k: number): string {
   return `2001:db8:${(n >>> 16).toString(16)}:${low === 0 ? '' : low.toString(16)}::`.replace(':::', '::');
 }
 
-/** Sources there are addresses for. */
+/** How many sources have an address. */
 export const sourcesMax = 2 * (2 ** 24 - 2);
 
 /**
@@ -78,12 +79,16 @@ export function failing(k: number, count: number, take: (source: number) => void
   }
 }
 
-/** Steps after which every source with a gap up to `gap` has failed as often as it will. */
+/**
+ * The number of steps after which every source with a gap up to `gap` has made its last failure.
+ */
 export function stepsUntil(count: number, gap: number): number {
   return count + (maxretry - 1) * gap;
 }
 
-/** The log line of one failed login. `line` numbers them: each is a connection of its own. */
+/**
+ * The log line of one failed login. Each line has its own number `line` and so its own connection.
+ */
 export function failureLine(time: string, source: number, line: number): string {
   const process = 1_000 + (line % 4_000_000);
   return `${time} soak sshd[${process}]: Failed password for root from ${addressOf(source)} port ${1_024 + (line % 60_000)} ssh2\n`;

@@ -19,28 +19,28 @@ export const warmUpSeconds = 60;
 /** Runs shorter than this have no slope worth a judgement. */
 export const flatSecondsMin = 180;
 /**
- * Growth over a whole run that the kernel's own counting (pages batched per CPU) cannot tell from
- * none, bytes.
+ * Growth over a whole run that may be only the kernel's own counting (pages batched per CPU),
+ * bytes.
  */
 const noiseBytes = 512 * 1024;
 
 const mebibytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 
-/** Entries of the table that `agesGivenUp` plays through. */
+/** Entries of the table that `agesGivenUp` simulates. */
 const playedSlots = 100_000 * TABLE_WAYS;
 let played: Int32Array | undefined;
 
 /**
- * What a table of `playedSlots` gives up under new sources only, once it is full: for each one that
- * goes, the number of others that came since it did, ascending. Every source has two random sets,
- * and of both the oldest goes.
+ * What a table of `playedSlots` gives up if only new sources come, once it is full. For each lost
+ * entry: how many other sources came since it did, in ascending order. Every source has two random
+ * sets, and the oldest entry of both is lost.
  */
 function agesGivenUp(): Int32Array {
   if (played !== undefined) return played;
   const sets = playedSlots / TABLE_WAYS;
   const random = randomFrom(1);
   const seen = new Int32Array(playedSlots);
-  // Filled at once, so a first round only mixes.
+  // All slots are filled at once, so a first round only mixes.
   for (let slot = 0; slot < playedSlots; slot++) seen[slot] = slot - playedSlots;
   const ages = new Int32Array(2 * playedSlots);
   for (let now = 0; now < 3 * playedSlots; now++) {
@@ -56,8 +56,8 @@ function agesGivenUp(): Int32Array {
 }
 
 /**
- * Chance that a tracked source is given up while `failures` of others come, in a table of `slots`
- * that is full.
+ * The chance that a tracked source is given up while `failures` failures of others come, in a full
+ * table of `slots`.
  */
 export function lossChance(failures: number, slots: number): number {
   const ages = agesGivenUp();
@@ -72,8 +72,8 @@ export function lossChance(failures: number, slots: number): number {
 }
 
 /**
- * Failures of others that may come between two of one source for it to be remembered with a chance
- * of all but 1 in `odds`.
+ * How many failures of others may come between two failures of one source, so that it is forgotten
+ * with a chance of at most 1 in `odds`.
  */
 export function survival(slots: number, odds: number): number {
   const ages = agesGivenUp();
@@ -104,8 +104,8 @@ export function slope(points: readonly (readonly [seconds: number, value: number
 }
 
 /**
- * Flat: no growth that can be told from none, of the resident size and of the part without a file
- * behind it.
+ * Flat: no growth that differs from none, neither of the resident size nor of the part without a
+ * file behind it.
  */
 export function checkFlat(samples: readonly Sample[]): Check[] {
   const judged = samples.filter(({ seconds }) => seconds >= warmUpSeconds);
@@ -128,7 +128,7 @@ export interface Outcome {
   slotsMin: number;
   /** Attackers of each gap that the kernel holds. */
   held: ReadonlyMap<number, number>;
-  /** The client's word, at the end. */
+  /** The client's figure, at the end. */
   stats: Record<string, number>;
   exitCode: number | null;
   /** Warnings and errors the daemon wrote. */
@@ -138,8 +138,8 @@ export interface Outcome {
 }
 
 /**
- * Numbers of the system calls of a process that the kernel wrote down because its filter has no
- * place for them, each once: what `confinement.seccomp = "log"` is there to find. Input: dmesg(1).
+ * Numbers of the system calls of a process that the kernel logged because its filter does not list
+ * them, each once. `confinement.seccomp = "log"` exists to find them. Input: dmesg(1).
  */
 export function unlistedCalls(messages: string, pid: number): string[] {
   const found = messages.matchAll(/ type=1326 .* pid=(\d+) .* syscall=(\d+) /g);
@@ -147,14 +147,15 @@ export function unlistedCalls(messages: string, pid: number): string[] {
 }
 
 /**
- * So many standard deviations more than the expected losses are still chance: one run in three
+ * Up to this many standard deviations above the expected losses is still chance: one run in three
  * million has more.
  */
 const lossDeviations = 5;
 
 /**
- * Attackers with this gap that may be missing: of those with two failures so far apart that the
- * table gave them up in between. Within the time it promises to remember, that is nobody.
+ * How many attackers with this gap may be missing: those with two failures so far apart that the
+ * table gave them up in between. Within the time for which the table promises to remember, none may
+ * be missing.
  */
 export function lossesAllowed(gap: number, attackers: number, slots: number): number {
   const mean = lossChance(gap * linesPerSource, slots) * attackers * (maxretry - 1);

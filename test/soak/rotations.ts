@@ -55,7 +55,9 @@ const reopen = (place: Place): void => {
   place.file = openSync(place.log, 'a');
 };
 
-/** Each old file is one older, as logrotate renames; those that were read go. */
+/**
+ * Renames each old file to the next number, as logrotate does, and removes those that were read.
+ */
 const shift = (place: Place): void => {
   for (let age = place.count; age > 0; age--) {
     if (!existsSync(place.old(age))) continue;
@@ -65,7 +67,7 @@ const shift = (place: Place): void => {
   renameSync(place.log, place.old(1));
 };
 
-/** The writer goes on in the old file for a while. */
+/** The writer continues in the old file for a while. */
 const late = (place: Place, rotate: () => void): void => {
   const before = place.file;
   rotate();
@@ -220,13 +222,13 @@ interface Work {
   directory: string;
   rotations: number;
   seed: number;
-  /** So long each file stands at its path, ms. */
+  /** Each file is at its path for at least this long, ms. */
   standsMs: number;
   /** How many lines were read. */
   read: Int32Array;
 }
 
-/** Counts each number that it is fed; the lines are the numbers. */
+/** Counts each number that it gets. The lines are the numbers. */
 class Counting implements LineSink {
   readonly buffer = new Uint8Array(64 * 1024);
   readonly seen = new Map<number, number>();
@@ -244,7 +246,10 @@ class Counting implements LineSink {
   }
 }
 
-/** Rotates so many times in one way and counts; each file stands `standsMs` at least. */
+/**
+ * Rotates this many times in one way and counts the lines. Each file is at its path for at least
+ * `standsMs`.
+ */
 export async function rotations(kind: Kind, count: number, seed: number, standsMs = 0): Promise<Outcome> {
   const directory = mkdtempSync(join(tmpdir(), 'rotate-'));
   mkdirSync(join(directory, 'logs'));
@@ -270,7 +275,7 @@ export async function rotations(kind: Kind, count: number, seed: number, standsM
       worker.once('message', resolve);
       worker.once('error', reject);
     });
-    // What is lost never comes: then the last line tells that all were read.
+    // A lost line never comes. In that case the last line tells that all were read.
     await until(() => sink.seen.has(written - 1), { what: `the last line of "${kind.name}"` });
     await until(() => kind.loses !== undefined || sink.seen.size === written).catch(() => {});
     const twice = [...sink.seen.values()].filter((times) => times > 1).length;

@@ -1,7 +1,7 @@
 /**
  * One soak: the real daemon with real log files and the nftables backend, in the network namespace
- * of this process. In the end nft(8) shows which bans the kernel holds, and /proc what the daemon
- * takes.
+ * of this process. At the end, nft(8) shows which bans the kernel holds, and /proc shows the memory
+ * of the daemon.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -29,19 +29,19 @@ export interface SoakOptions {
   slotsMin: number;
   /** confinement.seccomp. */
   seccomp: string;
-  /** Told of each sample. */
+  /** Called with each sample. */
   progress?: (sample: Sample, written: Progress) => void;
 }
 
 const root = join(import.meta.dirname, '..', '..');
 const port = 9_100;
 const sampleMs = 1_000;
-/** Time to take in what was written last, ms: generous, only a hang reaches it. */
+/** Time to read what was written last, ms. It is generous: only a hang reaches it. */
 const drainMs = 60_000;
 
 function configuration(options: SoakOptions, path: string): string {
-  // findtime and bantime outlast the longest soak: what is forgotten is forgotten because the table
-  // was full.
+  // findtime and bantime are longer than the longest soak: so the table forgets only because it is
+  // full.
   return `[memory]
 ceiling = "${options.ceiling}"
 eviction_policy = "${options.policy}"
@@ -64,7 +64,7 @@ bantime = "24h"
 `;
 }
 
-/** The daemon's process, from its first line on; the launch stage keeps its id. */
+/** The daemon's process, from its first line on. It has the same id as the launch stage. */
 class Daemon {
   readonly lines: string[] = [];
   readonly complaints: string[] = [];
@@ -145,8 +145,8 @@ export async function soak(options: SoakOptions): Promise<Outcome> {
     const written: Progress = { step: 0, lines: 0, bytes: 0 };
     const started = performance.now();
     const elapsed = (): number => (performance.now() - started) / 1000;
-    // Attackers whose bans are judged have all failed for the last time; those with longer gaps
-    // only where time allows.
+    // All attackers whose bans are judged have made their last failure; attackers with longer gaps
+    // only if there is time.
     const enough = stepsUntil(options.sources, judgedGap(options.sources));
     const attack = writeAttack(
       {
@@ -187,7 +187,7 @@ export async function soak(options: SoakOptions): Promise<Outcome> {
     const exitCode = await daemon.stop();
     const { sources, ceilingBytes, slotsMin } = options;
     const unlisted = unlistedCalls(execFileSync('dmesg', { encoding: 'utf8', maxBuffer: 2 ** 26 }), daemon.pid);
-    // That it only writes down is what was asked for.
+    // The option asks to log only, so this warning is expected.
     const complaints = daemon.complaints.filter((line) => !line.includes('confinement.seccomp is \\"log\\"'));
     return { samples, sources, ceilingBytes, slotsMin, held, stats, exitCode, complaints, unlisted };
   } catch (error) {

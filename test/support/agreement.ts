@@ -19,15 +19,15 @@ import { oracleMessages, readTimesWith } from './oracle.ts';
 /** The clock of lines without a year. */
 export const agreementNow = Date.UTC(2025, 3, 1) / 1000;
 
-/** The oracle takes long texts byte by byte: longer messages are left to the engines. */
+/** The oracle reads long texts byte by byte. Only the engines read longer messages. */
 const oracleBytesMax = 700;
 
-/** The plain engine is one per process: which of us made it last. */
+/** There is one plain engine per process: this tells which reader made it last. */
 let plainOwner: object | null = null;
 
 /**
- * The plain modules have one set of variables, the plain engine and the oracle a memory each: how
- * times were written in the one says nothing of the other, and is forgotten on the way.
+ * The plain modules share one set of variables, but the plain engine and the oracle have a memory
+ * each. What one remembers of times says nothing about the other, so it is forgotten in between.
  */
 function forgetTimes(): void {
   useZone(1);
@@ -53,14 +53,15 @@ function programOf(filter: Filter): FilterProgram {
 }
 
 export interface Agreement {
-  /** Throws where two readings of the line differ. Connections go on from one line to the next. */
+  /** Throws if two readings of the line differ. Connections continue from one line to the next. */
   check: (line: Buffer, mode?: string) => void;
-  /** What the production engine said of the last line: outcome, pattern, address, user, time. */
+  /** What the production engine says about the last line: outcome, pattern, address, user, time. */
   last: () => string;
 }
 
 /**
- * A reader of one filter in all of its modes; it ends the turn of the one that was made before it.
+ * A reader of one filter in all of its modes. From then on, the reader that was made before it must
+ * not be used.
  */
 export async function agreementOf(filter: Filter): Promise<Agreement> {
   const number = filters.indexOf(filter);
@@ -118,7 +119,7 @@ export async function agreementOf(filter: Filter): Promise<Agreement> {
       if (line.length > oracleBytesMax) return;
       bind();
       forgetTimes();
-      // How a timestamp is read is judged elsewhere.
+      // Other tests judge how a timestamp is read.
       readTimesWith(engineTimeLength);
       try {
         for (const message of [line, ...oracleMessages(filter, line)]) checkMessage(message, mode);

@@ -1,6 +1,6 @@
 /**
- * An attempt from inside the core of the real daemon, whose bundle starts with a hook, and how it
- * ends.
+ * Makes an attempt from inside the core of the real daemon, whose bundle starts with a hook, and
+ * tells how it ends.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -6,7 +6,7 @@ import { ChainCheck } from '../../src/commands/chain-check.ts';
 /** The files of a log, the oldest first, and its seal behind them. */
 export type Files = readonly string[];
 
-/** What is found in them. */
+/** What a verification finds in them. */
 export function check(files: Files): ChainCheck {
   const found = new ChainCheck([], files.at(-1));
   files.slice(0, -1).forEach((text, at) => {

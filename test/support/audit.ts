@@ -40,7 +40,7 @@ export async function audit(...argv: string[]): Promise<{ out: string; error: st
   }
 }
 
-/** What `audit verify` says of the log at `path`; `known`: what was kept elsewhere. */
+/** The result of `audit verify` for the log at `path`. `known`: what was kept elsewhere. */
 export async function verifyLog(path: string, known?: string): Promise<Verified> {
   const { out, error, status } = await audit('verify', '--json', '--log', path, ...(known ? ['--known', known] : []));
   if (out === '') throw new Error(error);

@@ -1,7 +1,7 @@
 /**
  * A separate program: becomes another user, sends one `list` request to a socket and prints the
- * result as JSON. Arguments: PATH UID GID GROUPS (comma separated, may be empty). Started as root,
- * a right that it gives up before it connects.
+ * result as JSON. Arguments: PATH UID GID GROUPS (comma separated, may be empty). It is started as
+ * root and gives up that right before it connects.
  */
 import { call, UnreachableError } from '../../src/client/call.ts';
 

@@ -37,7 +37,7 @@ export interface Said {
   fields: Fields;
 }
 
-/** A logger that keeps what it was told. */
+/** A logger that keeps its messages. */
 export function rememberingLog(): Logger & { said: Said[] } {
   const said: Said[] = [];
   const say =
@@ -179,7 +179,7 @@ export function fakeOperator(partRows = 2): FakeOperator {
   return fake;
 }
 
-/** A raw peer: says what it is told to say, keeps the frames it gets. */
+/** A raw peer: sends what the test chooses, and keeps the frames that it gets. */
 export interface RawPeer {
   socket: Socket;
   responses: Response[];

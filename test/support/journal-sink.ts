@@ -30,7 +30,7 @@ export interface Driven {
   source: JournalSource;
   sink: JournalSink;
   events: JournalEvent[];
-  /** Lets it look and read until there is nothing more to read. */
+  /** Lets the source look and read until there is nothing more to read. */
   read(): void;
 }
 

@@ -1,12 +1,12 @@
 /**
- * Real events of the kernel that are delivered when a test says so, as in a daemon that gets no CPU
- * time.
+ * Real events of the kernel that are delivered when the test decides, as in a daemon that gets no
+ * CPU time.
  */
 import { FileSource } from '../../src/sources/file.ts';
 import { type Events, type EventsOptions, type Heard, Inotify, type Watch } from '../../src/sources/inotify.ts';
 import type { CollectingSink } from './collecting-sink.ts';
 
-/** The kernel's events, kept until the test wants them heard. */
+/** The kernel's events, kept until the test delivers them. */
 export class LateEvents implements Events {
   readonly #options: EventsOptions;
   readonly #inotify: Inotify;
@@ -19,7 +19,7 @@ export class LateEvents implements Events {
     this.#inotify = new Inotify(options);
   }
 
-  /** The writer goes on right behind the last event that is read. */
+  /** The writer continues right after the last event that is read. */
   get drained(): boolean {
     const drained = this.#waiting.length === 0;
     this.meanwhile();
@@ -41,7 +41,7 @@ export class LateEvents implements Events {
     return { close };
   }
 
-  /** The source is woken and hears so many events. */
+  /** Wakes the source and delivers this many events. */
   hear(count: number): void {
     this.#portion = count;
     this.#options.woken();
@@ -65,8 +65,8 @@ export class LateEvents implements Events {
 }
 
 /**
- * The real source of files over such events, started: what it reads goes to `sink`, and its clock
- * says `seconds`.
+ * The real source of files over such events, started. `sink` gets what it reads, and `seconds` is
+ * its clock.
  */
 export function lateSource(
   pattern: string,

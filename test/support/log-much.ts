@@ -1,6 +1,6 @@
 /**
- * A separate program: logs this many lines of 100 characters to standard error and says how many
- * were lost, on standard output or in a file. Arguments: LINES [FILE].
+ * A separate program: logs this many lines of 100 characters to standard error and prints how many
+ * were lost, on standard output or into a file. Arguments: LINES [FILE].
  */
 import { renameSync, writeFileSync, writeSync } from 'node:fs';
 import { Log } from '../../src/log.ts';

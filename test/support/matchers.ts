@@ -26,7 +26,7 @@ export interface Outcome {
 export type Match = (start: number, end: number, mode: number) => number;
 
 export interface Emitted {
-  /** The matcher's quick first test; always true if the filter has none. */
+  /** The filter's first look; always true if it has none. */
   may: (start: number, end: number) => boolean;
   match: Match;
   flags: (pattern: number) => number;

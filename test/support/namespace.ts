@@ -5,18 +5,15 @@
  */
 import { spawn } from 'node:child_process';
 
-/**
- * A named piece of kernel work; throws when something is not as it must be, may return facts to
- * show.
- */
+/** A named piece of kernel work. It throws if something is wrong, and may return facts to show. */
 export type Scenario = () => Promise<unknown>;
 
 /** How long a scenario may take, ms: generous, only a hang reaches it. */
 const scenarioMilliseconds = 90_000;
 
 /**
- * Runs one scenario of `file` and resolves to what it returned; rejects with all it printed when it
- * failed.
+ * Runs one scenario of `file` and resolves to what it returned. If it failed, rejects with all that
+ * it printed.
  */
 export async function runScenario(file: string, name: string): Promise<unknown> {
   const setUp = 'mount -t tmpfs none /run && mount -t proc none /proc && exec "$0" "$@"';

@@ -22,7 +22,7 @@ export interface OracleMatch extends Captures {
   addressText?: string;
 }
 
-/** Where a walk stands: the next byte and what was captured on the way here. */
+/** The state of a walk: the next byte, and what was captured so far. */
 interface Place {
   at: number;
   captures: Captures;
@@ -77,7 +77,7 @@ function isAddressByte(byte: number | undefined): boolean {
   return byte !== undefined && /[0-9A-Za-z:._%-]/.test(String.fromCharCode(byte));
 }
 
-/** Where the unbracketed address that starts at `at` ends; `at` where there is none. */
+/** The end of the unbracketed address that starts at `at`; `at` if there is none. */
 function addressEnd(message: Buffer, at: number): number {
   let end = at;
   while (end < message.length && isAddressByte(message[end])) {
@@ -91,7 +91,7 @@ function addressEnd(message: Buffer, at: number): number {
   return at + text.length;
 }
 
-/** `ip` with `port`: what stands before the port is the address. */
+/** `ip` with `port`: the text before the port is the address. */
 function walkAddressPort(message: Buffer, { at, captures }: Place): Place | null {
   const found = (address: Range, end: number): Place => ({ at: end, captures: { ...captures, address } });
   const bracketed = message.toString('latin1', at).match(/^\[([0-9A-Za-z:._%-]{1,255})\](:[0-9]{1,5})(?![0-9])/);
@@ -103,7 +103,7 @@ function walkAddressPort(message: Buffer, { at, captures }: Place): Place | null
   if (behind !== null) return found([at, end], end + behind[0].length);
   const dotted = message.toString('latin1', at, end).match(/^((?:[^.]*\.){3}[^.]*|[^.:]*:[^.]*)\.[0-9]{1,5}$/);
   if (dotted !== null) return found([at, at + dotted[1]!.length], end);
-  // The last colon, where the address before it would not end in a single one.
+  // The last colon, unless the address before it would end in a single colon.
   const within = message.toString('latin1', at, end).match(/^(.*[^:]|(?:.*[^:])?::):[0-9]{1,5}$/);
   return within && found([at, at + within[1]!.length], end);
 }
@@ -203,8 +203,8 @@ export function walkPattern(tokens: Token[], message: Buffer, from: Place = { at
 }
 
 /**
- * The pattern that takes the message: `ignore` first, then `patterns`, in their order. `mode`
- * absent = the default.
+ * The pattern that matches the message: first those of `ignore`, then `patterns`, in their order.
+ * `mode` absent = the default.
  */
 export function oracleMatch(filter: Filter, message: Buffer, mode = filter.modes?.[0]): OracleMatch | null {
   const attempt = (patterns: Pattern[], base: number, ignored: boolean): OracleMatch | null => {
@@ -252,8 +252,8 @@ export function oracleMessages(filter: Filter, line: Buffer): Buffer[] {
 }
 
 /**
- * Whether a line's own time, the one its pattern captured or else the one it begins with, is one
- * that does not exist.
+ * Whether a line's time does not exist. It is the time that the pattern captured or, without one,
+ * the time at the beginning of the line.
  */
 export function atNoTime(line: Buffer, message: Buffer, captured: Range | undefined, now: number): boolean {
   const head = line.toString('latin1').replace(/^\[/, '');

@@ -40,7 +40,7 @@ function makeHooked(): string {
   const addon = ['-fPIC', '-shared', '-fno-exceptions', '-DNAPI_DISABLE_CPP_EXCEPTIONS'];
   const include = headers.flatMap((path) => ['-isystem', path]);
   compile(join(import.meta.dirname, 'raw-calls/hook.cc'), join(dist, 'hook.node'), [...addon, ...include]);
-  // Two signals: what is asked stands in a file by then.
+  // At the signal, the file `asked` holds the name and the arguments of the attempt.
   const hook = `{
     const fs = require('fs'), hook = { exports: {} };
     process.dlopen(hook, __dirname + '/hook.node');
@@ -92,10 +92,10 @@ export const attempts: Readonly<Record<string, { make: string; ending: Ending }>
   'the passwords': { make: `(call, text, fs) => fs.readFileSync('/etc/shadow').length`, ending: 'EACCES' },
 };
 
-/** What Landlock alone makes of attempts in a core without the system-call filter. */
+/** How Landlock alone treats attempts, in a core without the system-call filter. */
 export const fileAttempts: Readonly<Record<string, { make: string; ending: string }>> = {
   'a shell': { make: `(call, text) => call(59, text('/bin/sh'), 0, 0)`, ending: '-13' },
-  // It may be read, and is a program: only the right to run it is missing.
+  // The file may be read, and it is a program: only the right to run it is missing.
   'a library run': {
     make: `(call, text, fs) => call(59, text(/ (\\/\\S*\\/libc\\.so\\.6)$/m.exec(fs.readFileSync('/proc/self/maps', 'latin1'))[1]), 0, 0)`,
     ending: '-13',
@@ -124,7 +124,7 @@ export const fileAttempts: Readonly<Record<string, { make: string; ending: strin
   'a signal': { make: '(call) => call(62, 1, 0)', ending: '-1' },
 };
 
-/** What becomes of each call under a filter. */
+/** What happens to each call under a filter. */
 export function underFilter(filter: Uint8Array, calls: readonly Call[]): ('passed' | 'refused')[] {
   const directory = mkdtempSync(join(tmpdir(), 'fail2zig-calls-'));
   const program = join(directory, 'under-filter');

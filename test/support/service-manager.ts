@@ -17,7 +17,7 @@ while True:
     print(json.dumps({"text": text.decode(), "pid": int.from_bytes(credentials[0][2][:4], "little")}), flush=True)
 `;
 
-/** What one datagram said, and the process that the kernel says it came from. */
+/** The text of one datagram, and the process that sent it, according to the kernel. */
 export interface Told {
   text: string;
   pid: number;
@@ -31,7 +31,7 @@ export class FakeServiceManager {
     this.#child = child;
   }
 
-  /** Listens at `path`, an abstract name where it begins with "@". */
+  /** Listens at `path`, which is an abstract name if it begins with "@". */
   static async start(path: string): Promise<FakeServiceManager> {
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'python3', '-c', listener, path], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -44,7 +44,7 @@ export class FakeServiceManager {
     return manager;
   }
 
-  /** It reads no more. */
+  /** From now on it reads nothing. */
   pause(): void {
     this.#child.kill('SIGSTOP');
   }

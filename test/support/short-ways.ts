@@ -28,7 +28,7 @@ const turns = ['2026-03-01', '2026-01-01', '2024-02-29', '2024-03-01', '2026-03-
 );
 const day = 86_400;
 
-/** How services write a moment of local time; a zone is written as it comes. */
+/** How services write a moment of local time, with whatever zone they write. */
 const stamps: ((date: Date) => string)[] = [
   (date) => `${months[date.getUTCMonth()]} ${String(date.getUTCDate()).padStart(2)} ${clock(date)}`,
   (date) => `${months[date.getUTCMonth()]} ${two(date.getUTCDate())} ${clock(date)}`,
@@ -137,7 +137,7 @@ const engines = await Promise.all(
   }),
 );
 
-/** Whether two engines hold the same, but for what they remember of how lines are written. */
+/** Whether two engines hold the same, except what they remember about the form of lines. */
 function agree(one: Engine, other: Engine): boolean {
   const [ours, theirs] = [one, other].map((engine) => Buffer.from(engine.buffer.buffer)) as [Buffer, Buffer];
   const parts = [
@@ -152,7 +152,7 @@ const differsAfter = folders.slice(1).map(() => -1);
 let now = epoch;
 let writer = someLines(now);
 for (let fed = 0; fed < Number(lines) && differsAfter.some((after) => after < 0); ) {
-  // A file goes on while the clock does, or another one comes.
+  // A file continues while the clock moves on, or another file begins.
   if (below(2) === 0) now += below(3);
   else {
     now = of([epoch, epoch + below(40 * day), of(turns) + below(day), epoch + random()]);

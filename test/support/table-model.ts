@@ -13,8 +13,8 @@ export interface ModelJail {
    */
   bantimes: number[];
   /**
-   * Seconds after the end of a ban, or after the last failure since, for which the source's bans
-   * are remembered.
+   * The source's bans are remembered for this many seconds after the end of a ban, or after the
+   * last failure since then.
    */
   memory: number;
 }
@@ -71,7 +71,7 @@ export class TableModel {
     return this.entries.find((entry) => entry?.jail === jail && entry.source === source);
   }
 
-  /** One failure; the ban that it brings. */
+  /** Notes one failure. Returns the ban that it causes. */
   fail(jail: number, source: string, time: number): ModelBan | undefined {
     const { maxretry, findtime, bantimes, memory } = this.#jails[jail]!;
     const entry = this.find(jail, source) ?? this.#place(jail, source, time);
@@ -100,7 +100,7 @@ export class TableModel {
     return ban;
   }
 
-  /** The kernel took the ban. */
+  /** The kernel has accepted the ban. */
   confirm(jail: number, source: string): void {
     const entry = this.find(jail, source);
     if (entry?.end !== undefined) entry.confirmed = true;
@@ -143,7 +143,7 @@ export class TableModel {
   }
 
   /**
-   * What the entry is worth at `time`: 0 nothing any more, 1 the memory of bans that are over, 2 an
+   * The worth of the entry at `time`: 0 nothing any more, 1 the memory of bans that are over, 2 an
    * open window, 3 a ban that the kernel holds, 4 a ban that the kernel does not hold yet.
    */
   worth(entry: ModelEntry, time: number): number {
@@ -176,7 +176,7 @@ export class TableModel {
     const free = this.entries.indexOf(undefined);
     if (free >= 0) return free;
     if (this.entries.length < this.#capacity) return this.entries.length;
-    // The one of least worth, and of those the one seen longest ago, and of those the first.
+    // The entry of least worth; of several, the one seen longest ago; of several again, the first.
     const victims = this.entries
       .map((entry, at) => ({ at, entry: entry!, worth: this.worth(entry!, time) }))
       .filter(({ worth }) => this.#mayGo(worth))

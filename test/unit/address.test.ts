@@ -83,7 +83,7 @@ describe('inet_pton is the judge', () => {
         expect(shortest(), text).toBe(wanted(text));
         const mapped = bytes.subarray(ADDRESS, ADDRESS + 12).equals(Buffer.from('00000000000000000000ffff', 'hex'));
         expect(family, text).toBe(mapped ? 4 : 6);
-        // The bytes alone say as much.
+        // The bytes alone tell it.
         loadAddress(ADDRESS);
         expect(family, text).toBe(mapped ? 4 : 6);
       }),
@@ -163,7 +163,7 @@ describe('what a log writes around an address', () => {
     ['2001:db8::7', '2001:db8::7', 6],
     ['1:2:3:4:5:6:7::', '1:2:3:4:5:6:7:0', 6],
     ['2001:db8:9abc:def0:9ABC:DEF0:af:AF', '2001:db8:9abc:def0:9abc:def0:af:af', 6],
-    // All of the bytes say whether an address is mapped.
+    // It takes all of the bytes to tell whether an address is mapped.
     ['1::ffff:192.0.2.7', '1::ffff:192.0.2.7', 6],
     ['0:0:1::ffff:192.0.2.7', '0:0:1::ffff:192.0.2.7', 6],
     ['::1:0:ffff:192.0.2.7', '::1:0:ffff:192.0.2.7', 6],

@@ -12,7 +12,7 @@ const now = 1_763_694_928;
 
 interface Fed {
   engine: Engine;
-  /** Feeds lines that stand at `time`. */
+  /** Feeds lines whose time is `time`. */
   feed(lines: string[], time?: number): void;
   failures(): number;
   banned(): string[];

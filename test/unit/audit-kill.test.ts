@@ -14,7 +14,7 @@ import { temporaryDirectory } from '../support/control.ts';
 
 const kills = Number(process.env.AUDIT_KILLS ?? 10);
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
-/** The daemon is killed within so long of its first record, ms. */
+/** The daemon is killed within this time after its first record, ms. */
 const pauseMs = 400;
 
 const home = temporaryDirectory();

@@ -54,7 +54,7 @@ async function put(recorder: Recorder, count: number): Promise<void> {
   await recorder.flush();
 }
 
-/** A finished log of so many records. */
+/** A finished log with this many records. */
 async function finished(count: number, options: Partial<RecorderOptions> = {}): Promise<void> {
   const { recorder } = await started(options);
   await put(recorder, count);
@@ -138,7 +138,7 @@ describe('what a crash left is closed', () => {
       fields: { bytes: torn.length },
     });
     const found = await verifyLog(path);
-    // What could be read as a record is no remainder of a write.
+    // Text that is a complete record cannot be the rest of a broken write.
     expect(found.findings.map(({ line }) => line)).toEqual(torn === '{"number":6}' ? [7] : []);
     expect(found).toMatchObject({ records: 7, last: 7, unsealed: 0 });
   });
@@ -213,7 +213,7 @@ describe('what was changed shows, and where', () => {
   test('records that are cut off', async () => {
     write([...lines().slice(0, 9), '']);
     expect(await problems()).toEqual(['0: records 9 to 10 are missing at the end: the seal names 10']);
-    // The next start says so too, and gives no number twice.
+    // The next start reports it too, and uses no number twice.
     const { recorder } = await started();
     expect(recorder.problem).toMatch(/lacks records that it had/);
     await recorder.close();

@@ -33,8 +33,8 @@ const six = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const four = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2];
 
 /**
- * Charges the address that begins with `first` and ends with `last`; the line began at `last` ×
- * 100.
+ * Counts a failure of the address that begins with `first` and ends with `last`. The line began at
+ * `last` × 100.
  */
 function fail(last: number, { jail = 0, first = four, pattern = 0 } = {}): void {
   bytes.set([...first, last], layout.ADDRESS);
@@ -42,7 +42,7 @@ function fail(last: number, { jail = 0, first = four, pattern = 0 } = {}): void 
   charge(jail, first === four ? 128 : 120, now + last, 1, 7, last * 100, pattern);
 }
 
-/** The decisions in the ring, oldest first; takes them. */
+/** Takes the decisions out of the ring, the oldest first. */
 function decisions(): object[] {
   const found: object[] = [];
   for (let taken = int(layout.RING_TAKEN); taken !== int(layout.RING_WRITTEN); taken = (taken + 1) | 0) {

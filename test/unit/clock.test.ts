@@ -1,6 +1,4 @@
-/**
- * The wall clock, set at run time and between two runs, and what happens to bans and windows.
- */
+/** The wall clock is set at run time and between two runs: what happens to bans and windows. */
 import { expect, test } from 'vitest';
 import { Clock, stepBetween } from '../../src/clock.ts';
 import type { Engine } from '../../src/engine/host.ts';

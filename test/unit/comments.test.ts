@@ -7,7 +7,9 @@ import { readTree, type SourceTree } from '../../spec/source.ts';
 
 const columnsMax = 100;
 
-/** The comment that a line holds, without its signs; undefined where it is no comment's. */
+/**
+ * The comment that a line holds, without its signs; undefined if the line belongs to no comment.
+ */
 function commentOf(line: string): string | undefined {
   const found = /^\s*(?:\/\*\*?|\/\/\/?|\*(?!\/))\s?(.*?)\s*(?:\*\/)?$/.exec(line);
   return found?.[1];

@@ -1,6 +1,6 @@
 /**
- * The enforcer against a kernel of the test's making: what is refused, lost or changed by others,
- * and what comes of it.
+ * The enforcer against a kernel that the test simulates: what is refused, lost or changed by
+ * others, and what the enforcer does then.
  */
 import type { NetworkInterfaceInfo } from 'node:os';
 import { expect, test, vi } from 'vitest';
@@ -176,7 +176,10 @@ test('bans of an earlier run without their end get one, where the table does not
   await enforcer.stop();
 });
 
-/** Its dumps miss fewer and fewer bans, as while the kernel enlarges a hash table. */
+/**
+ * Each of its dumps misses fewer bans than the one before, as while the kernel enlarges a hash
+ * table.
+ */
 class GrowingKernel extends FakeKernel {
   dumps = 0;
 
@@ -197,7 +200,7 @@ test('bans that dumps miss are believed to be missing only when two dumps agree'
   expect(await enforcer.reconcile()).toBe(0);
   expect(kernel.dumps).toBe(4);
   expect(said()).not.toContain('repaired');
-  // What is really gone is found by the second look.
+  // The second look finds what is really gone.
   kernel.held.delete('10.0.0.7');
   kernel.dumps = 4;
   expect(await enforcer.reconcile()).toBe(1);
@@ -206,12 +209,12 @@ test('bans that dumps miss are believed to be missing only when two dumps agree'
   await enforcer.stop();
 });
 
-/** Bans of an earlier run, of which a comparison sees one after the other, each when it is let. */
+/** Bans of an earlier run. A comparison sees one after the other, each when the test allows it. */
 class SlowKernel extends FakeKernel {
   readonly steps: (() => void)[] = [];
 
   override async each(visit: (ban: Ban) => void): Promise<number> {
-    // As a dump does: what is seen was true a moment ago.
+    // As in a dump, what is seen was true a moment ago.
     for (const held of [...this.held.values()]) {
       await new Promise<void>((resolve) => this.steps.push(resolve));
       visit(held);
@@ -332,8 +335,8 @@ test('stopping ends though bans wait without end; those that are left stay decid
   await enforcer.stop();
   clock.mockRestore();
   expect(seconds).toBeGreaterThan(1);
-  // Two loops send, the one that was woken and the one that stops; each may have a transaction
-  // queued when time is over.
+  // Two loops send: the one that was woken, and the one that stops. Each may have a transaction
+  // queued when the time is over.
   expect(seconds).toBeLessThanOrEqual(2 + enforcerStopMs / 1_000);
   let decided = 0;
   engine.eachBan(0, engine.slots, ({ confirmed }) => {
@@ -392,7 +395,7 @@ test('no more than bansMax are in the kernel: those that end soonest make room, 
     await apply(changes);
     most = Math.max(most, kernel.held.size);
   };
-  // Of an earlier run: one that ends soon, one that never does.
+  // Bans of an earlier run: one that ends soon, one that never ends.
   const now = Date.now() / 1000;
   for (const [text, left] of [
     ['192.0.2.3', 7],
@@ -562,7 +565,7 @@ test('an address that this host gets is ignored from then on, and its ban is lif
   attack('10.0.0.1', '10.0.0.9');
   await until(() => kernel.held.has('10.0.0.9'), { what: 'the ban of what is foreign now' });
   expect([...kernel.held.keys()].sort()).toEqual(['10.0.0.2', '10.0.0.9']);
-  // That takes seconds where the kernel holds many, and a link may come and go.
+  // That takes seconds if the kernel holds many bans, and a link may come and go meanwhile.
   expect(readWhole).not.toHaveBeenCalled();
   await enforcer.stop();
 });

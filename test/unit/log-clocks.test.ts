@@ -1,6 +1,6 @@
 /**
- * A log in another time zone is told of, with how far it is off, and `timezone` puts it right;
- * lines with a time that nobody reads are told of once. By the engine, in each build.
+ * A log in another time zone is reported, with its difference, and `timezone` corrects it. Lines
+ * with a time that the engine cannot read are reported once. In each build of the engine.
  */
 import { describe, expect, test, vi } from 'vitest';
 import { parseTimezone } from '../../src/config/timezone.ts';
@@ -52,9 +52,9 @@ describe.each(builds)('%s', (build) => {
     clocks.look();
     expect(clocks.problems()).toEqual([expect.stringContaining(`${path}: its times lie ${text} the clock`)]);
     expect(log.said).toHaveLength(1);
-    // What lies in the future is not charged, and counted.
+    // A line from the future does not count as a failure, but it is counted.
     expect(engine.jailCounter(0, JAIL_FUTURE)).toBe(offset > 0 ? offLinesMin : 0);
-    // A line by the clock ends it; later it is told of anew.
+    // A line with the right time ends it; later it is reported anew.
     feed(line(now));
     clocks.look();
     expect(clocks.problems()).toEqual([]);

@@ -32,7 +32,7 @@ function blocks(document: string, language: string): string[] {
   return [...found].map(([, block]) => block ?? '');
 }
 
-/** What the compiler of configurations makes of a block; throws where it refuses. */
+/** Compiles a block as a configuration. Throws if it is refused. */
 function compile(block: string) {
   const known = filters.map(({ name, modes }) => ({ name, modes: modes ?? [] }));
   return compileConfig(block, 'a document', { filters: known, groupId: () => 0 });
@@ -63,7 +63,7 @@ describe('configurations', () => {
     expect(said.length).toBeGreaterThan(3);
     for (const [header, key, value] of said) {
       const row = reference.find((table) => table.header === header)?.keys.find((each) => each.key === key);
-      // Of the backend the reference says in words what holds.
+      // For `backend`, the reference describes the default in words.
       if (key === 'backend') expect(row?.says).toContain('"auto" is the first');
       else expect([header, key, row?.otherwise]).toEqual([header, key, value]);
     }
@@ -77,7 +77,7 @@ describe('commands', () => {
   });
 
   test('every command that a document shows exists', () => {
-    // What is planned is marked so, in the threat model.
+    // The threat model marks what is planned.
     const said = whole.replaceAll(/^.*\*Planned\*.*$/gm, '');
     const shown = [...said.matchAll(/(?:`|bin\/)(fail2zig|fail2zig-client) ([a-z][a-z-]*)/g)];
     const known = {
@@ -121,8 +121,8 @@ test('keys that a document names with their table exist', () => {
   const tables = new Map(
     reference.map(({ header, keys }) => [header.replaceAll(/[[\]]/g, ''), keys.map(({ key }) => key)] as const),
   );
-  // A name such as `memory.file_bytes` is a figure of `stats`: only tables without figures are
-  // asked.
+  // A name such as `memory.file_bytes` is a figure of `stats`, so only tables without figures are
+  // checked.
   const shown = [...whole.matchAll(/`(firewall|state|control|metrics|log|defaults)\.([a-z_]+)`/g)];
   expect(shown.length).toBeGreaterThan(2);
   expect(shown.filter(([, table = '', key = '']) => !tables.get(table)?.includes(key)).map(([name]) => name)).toEqual(

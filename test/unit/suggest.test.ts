@@ -1,6 +1,6 @@
 /**
- * `check --suggest` beside small systems made of files: what it finds, that `check` takes what it
- * prints, and that it changes nothing.
+ * `check --suggest` on small systems made of files: what it finds, that `check` accepts its output,
+ * and that it changes nothing.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -112,7 +112,8 @@ describe('services', () => {
       for (const filter of [...filters, ...more]) expect(knownFilters.map(({ name }) => name)).toContain(filter);
       if (port !== '') expect(parsePorts(port)).toMatchObject({ ok: true });
       for (const path of typeof logs === 'string' ? sharedLogs[logs] : logs) expect(splitPattern(path)).not.toEqual([]);
-      // One that shares a log must be found by a unit or by its settings, and read in the journal.
+      // A service that shares a log must be found by a unit or by its settings, and must be read
+      // from the journal.
       if (typeof logs === 'string') for (const filter of filters) expect([...journalOrigins.keys()]).toContain(filter);
     }
     const each = services.flatMap(({ filters, more }) => [...filters, ...more]);
@@ -248,7 +249,7 @@ describe('the metrics page', () => {
     const hexadecimal = port.toString(16).toUpperCase().padStart(4, '0');
     const line = lines.find((each) => each.includes(`0100007F:${hexadecimal} 00000000:0000 0A`)) ?? '';
     server.close();
-    // The same line, but for its port, is what the search goes by.
+    // The search depends on this line. Only its port is changed, to 9100.
     const root = system({ '/proc/net/tcp': `${lines[0]}\n${line.replace(`:${hexadecimal}`, ':238C')}\n` });
     expect(factsOf(root, undefined).metricsPort).toBe(19_100);
   });
@@ -286,7 +287,7 @@ describe("the operator's session", () => {
 });
 
 describe('the command', () => {
-  /** Every path below with its time and size. */
+  /** The path of every file below, with its time and size. */
   const listing = (root: string) =>
     readdirSync(root, { recursive: true, encoding: 'utf8' })
       .toSorted()

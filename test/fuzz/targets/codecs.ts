@@ -303,7 +303,10 @@ async function stateBytes(): Promise<Buffer> {
 
 const sound = await stateBytes();
 
-/** Any bytes other than the written ones start the daemon empty, and nobody gets them as state. */
+/**
+ * With any bytes other than those that were saved, the daemon starts empty. Such bytes are never
+ * loaded as state.
+ */
 function stateHolds(path: string, bytes: Buffer): void {
   writeFileSync(path, bytes, { mode: 0o600 });
   const visitor = new CollectingVisitor();

@@ -1,6 +1,7 @@
 /**
- * Any bytes as a log, cut into reads anywhere: the three builds of the engine give the same result,
- * the same as uncut, and come to an end. The first eight bytes of an input say where it is cut.
+ * Any bytes as a log, cut into reads at any place. The three builds of the engine give the same
+ * result, which is also that of the uncut log, and they come to an end. The first eight bytes of an
+ * input say where it is cut.
  */
 import assert from 'node:assert/strict';
 import { BYTES, DECISIONS, LINES, LINES_MATCHED, LINES_TOO_LONG } from '../../../src/engine/counters.ts';

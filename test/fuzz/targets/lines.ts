@@ -1,6 +1,6 @@
 /**
- * One target for each filter: an input is a log line, for which every build and every reading of
- * the filter must agree.
+ * One target for each filter. An input is a log line, and every build and every reading of the
+ * filter must agree on it.
  */
 import { readdirSync } from 'node:fs';
 import fc from 'fast-check';
