@@ -117,7 +117,7 @@ function presentUnban({ addresses }: UnbanResult): string {
       const shown = printable(text, text.length);
       const was = text === row.address ? 'was' : 'were';
       const stands = (row.lists ?? []).map(
-        (place) => `${shown} stands in a list: ${printable(place)}; take it out there\n`,
+        (place) => `${shown} is in a list: ${printable(place)}; take it out there\n`,
       );
       if (named(row) !== '') return `unbanned ${shown} in ${named(row)}\n${stands.join('')}`;
       return stands.length > 0 ? stands.join('') : `${shown} ${was} not banned\n`;

@@ -114,7 +114,7 @@ function swapped({ name, arguments: rows }: Verb, [first = '', second = '']: rea
   const kinds = Object.values(rows).map(({ kind }) => kind);
   const isSwapped = kinds[0] === 'jail' && kinds[1] === 'address' && wordKinds.address.fits(first);
   return isSwapped && !wordKinds.address.fits(second) && wordKinds.jail.fits(second)
-    ? `the jail stands before the address: ${name} ${second} ${first}`
+    ? `write the jail before the address: ${name} ${second} ${first}`
     : undefined;
 }
 

@@ -159,7 +159,7 @@ export class ChainCheck {
     const expected = previous === undefined ? this.last + 1 : this.last;
     if (number > expected)
       this.#find(`${numbers(expected, number - (previous === undefined ? 1 : 0))} missing before it`);
-    else if (number < expected) this.#find(`record ${number} stands out of order, behind ${this.last}`);
+    else if (number < expected) this.#find(`record ${number} is out of order, behind ${this.last}`);
     else if (this.#head !== undefined && sha256(this.#head + body) !== said)
       this.#find(`${previous === undefined ? `record ${number}` : 'the first line'} or what is before it was changed`);
   }

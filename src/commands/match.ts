@@ -104,7 +104,7 @@ export function chooseFilter(
   }
   if (mode === '' || known.modes.includes(mode)) return { name, mode };
   const modes = known.modes.length === 0 ? 'has no modes' : `has the modes ${known.modes.join(', ')}`;
-  return `filter ${name} ${modes}; "${printable(mode, 60)}" is none of them`;
+  return `filter ${name} ${modes}; "${printable(mode, 60)}" is not one of them`;
 }
 
 function userText(verdict: Verdict): string | undefined {

@@ -177,8 +177,7 @@ function checkTokens(tokens: readonly Token[], outermost: boolean): void {
           refuse('text-place', 'two texts side by side: nothing says where the first ends', index);
         break;
       case 'end':
-        if (index < tokens.length - 1)
-          refuse('never-matches', 'something stands after the end', outermost ? index : -1);
+        if (index < tokens.length - 1) refuse('never-matches', 'something follows the end', outermost ? index : -1);
         break;
     }
   }
@@ -195,7 +194,7 @@ function checkChoice(of: readonly string[]): void {
     checkLiteral(text);
     const earlier = of.slice(0, index).find((other) => text.startsWith(other));
     if (earlier !== undefined)
-      refuse('shadowed', `the choice '${earlier}' stands before '${text}' and always wins: put the longer first`);
+      refuse('shadowed', `the choice '${earlier}' comes before '${text}' and always wins: put the longer one first`);
   }
 }
 
@@ -220,7 +219,7 @@ function checkInner(tokens: readonly Token[], what: string): void {
 
 function checkClass(of: ByteClass): void {
   for (const character of of.bytes ?? '') {
-    if (character > '\x7f') refuse('no-bytes', `'${character}' is more than one byte and cannot stand in a byte class`);
+    if (character > '\x7f') refuse('no-bytes', `'${character}' is more than one byte and cannot be in a byte class`);
   }
   if (byteSet(of).every((within) => !within)) refuse('no-bytes', 'a byte class that holds no byte');
 }
@@ -331,7 +330,7 @@ function checkAnchored(path: readonly Token[], index: number): void {
   if (before.kind === 'span' && before.min > 0 && !holdsAddress(before.of)) return;
   refuse(
     'unanchored',
-    `an unanchored address: a ${before.kind} stands directly before it; put a literal between them`,
+    `an unanchored address: a ${before.kind} is directly before it; put a literal between them`,
     index,
   );
 }
@@ -426,7 +425,7 @@ function checkReachable(filter: Filter, pattern: Pattern, earlier: readonly Patt
       covers(normalise(other.tokens), normalise(pattern.tokens)),
   );
   if (shadow !== undefined)
-    refuse('shadowed', `never reached: ${shadow.name}, which stands before it, takes all its lines`);
+    refuse('shadowed', `never reached: ${shadow.name}, which comes before it, takes all its lines`);
 }
 
 /**

@@ -17,7 +17,7 @@ export const rules = {
   'no-bytes': 'an empty literal, list or class, and a line feed, which no line holds, can only be a slip',
   loop: 'what is optional or repeated must take something, and a repeat holds no other repeat and no capture',
   'never-matches': 'what a run took whole is not given back, and nothing follows the end of the line',
-  shadowed: 'what stands before it takes all its lines, so it would never be tried',
+  shadowed: 'what comes before it takes all its lines, so it would never be tried',
   'matches-anything': 'a pattern that fits an empty line fits every line',
   'text-place':
     'a text has no bytes of its own to stop at: a literal or the end must follow it, at the outermost level',

@@ -22,7 +22,7 @@ import {
 import { ConfigError, type Problem, type ProblemKind } from './problem.ts';
 
 const openText = 'the text must end on its line, with the quote that it began with';
-const escapes = "in single quotes a backslash stands for itself: '\\S+'";
+const escapes = "in single quotes a backslash is a plain character: '\\S+'";
 
 /** One file of a configuration. */
 export interface Piece {

@@ -86,7 +86,7 @@ class Reader {
     this.#close();
     const section = this.#section;
     if (section === undefined) {
-      this.#complain(number, 'a line stands before the first section: fail2ban refuses the file');
+      this.#complain(number, 'a line comes before the first section: fail2ban refuses the file');
       return;
     }
     const [, key, value] = option.exec(content) ?? [];

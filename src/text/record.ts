@@ -155,8 +155,8 @@ const isUnique = (rows: readonly { name: string }[]): boolean =>
 export function decodeCoreConfig(text: string): CoreConfig {
   const value = JSON.parse(text) as CoreConfig;
   record(value, '');
-  all(isUnique)(value.jails, 'jails: a name stands twice');
-  all(isUnique)(value.filters, 'filters: a name stands twice');
+  all(isUnique)(value.jails, 'jails: a name occurs twice');
+  all(isUnique)(value.filters, 'filters: a name occurs twice');
   return value;
 }
 

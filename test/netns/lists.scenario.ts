@@ -205,10 +205,10 @@ export const scenarios: Record<string, Scenario> = {
     await host.daemon.ban('lists', '203.0.113.9', 600);
     assert.match(
       client('unban', '203.0.113.9'),
-      /^unbanned 203\.0\.113\.9 in lists\n203\.0\.113\.9 stands in a list: .*drop\.txt:4 to 5: .*take it out there\n$/,
+      /^unbanned 203\.0\.113\.9 in lists\n203\.0\.113\.9 is in a list: .*drop\.txt:4 to 5: .*take it out there\n$/,
     );
     assert.match(client('list', 'lists'), /lists +203\.0\.113\.9 +never +permanent +list drop\.txt/);
-    assert.match(client('unban', attackerV4[0]), /stands in a list: .*drop\.txt:3: .*; take it out there/);
+    assert.match(client('unban', attackerV4[0]), /is in a list: .*drop\.txt:3: .*; take it out there/);
     assert.match(client('list', 'lists'), /lists +198\.51\.100\.0\/24 .* never .* list drop\.txt/);
     assert.match(client('status'), /lists +.*drop\.txt: 6 entries, banned in lists/);
     assert.equal((await host.daemon.stats())['lists.entries'], 6);

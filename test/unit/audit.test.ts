@@ -205,7 +205,7 @@ describe('what was changed shows, and where', () => {
     write([first!, ...rest.slice(0, 3), rest[4]!, rest[3]!, ...rest.slice(5)]);
     expect(await problems()).toEqual([
       '5: record 4 is missing before it',
-      '6: record 4 stands out of order, behind 5',
+      '6: record 4 is out of order, behind 5',
       '7: record 5 is missing before it',
     ]);
   });

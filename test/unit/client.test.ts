@@ -477,7 +477,7 @@ describe('help', () => {
 
   test.each([
     [['unbna'], 'did you mean unban?'],
-    [['ban', '192.0.2.7', 'sshd'], 'the jail stands before the address: ban sshd 192.0.2.7'],
+    [['ban', '192.0.2.7', 'sshd'], 'write the jail before the address: ban sshd 192.0.2.7'],
     [['ban', 'sshd'], 'ADDRESS is missing'],
     [['status', '--jail', 'x'], 'no such option: --jail'],
     [['list', '--socket'], '--socket needs a value'],

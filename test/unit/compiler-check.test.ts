@@ -395,14 +395,14 @@ const table: [what: string, rule: Rule, refused: Token[], reason: string, accept
     'a choice in order',
     'shadowed',
     [choice('a', 'ab'), literal(' '), ip],
-    "the choice 'a' stands before 'ab'",
+    "the choice 'a' comes before 'ab'",
     [choice('ab', 'a'), literal(' '), ip],
   ],
   [
     'a choice of differing words',
     'shadowed',
     [choice('a', 'a'), literal(' '), ip],
-    "the choice 'a' stands before 'a'",
+    "the choice 'a' comes before 'a'",
     [choice('a', 'b'), literal(' '), ip],
   ],
   ['a choice of words', 'no-bytes', [choice('x ', ''), ip], 'an empty literal', [choice('x ', 'y '), ip]],
@@ -462,7 +462,7 @@ const table: [what: string, rule: Rule, refused: Token[], reason: string, accept
     'nothing after the end',
     'never-matches',
     [ip, end, literal(' x')],
-    'something stands after the end',
+    'something follows the end',
     [ip, literal(' x'), end],
   ],
   [
@@ -641,7 +641,7 @@ describe('shadows', () => {
         { modes: ['one', 'two'] },
       ),
     );
-  const finding = ['test: later: never reached: earlier, which stands before it, takes all its lines'];
+  const finding = ['test: later: never reached: earlier, which comes before it, takes all its lines'];
   const rows: [string, Token[], Token[], boolean][] = [
     ['the same', [literal('a '), ip], [literal('a '), ip], true],
     ['a longer one', [literal('a '), ip], [literal('a '), ip, literal(' b')], true],

@@ -48,7 +48,7 @@ describe('the record for the core', () => {
     [JSON.stringify({ ...config, log: undefined }), 'log'],
     [JSON.stringify({ ...config, filters: null }), 'filters'],
     [JSON.stringify({ ...config, jails: 1 }), 'jails'],
-    [JSON.stringify({ ...config, jails: [...config.jails, ...config.jails] }), 'jails: a name stands twice'],
+    [JSON.stringify({ ...config, jails: [...config.jails, ...config.jails] }), 'jails: a name occurs twice'],
   ])('is refused where it has another shape: %s', (text, reason) => {
     expect(() => decodeCoreConfig(text)).toThrow(`the configuration record has no usable ${reason}`);
   });
@@ -140,7 +140,7 @@ describe('the record for the core', () => {
 
   test('may name a filter once', () => {
     expect(() => decodeCoreConfig(JSON.stringify({ ...config, filters: [filter, filter] }))).toThrow(
-      'the configuration record has no usable filters: a name stands twice',
+      'the configuration record has no usable filters: a name occurs twice',
     );
     const other = { ...filter, name: 'other' };
     expect(decodeCoreConfig(JSON.stringify({ ...config, filters: [filter, other] })).filters).toHaveLength(2);

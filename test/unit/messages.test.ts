@@ -42,7 +42,7 @@ test.each([
 
 test('a jail behind its address', () => {
   const swapped = () => argumentsOf('ban', ['192.0.2.7', 'sshd', '1h'], new Map());
-  expect(swapped).toThrow('the jail stands before the address: ban sshd 192.0.2.7');
+  expect(swapped).toThrow('write the jail before the address: ban sshd 192.0.2.7');
 });
 
 test('a regular file as the socket', async () => {
@@ -63,7 +63,7 @@ describe('the configuration', () => {
   }
 
   test.each([
-    ['[jails.sshd]\nlogpath = "\\S+"\n', "in single quotes a backslash stands for itself: '\\S+'"],
+    ['[jails.sshd]\nlogpath = "\\S+"\n', "in single quotes a backslash is a plain character: '\\S+'"],
     ['[jails.sshd]\nlogpath = "/var/log\n', 'the text must end on its line'],
     ['[DEFAULT]\nmaxretry = 3\n', 'fail2zig import translates all of /etc/fail2ban'],
     ['[jails.sshd]\nbackend = "systemd"\n', 'source = "journal"'],

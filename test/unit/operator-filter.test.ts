@@ -257,7 +257,7 @@ describe('tables', () => {
     [
       'a shadowed pattern',
       '[[filter]]\nname = "own"\npatterns = ["a {ip}", "a {ip} b"]',
-      '3:24: filter[0].patterns[1]: never reached: pattern-1, which stands before it, takes all its lines (put it before the other, or leave it out)',
+      '3:24: filter[0].patterns[1]: never reached: pattern-1, which comes before it, takes all its lines (put it before the other, or leave it out)',
     ],
     [
       'a regular expression to ignore',
