@@ -190,7 +190,7 @@ export class JournalFile {
   /** Skips the leading entries for which `isBefore` holds. */
   seek(isBefore: () => boolean): void {
     for (let arrays = 0; this.passed < this.entries && this.#toArray(); arrays++) {
-      if (arrays > journalArraysMax) throw new DamagedFile('its entries stand in too many arrays');
+      if (arrays > journalArraysMax) throw new DamagedFile('its entries are in too many arrays');
       const from = this.#index;
       const end = Math.min(this.#capacity, from + this.entries - this.passed);
       let first = from;
@@ -273,10 +273,10 @@ export class JournalFile {
   #readEntry(): void {
     const { offset, fields } = this;
     fields.length = 0;
-    if (!this.#isPlace(offset)) throw new DamagedFile('an entry stands nowhere');
+    if (!this.#isPlace(offset)) throw new DamagedFile('an entry has no valid place');
     const head = this.#load(offset, entryHeadBytes, true);
     const size = number(head.bytes, head.at + 8);
-    if (head.bytes[head.at] !== objectType.entry) throw new DamagedEntry('it is no entry');
+    if (head.bytes[head.at] !== objectType.entry) throw new DamagedEntry('it is not an entry');
     const step = this.#compact ? 4 : 16;
     const count = (size - entryHeadBytes) / step;
     if (!(count >= 0 && count <= journalFieldsMax && Number.isInteger(count)))
@@ -294,7 +294,7 @@ export class JournalFile {
 
   /** The head of a data object of the current entry. Throws DamagedEntry. */
   dataAt(offset: number): DataHead {
-    if (!this.#isPlace(offset) || offset >= this.offset) throw new DamagedEntry('a field stands nowhere');
+    if (!this.#isPlace(offset) || offset >= this.offset) throw new DamagedEntry('a field has no valid place');
     const payloadAt = this.#compact ? 72 : 64;
     const { bytes, at, length } = this.#load(offset, payloadAt, true, dataHeadBytes);
     const size = number(bytes, at + 8);
@@ -333,7 +333,7 @@ export class JournalFile {
     if (!inWindow) {
       const moves = isNear && offset + windowBackBytes >= this.offset;
       if (!moves || least > journalWindowBytes - windowBackBytes) {
-        if (least > far.length) throw new DamagedEntry('it stands nowhere near its place');
+        if (least > far.length) throw new DamagedEntry('it is far from its place');
         const length = readSync(this.#descriptor, far, 0, wanted, offset);
         if (length < least) throw this.#ends(isNear);
         return { bytes: far, at: 0, length };

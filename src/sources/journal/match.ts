@@ -120,7 +120,7 @@ export class Matcher {
       if (meaning === undefined) {
         meaning = this.#meaningOf(file.dataAt(offset));
         meanings.set(offset, meaning);
-      } else if (offset >= file.offset) throw new DamagedEntry('a field stands behind its entry');
+      } else if (offset >= file.offset) throw new DamagedEntry('a field is behind its entry');
       if (meaning === nothing) continue;
       for (const term of meaning.terms) this.#present[term] = 1;
       if (meaning.role === role.message) this.messages.push(offset);
