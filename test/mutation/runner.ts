@@ -96,12 +96,25 @@ async function load(): Promise<void> {
 /** A test that waits for a state does so three times as long as it usually takes, and this, ms. */
 const untilSlackMs = 500;
 
+/** A test that hangs is given up after three times its usual time and this, ms. */
+const hangSlackMs = 4_000;
+/** Whether the last test hung: it goes on in the background, so its process is given up. */
+let hangs = false;
+
 /** The message of the failure, or nothing. */
 async function failureOf(test: Test): Promise<string | undefined> {
   const usual = milliseconds.get(test.id);
   if (usual !== undefined) process.env.UNTIL_MS = String(Math.round(3 * usual + untilSlackMs));
+  hangs = false;
+  const limit = usual === undefined ? undefined : AbortSignal.timeout(Math.round(3 * usual + hangSlackMs));
+  const hanging = new Promise<never>((_, reject) => {
+    limit?.addEventListener('abort', () => {
+      hangs = true;
+      reject(new Error(`${test.id} hangs`));
+    });
+  });
   try {
-    await test.run();
+    await Promise.race([test.run(), hanging]);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -216,9 +229,11 @@ class InProcessRunner implements TestRunner {
         }
         const isEndless = instrumenter.hitCount > passesMax;
         delete instrumenter.activeMutant;
-        isSpoiled = mutantActivation === 'runtime' && (await failureOf(test)) !== undefined;
+        const hung = hangs;
+        const fails = mutantActivation === 'runtime' && (await failureOf(test)) !== undefined;
+        isSpoiled = fails || hung;
         // The first mutant of a process cannot suffer from an earlier one.
-        if (isSpoiled && mutants > 1) throw new Error(`${test.id} fails without the mutant too`);
+        if (fails && mutants > 1) throw new Error(`${test.id} fails without the mutant too`);
         foundAt.set(test.id, mutants);
         if (isEndless) return { status: MutantRunStatus.Timeout, reason: `${test.id} does not end` };
         return { status: MutantRunStatus.Killed, killedBy: [test.id], failureMessage, nrOfTests };
