@@ -47,11 +47,14 @@ function replacePackages(): void {
 }
 
 /**
- * A test may pass the place of a mutant this often; more is endless. Several times what the busiest
- * test does, as the first run counts it, so that an endless mutant costs little.
+ * A test may pass the place of a mutant this many times as often as it passes its busiest place
+ * without one, and this often more; what does so more often is endless.
  */
-let passesMax = 100_000;
 const passesTimes = 4;
+const passesMore = 100_000;
+/** By test: the passes of its busiest place in the first run. */
+const passes = new Map<string, number>();
+const passesMax = (id: string): number => passesTimes * (passes.get(id) ?? 0) + passesMore;
 /** A test that is busier could not be told from an endless one within `timeoutMS`. */
 const passesUnmutatedMax = 25_000_000;
 
@@ -67,12 +70,12 @@ const trialSecondsMax = 3;
 const trialWaitSecondsMax = 3 * trialSecondsMax;
 
 /**
- * The file in which the first run leaves the duration of each test, and `passesMax`, for the other
- * processes. All of them run in the same copy of the project.
+ * Where the first run leaves how long each test takes, and its passes, for the other processes.
+ * They all run in the same copy of the project.
  */
 const timesFile = 'test-times.json';
 interface FirstRun {
-  passesMax: number;
+  passes: Record<string, number>;
   milliseconds: Record<string, number>;
 }
 
@@ -89,7 +92,7 @@ async function load(): Promise<void> {
   }
   if (!existsSync(timesFile)) return;
   const first = JSON.parse(readFileSync(timesFile, 'utf8')) as FirstRun;
-  passesMax = first.passesMax;
+  for (const [id, most] of Object.entries(first.passes)) passes.set(id, most);
   for (const [id, time] of Object.entries(first.milliseconds)) milliseconds.set(id, time);
 }
 
@@ -193,12 +196,12 @@ class InProcessRunner implements TestRunner {
     for (const result of results) await again(result);
     const mutantCoverage = instrumenter.mutantCoverage ?? { static: {}, perTest: {} };
     setAside(results, mutantCoverage.perTest);
-    for (const [id, passes] of Object.entries(mutantCoverage.perTest)) {
-      const most = Math.max(...Object.values(passes));
+    for (const [id, places] of Object.entries(mutantCoverage.perTest)) {
+      const most = Math.max(0, ...Object.values(places));
       if (most > passesUnmutatedMax) throw new Error(`${id} passes a mutant ${most} times: too busy to judge mutants`);
-      passesMax = Math.max(passesMax, passesTimes * most);
+      passes.set(id, most);
     }
-    const first: FirstRun = { passesMax, milliseconds: Object.fromEntries(milliseconds) };
+    const first: FirstRun = { passes: Object.fromEntries(passes), milliseconds: Object.fromEntries(milliseconds) };
     writeFileSync(timesFile, JSON.stringify(first));
     return { status: DryRunStatus.Complete, tests: results, mutantCoverage };
   }
@@ -210,7 +213,6 @@ class InProcessRunner implements TestRunner {
     if (isSpoiled) throw new Error('a mutant left something behind');
     if (mutantActivation === 'static') activate();
     await load();
-    instrumenter.hitLimit = passesMax;
     mutants++;
     let nrOfTests = 0;
     const begun = process.cpuUsage();
@@ -221,13 +223,14 @@ class InProcessRunner implements TestRunner {
         nrOfTests++;
         activate();
         instrumenter.hitCount = 0;
+        instrumenter.hitLimit = passesMax(test.id);
         const start = performance.now();
         const failureMessage = await failureOf(test);
         if (failureMessage === undefined) {
           milliseconds.set(test.id, performance.now() - start);
           continue;
         }
-        const isEndless = instrumenter.hitCount > passesMax;
+        const isEndless = instrumenter.hitCount > passesMax(test.id);
         delete instrumenter.activeMutant;
         const hung = hangs;
         const fails = mutantActivation === 'runtime' && (await failureOf(test)) !== undefined;
