@@ -105,8 +105,8 @@ group('numbers and words', () => {
     ['1:2:3', 'unknown service "1:2:3" (write the number of the port)'],
     ['a:2', 'unknown service "a:2" (write the number of the port)'],
     ['htpp', 'unknown service "htpp" (did you mean "http"?)'],
-    ['ssh,all', '"all" stands beside other ports (write "all" alone)'],
-    [['all', 22], '"all" stands beside other ports (write "all" alone)'],
+    ['ssh,all', '"all" is set beside other ports (write "all" alone)'],
+    [['all', 22], '"all" is set beside other ports (write "all" alone)'],
     [' all ', []],
     [
       [' ssh , 25'],
@@ -219,7 +219,7 @@ group('texts and names', () => {
     [[''], 'a syslog identifier is empty (leave log_tag out for lines without one) at 0'],
     ['x'.repeat(limits.logTagCharactersMax + 1), `is longer than ${limits.logTagCharactersMax} characters`],
     ['x'.repeat(limits.logTagCharactersMax), ['x'.repeat(limits.logTagCharactersMax)]],
-    ['a b', '"a b" is no syslog identifier (it has no blanks)'],
+    ['a b', '"a b" is not a syslog identifier (it has no blanks)'],
     ['sshd:', '"sshd:" is more than the syslog identifier (leave out the pid and the colon)'],
     ['sshd[12]:', '"sshd[12]:" is more than the syslog identifier (leave out the pid and the colon)'],
     ['sshd[]', '"sshd[]" is more than the syslog identifier (leave out the pid and the colon)'],
@@ -240,13 +240,13 @@ group('texts and names', () => {
   test.each<Row>([
     ['eth0', ['eth0']],
     ['x'.repeat(15), ['x'.repeat(15)]],
-    ['x'.repeat(16), `"${'x'.repeat(16)}" is no name of an interface`],
-    ['.', '"." is no name of an interface'],
-    ['..', '".." is no name of an interface'],
+    ['x'.repeat(16), `"${'x'.repeat(16)}" is not the name of an interface`],
+    ['.', '"." is not the name of an interface'],
+    ['..', '".." is not the name of an interface'],
     ['...', ['...']],
-    ['a/b', '"a/b" is no name of an interface'],
-    ['a:b', '"a:b" is no name of an interface'],
-    ['a b', '"a b" is no name of an interface'],
+    ['a/b', '"a/b" is not the name of an interface'],
+    ['a:b', '"a:b" is not the name of an interface'],
+    ['a b', '"a b" is not the name of an interface'],
     [1, 'expected a string, found the integer 1'],
     [[], 'expected at least one interface, found an empty list'],
   ])('interfaces of %j', (value, says) => expect(said(values.parseInterfaces(value))).toEqual(says));
@@ -300,13 +300,13 @@ group('paths and servers', () => {
   test.each<Row>([
     ['/var/log/*.log', ['/var/log/*.log']],
     ['/var/**/x', '"**" is not supported (name the directories, or use "*" for one level)'],
-    ['/var/[ab]', `"/var/[ab]" holds "[": only "*" and "?" stand for other characters (${brackets})`],
-    ['/var/{a,b}', `"/var/{a,b}" holds "{": only "*" and "?" stand for other characters (${brackets})`],
+    ['/var/[ab]', `"/var/[ab]" holds "[": only "*" and "?" are wildcards (${brackets})`],
+    ['/var/{a,b}', `"/var/{a,b}" holds "{": only "*" and "?" are wildcards (${brackets})`],
     [
       '/var/log/x tail',
-      `"/var/log/x tail" ends in a word of fail2ban's (leave it out: a file is read from where it was read to, a new one from findtime ago)`,
+      `"/var/log/x tail" ends in an option of fail2ban's (leave it out: reading continues where it stopped, and a new file is read from findtime ago)`,
     ],
-    ['/var/log/x head', expect.stringContaining("ends in a word of fail2ban's")],
+    ['/var/log/x head', expect.stringContaining("ends in an option of fail2ban's")],
     ['/var/log/tail', ['/var/log/tail']],
     ['/var/log/', '"/var/log/" is a directory (write "/var/log/*" for its files)'],
     [absolute(pathBytesMax), [absolute(pathBytesMax)]],
@@ -321,9 +321,9 @@ group('paths and servers', () => {
   test.each<Row>([
     ['http://192.0.2.7:8080/', 'http://192.0.2.7:8080/'],
     ['HTTPS://lapi.example.net/prefix/', 'https://lapi.example.net/prefix/'],
-    ['ftp://lapi.example.net', `"ftp://lapi.example.net" is no URL of a server (${url})`],
-    ['lapi.example.net', `"lapi.example.net" is no URL of a server (${url})`],
-    [long, `"${long.slice(0, 60)}…" is no URL of a server (${url})`],
+    ['ftp://lapi.example.net', `"ftp://lapi.example.net" is not the URL of a server (${url})`],
+    ['lapi.example.net', `"lapi.example.net" is not the URL of a server (${url})`],
+    [long, `"${long.slice(0, 60)}…" is not the URL of a server (${url})`],
     ['https://u@lapi.example.net', 'the URL holds a password (name password_file)'],
     ['https://:p@lapi.example.net', 'the URL holds a password (name password_file)'],
     ['https://lapi.example.net/?x', `"https://lapi.example.net/?x" holds "?" or "#" (${url})`],
@@ -427,7 +427,7 @@ group('the journal', () => {
   const example = 'as in "_SYSTEMD_UNIT=sshd.service + _COMM=sshd"';
   const value = 'v'.repeat(limits.journalValueBytesMax);
   const field = 'F'.repeat(journalFieldNameMax);
-  const fields = 'fields are of A-Z, 0-9 and "_"';
+  const fields = 'a field consists of A-Z, 0-9 and "_"';
   const one = (terms: [string, string[]][]) => ({ terms });
   test.each<Row>([
     ['_COMM=a', { text: '_COMM=a', groups: [one([['_COMM', ['a']]])] }],
@@ -453,18 +453,18 @@ group('the journal', () => {
     ['+ A=1', `has a "+" with nothing beside it (${example})`],
     ['A=1 +', `has a "+" with nothing beside it (${example})`],
     ['A=1 + + B=2', `has a "+" with nothing beside it (${example})`],
-    ['sshd', `"sshd" is no FIELD=value (${example})`],
-    ['a=1', `"a" is no field of the journal (${fields})`],
-    ['1A=1', `"1A" is no field of the journal (${fields})`],
-    ['A-B=1', `"A-B" is no field of the journal (${fields})`],
-    [`${field}F=1`, `"${`${field}F`.slice(0, 60)}…" is no field of the journal (${fields})`],
+    ['sshd', `"sshd" is not FIELD=value (${example})`],
+    ['a=1', `"a" is not a field of the journal (${fields})`],
+    ['1A=1', `"1A" is not a field of the journal (${fields})`],
+    ['A-B=1', `"A-B" is not a field of the journal (${fields})`],
+    [`${field}F=1`, `"${`${field}F`.slice(0, 60)}…" is not a field of the journal (${fields})`],
     ['MESSAGE=x', 'MESSAGE is what the filter reads (name a unit or an identifier)'],
     ['A=', '"A=" has no value'],
     ['A=*', '"A=*" has no value'],
     [`A=${value}v`, `"${`A=${value}`.slice(0, 60)}…" is longer than ${limits.journalValueBytesMax} bytes`],
     [
       Array(limits.journalTermsMax + 1).fill('A=1'),
-      `has ${limits.journalTermsMax + 1} values; there may be ${limits.journalTermsMax}`,
+      `has ${limits.journalTermsMax + 1} values; at most ${limits.journalTermsMax} are allowed`,
     ],
     [Array(limits.journalTermsMax).fill('A=1'), expect.objectContaining({ groups: expect.any(Array) })],
   ])('a match of %j', (given, says) => expect(said(parseJournalMatch(given))).toEqual(says));
@@ -543,7 +543,7 @@ group('time zones', () => {
 group("keys of fail2ban's", () => {
   test.each<[path: PropertyKey[], key: string, says: string | undefined]>([
     [[], 'DEFAULT', "this is a file of fail2ban's: fail2zig import translates all of /etc/fail2ban"],
-    [['filter', 0], 'failregex', 'write patterns = ["… {ip} …"]: patterns are no regular expressions'],
+    [['filter', 0], 'failregex', 'write patterns = ["… {ip} …"]: patterns are not regular expressions'],
     [['jails', 'sshd'], 'usedns', 'names are never resolved, as with usedns = "no": leave it out'],
     [['defaults'], 'usedns', 'names are never resolved, as with usedns = "no": leave it out'],
     [['jails', 'sshd'], 'failregex', "that is a filter's matter: a [[filter]] of your own, or one of fail2zig filters"],
