@@ -103,6 +103,8 @@ export class Receiver {
   /** The content of the jail is unknown. */
   #mustLook = true;
   #wholeAt = Number.NEGATIVE_INFINITY;
+  /** When the server was asked for the current list. */
+  #askedAt = 0;
   #pid: number | undefined;
   /** Values of this list whose bans are wider than they are. */
   readonly #named = new Set<string>();
@@ -143,7 +145,7 @@ export class Receiver {
     this.#mustKnowAll = true;
     this.#round++;
     this.#named.clear();
-    const started = this.#now();
+    this.#askedAt = this.#now();
     const deleted = new Set<string>();
     if (all) this.#over = 0;
     let banning = Promise.resolve();
@@ -170,7 +172,7 @@ export class Receiver {
     figures.listedAt = this.#now();
     if (all) this.#wholeAt = figures.listedAt;
     if (all) figures.counters.resyncs++;
-    figures.listSeconds = figures.listedAt - started;
+    figures.listSeconds = figures.listedAt - this.#askedAt;
     figures.held = this.#held.size;
     this.#tellOver();
   }
@@ -255,11 +257,14 @@ export class Receiver {
     }
     if (name !== value) this.#named.add(value);
     const now = this.#now();
-    const end = now + Math.min(decision.seconds, banSecondsMax);
+    const seconds = Math.min(decision.seconds, banSecondsMax);
+    const end = now + seconds;
     const held = this.#held.get(name);
     if (held !== undefined) {
-      const latest = end + Math.max(endSeconds, (end - now) * endShare);
-      if (held.kernelEnd >= end - endSeconds && held.kernelEnd <= latest) {
+      // The server may have written the time that is left whenever since we asked.
+      const earliest = this.#askedAt + seconds - endSeconds;
+      const latest = end + Math.max(endSeconds, seconds * endShare);
+      if (held.kernelEnd >= earliest && held.kernelEnd <= latest) {
         this.#held.add(value, name, { end, kernelEnd: held.kernelEnd, round: this.#round });
         return;
       }

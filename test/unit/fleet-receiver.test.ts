@@ -67,13 +67,14 @@ beforeEach(async () => {
 });
 afterEach(() => lapi.close());
 
-function receiver(entriesMax = 1_000): Receiver {
-  const server = new Server({
+function receiver(entriesMax = 1_000, decisions?: Server['decisions']): Receiver {
+  const ofLapi = new Server({
     config: { url: lapi.url },
     credentials: { apiKey: 'a-key', tls: {} },
     answerMs: 20_000,
     pieceMs: 20_000,
   });
+  const server = decisions ? { decisions } : ofLapi;
   const config = { jail: 'fleet', entriesMax, intervalSeconds: 1 };
   const log = { info: () => undefined, warn: () => undefined };
   return new Receiver({
@@ -141,6 +142,25 @@ describe('decisions', () => {
     expect(banned()).toEqual(['192.0.2.1']);
     expect(Object.fromEntries(figures.skipped)).toEqual({ ignored: 2, wider: 1 });
     expect([...figures.refused.keys()].toSorted()).toEqual(['198.51.100.0/24', '203.0.113.1', '203.0.113.2']);
+  });
+
+  test('of a list that takes long are banned once, whenever the server wrote their time', async () => {
+    const one = { kind: 'new', type: 'ban', scope: 'ip', origin: 'cscli', scenario: 'x', simulated: false } as const;
+    const end = now / 1000 + 5_400;
+    let lists = 0;
+    const fleet = receiver(1_000, async function* () {
+      const seconds = end - now / 1000;
+      yield [{ ...one, value: '192.0.2.1', seconds }];
+      now += 20_000 * lists++;
+      yield [
+        { ...one, value: '192.0.2.2', seconds },
+        { ...one, value: '192.0.2.3', seconds: end - now / 1000 },
+      ];
+    });
+    for (const turn of [1, 2, 3]) {
+      await fleet.turn();
+      expect([turn, figures.counters.banned]).toEqual([turn, 3]);
+    }
   });
 
   test('of one prefix are one ban, which ends with the last of them', async () => {

@@ -22,6 +22,13 @@ export const fleet: readonly Breakage[] = [
     tests: ['test/unit/fleet-process.test.ts'],
   },
   {
+    name: 'a list that is read slowly has its bans made anew',
+    find: 'const earliest = this.#askedAt + seconds - endSeconds;',
+    put: 'const earliest = end - endSeconds;',
+    claims: ['X-shared'],
+    tests: ['test/unit/fleet-receiver.test.ts'],
+  },
+  {
     name: 'a long list of an operator is banned without a pause',
     find: 'at += limits.addressesAtOnce) {\n      // What',
     put: 'at += addresses.length) {\n      // What',
