@@ -241,6 +241,7 @@ class Faults {
     const holds = { count: listed };
     const others = async (): Promise<number[]> => {
       await this.#server.set({ always: wrongKinds.map((kind) => ({ kind })) });
+      await this.#answered({ kind: 'garbage' }, 'garbage');
       return this.#times(bansPerRound);
     };
     const quiet = async (): Promise<void> => {
