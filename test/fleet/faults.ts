@@ -16,6 +16,11 @@ const fleetMebibytesMax = 512;
 /** Less than three quarters of what the kernel may hold with 64 MB. */
 const entriesMax = 260_000;
 const listed = 250_000;
+/**
+ * Times are judged where the load before the start was below this: beside the work of others they
+ * say little of ours.
+ */
+const quietLoadMax = 1.5;
 /** So many decisions must be banned within this time, seconds. */
 const listedSecondsMax = 10;
 /** Each condition and its control are measured by turns, so often, and so many bans each time. */
@@ -32,7 +37,7 @@ const say = (what: string, found: string): void => {
   note(`faults: ${what}: ${found}`);
 };
 
-export async function faults(): Promise<void> {
+export async function faults(load: number): Promise<void> {
   buildNetwork();
   const server = await StandInServer.start(serverAddress);
   const fleet = `entries_max = ${entriesMax}`;
@@ -41,7 +46,9 @@ export async function faults(): Promise<void> {
   host.startFleet();
   await until(async () => (await host.figure('lists_total')) > 0, { what: 'a list', withinMs: 60_000 });
   try {
-    await new Faults(server, host).all();
+    const measured = new Faults(server, host);
+    await measured.all();
+    measured.judge(load);
   } catch (error) {
     console.error(`${host.fleetLog}\n${host.daemon.said.slice(-20).join('\n')}`);
     throw error;
@@ -54,6 +61,7 @@ class Faults {
   /** Number of local bans so far. */
   #banned = 0;
   #peak = 0;
+  #listedSeconds = Number.NaN;
   /** Who waits for the record of a ban. */
   readonly #awaited = new Map<string, () => void>();
   readonly #compared: Compared[] = [];
@@ -82,7 +90,15 @@ class Faults {
     await this.#ended();
     await this.#eachOnce();
     await this.#memory();
+  }
+
+  /** Prints the table, and throws if a time was missed beyond doubt on a quiet machine. */
+  judge(load: number): void {
     for (const row of table(this.#compared, shareMax)) say('local bans, ms', row);
+    const isQuiet = load < quietLoadMax;
+    say('the load before the start', `${load}${isQuiet ? '' : ': times are not judged'}`);
+    if (!isQuiet) return;
+    assert.ok(this.#listedSeconds < listedSecondsMax, `250,000 decisions took ${this.#listedSeconds.toFixed(1)} s`);
     const missed = this.#compared.filter(({ ratioMin }) => ratioMin > 1 + shareMax).map(({ what }) => what);
     assert.deepEqual(missed, [], 'what moves the p99 of local bans beyond doubt');
   }
@@ -153,11 +169,11 @@ class Faults {
     const started = performance.now();
     await this.#held(listed, '250,000 decisions');
     const seconds = (performance.now() - started) / 1000;
+    this.#listedSeconds = seconds;
     const after = host.processorSeconds();
     const cost = `daemon ${(after.daemon - before.daemon).toFixed(1)} s, fail2zig-fleet ${(after.fleet - before.fleet).toFixed(1)} s of processor time`;
     say('250,000 decisions with one end', `banned in ${seconds.toFixed(1)} s (${cost})`);
     note({ 'seconds for 250,000 decisions': Number(seconds.toFixed(1)) });
-    assert.ok(seconds < listedSecondsMax, `250,000 decisions took ${seconds.toFixed(1)} s`);
   }
 
   /** A wrong answer is an error and ends no ban; the complete list after it bans nothing again. */
