@@ -9,7 +9,7 @@ import { join } from 'node:path';
 
 const chosen: Readonly<Record<string, string>> = {
   backends: 'unit/backends unit/config-commands unit/pacer unit/xdp-program property/netlink property/xtables',
-  config: `unit/config-file unit/config-hints unit/config-lists unit/config-pieces unit/config-problems
+  config: `unit/config-file unit/config-hints unit/config-jails unit/config-lists unit/config-pieces unit/config-problems
     unit/config-record unit/config-values unit/documents unit/escalation unit/fleet-config unit/journal-config
     unit/line-time unit/log-clocks unit/messages unit/operator-filter unit/suggest property/config-locate
     property/config property/operator-patterns`,
