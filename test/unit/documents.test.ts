@@ -17,6 +17,10 @@ test.each([...made.keys()])('%s is what its tables say', (path) => {
   expect(readFileSync(path, 'utf8')).toBe(made.get(path));
 });
 
+test('made once more they are the same', () => {
+  expect([...documents()]).toEqual([...made]);
+});
+
 describe.skipIf(mandoc === undefined)('mandoc', () => {
   const lint = (text: string): string[] => {
     const done = spawnSync(mandoc!, ['-Tlint'], { input: text, encoding: 'utf8' });
