@@ -443,6 +443,17 @@ describe('commands', () => {
     expect(operator.calls.at(-1)?.args).toEqual({ after: 1 });
   });
 
+  test('one refusal among many requests is the exit status', async () => {
+    const bad = '192.0.2.7';
+    operator.ban = async ({ jail, addresses }) => ({
+      jail,
+      addresses: addresses.filter((address) => address !== bad),
+      seconds: 60,
+      refused: addresses.includes(bad) ? [{ address: bad, code: 'ignored', why: 'it is ignored' }] : [],
+    });
+    expect((await client('ban', 'sshd', bad, '10.0.0.0/23')).code).toBe(exitCodes.refused);
+  });
+
   test('a flag, a level and a version', async () => {
     await client('unban', '--all');
     expect(operator.calls.at(-1)?.args).toEqual({ all: true });
@@ -485,6 +496,8 @@ describe('help', () => {
     [['set', 'sshd', 'banip', '192.0.2.7'], `fail2ban's "banip" is here: ban JAIL ADDRESS`],
     [['banned'], `fail2ban's "banned" is here: list`],
     [['completions', 'tcsh'], 'completions are for bash, zsh or fish'],
+    [['doctor', 'sshd'], '"sshd" is too much'],
+    [['top', 'sshd'], '"sshd" is too much'],
   ])('%j says %s', async (argv, text) => {
     const { code, error } = await client(...argv);
     expect(code).toBe(2);

@@ -296,3 +296,14 @@ describe('requests per user', () => {
     expect(rate.take(0)).toBe(true);
   });
 });
+
+test('who may call what: root alone, or the group too', () => {
+  const named = (is: (verb: (typeof verbs)[number]) => unknown): string[] =>
+    verbs
+      .filter(is)
+      .map(({ name }) => name)
+      .sort();
+  expect(named((verb) => !mayCall(verb, 'group'))).toEqual(['ignore', 'reload', 'set', 'unignore']);
+  expect(named((verb) => mayCall(verb, 'root'))).toEqual(named(() => true));
+  expect(named(({ changes }) => changes)).toEqual(['ban', 'ignore', 'reload', 'set', 'unban', 'unignore']);
+});

@@ -97,6 +97,7 @@ test('while the kernel takes nothing no transaction is split, and everything lan
   attack(...addresses(50));
   await until(() => enforcer.problem !== undefined, { what: 'the problem' });
   expect(kernel.transactions.map((each) => each.length)).toEqual([50]);
+  await until(() => enforcer.counters.failures.get('EPERM') === 2, { what: 'a second refusal, counted' });
   isDown = false;
   await until(() => kernel.held.size === 50, { what: 'the bans' });
   expect(enforcer.problem).toBeUndefined();

@@ -8,7 +8,14 @@ import type { Filter, Token } from '../../src/compiler/pattern.ts';
 import * as counters from '../../src/engine/counters.ts';
 import { Examiner } from '../../src/engine/examiner.ts';
 import type { Build, EngineJail, EngineOptions } from '../../src/engine/host.ts';
-import { decisionsMax, filtersMax, ignoredNetworksMax, lineBytesMax, programBytesMax } from '../../src/limits.ts';
+import {
+  decisionsMax,
+  filtersMax,
+  ignoredNetworksMax,
+  ignoredNetworksSpare,
+  lineBytesMax,
+  programBytesMax,
+} from '../../src/limits.ts';
 import type { Address, Decision, FilterProgram } from '../../src/types.ts';
 
 const now = 1_763_694_928;
@@ -154,6 +161,17 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     await expect(engineOf(build, [jail({ ignore }), jail({ ignore: ignore.slice(0, 1) })])).rejects.toThrow(
       `${ignoredNetworksMax + 1} ignored networks over all jails; at most ${ignoredNetworksMax} are kept`,
     );
+  });
+
+  test('what jails ignore later shares the room that is left, and what has none is said', async () => {
+    const engine = await engineOf(build, [jail(), jail()]);
+    const networks = Array.from({ length: 2 * ignoredNetworksSpare }, (_, i) => network(`10.0.${i}.0`, 4, 24));
+    const half = networks.slice(0, ignoredNetworksSpare);
+    expect(engine.setIgnored([half, networks.slice(ignoredNetworksSpare)])).toBe(true);
+    expect(engine.isIgnored(1, networks.at(-1)!)).toBe(true);
+    expect(engine.setIgnored([networks, half])).toBe(false);
+    expect(engine.isIgnored(0, networks.at(-1)!)).toBe(true);
+    expect(engine.isIgnored(1, half[0]!)).toBe(false);
   });
 
   test('the outcome of each line is counted once, by filter and in total', async () => {

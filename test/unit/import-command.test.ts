@@ -117,6 +117,15 @@ describe('exit status', () => {
     ['no action', 'action =\n'],
   ])('4 where a jail is not protected: %s', (_, text) => expect(only(text)).toBe(4));
 
+  test('4 if the call of a filter cannot be read, which is said with its place', () => {
+    expect(only('filter = sshd[mode\n')).toBe(4);
+    const said = importTree(tree()).notes.filter(({ jail }) => jail === 'only');
+    expect(said.map(({ place, weight }) => [place, weight])).toContainEqual([
+      expect.stringContaining('jail.conf'),
+      'lost',
+    ]);
+  });
+
   test('4 if a filter does not exist, and the rest is written', async () => {
     add('jail.local', '\n[other]\nenabled = true\nfilter = nowhere\nlogpath = /var/log/x.log\n');
     expect(await run([tree(), '--output', out])).toBe(4);

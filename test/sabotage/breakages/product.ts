@@ -164,4 +164,58 @@ export const product: readonly Breakage[] = [
     put: '  if (name !== undefined && groups.size === 0) {\n    throw new NoFailure(',
     claims: ['LP-11'],
   },
+  {
+    name: 'every jail may ignore as much as there is room for all',
+    find: '      room -= networks.length;\n',
+    put: '',
+    claims: ['E-02b', 'MM-04'],
+  },
+  {
+    name: 'the exit status of the client is that of the last part',
+    find: 'code = Math.max(code, codeOf(verb, data));',
+    put: 'code = codeOf(verb, data);',
+    claims: ['X-shown'],
+  },
+  {
+    name: 'refusals of the kernel are counted once',
+    find: 'this.#counters.failures.set(code, (this.#counters.failures.get(code) ?? 0) + 1);',
+    put: 'this.#counters.failures.set(code, 1);',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'the group of the socket may ignore',
+    find: "    name: 'ignore',\n    rootOnly: true,",
+    put: "    name: 'ignore',",
+    claims: ['E-03'],
+  },
+  {
+    name: 'a filter of fail2ban whose call cannot be read is no problem of its jail',
+    find: "    jail.problems.push(['filter', call]);\n    return;",
+    put: '    return;',
+    claims: ['LP-11'],
+  },
+  {
+    name: 'what stands behind -- has the dashes in it',
+    find: 'words: [...found.words, ...argv.slice(at + 1)] };',
+    put: 'words: [...found.words, ...argv.slice(at)] };',
+    claims: ['X-shown'],
+  },
+  {
+    name: 'a clock of any length is read from a state file',
+    find: '  if (bytes.length < clockHeadBytes || bytes.length > clockHeadBytes + bootIdBytesMax)',
+    put: '  if (bytes.length < clockHeadBytes)',
+    claims: ['T-02b'],
+  },
+  {
+    name: 'a full buffer is the end of a file that is read whole',
+    find: 'const final = count === 0 && held < buffer.length;',
+    put: 'const final = count === 0;',
+    claims: ['LP-20'],
+  },
+  {
+    name: 'a pointer of bpf(2) may be written behind the attributes',
+    find: 'offset % 8 != 0 || offset + 8 > attributes.size',
+    put: 'offset % 8 != 0 || offset > attributes.size',
+    claims: ['LP-26'],
+  },
 ];
