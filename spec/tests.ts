@@ -63,6 +63,7 @@ const claimsOfTests: Readonly<Record<string, string>> = {
   'unit/config-commands': 'D-05b FM-1 X-meant',
   'unit/config-file': 'FM-3 T-01b',
   'unit/config-hints': 'FM-5 X-meant',
+  'unit/config-jails': 'FM-5 X-meant',
   'unit/config-lists': 'X-lists X-meant',
   'unit/config-pieces': 'FM-5 X-meant X-pieces',
   'unit/config-problems': 'FM-5 I-01 LP-10 MM-06 MM-17 T-01c WHY-01 X-meant X-prefix',
