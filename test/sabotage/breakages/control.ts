@@ -248,7 +248,7 @@ export const control: readonly Breakage[] = [
   {
     name: 'the socket may lie below a directory that others may write',
     find: 'const isOpen = !stats.isSymbolicLink() && (stats.mode & 0o022) !== 0 && (stats.mode & 0o1000) === 0;',
-    put: 'const isOpen = !stats.isSymbolicLink() && (stats.mode & 0o022) !== 0 && (stats.mode & 0o1000) !== 0;',
+    put: 'const isOpen = stats.isSymbolicLink() && (stats.mode & 0o022) === 0;',
     claims: ['S-01'],
     tests: ['test/unit/control-words.test.ts', 'test/unit/control-server.test.ts'],
   },
@@ -256,14 +256,14 @@ export const control: readonly Breakage[] = [
     name: 'the socket may lie in a directory of somebody else',
     find: 'if (stats.uid !== 0 && stats.uid !== own) {',
     put: 'if (stats.uid !== 0 && stats.uid < own) {',
-    claims: ['S-01'],
+    claims: [],
     tests: ['test/unit/control-words.test.ts'],
   },
   {
     name: 'any number of peers is told why they are turned away',
     find: 'if (this.#turnedAway.size >= limits.controlConnectionsMax && peer?.uid !== 0) {',
     put: 'if (this.#turnedAway.size < 0 && peer?.uid !== 0) {',
-    claims: ['D-03'],
+    claims: [],
     tests: ['test/unit/control-words.test.ts'],
   },
   {
