@@ -20,7 +20,11 @@ export { breakage, type Change };
 export type Scenarios = Readonly<Record<string, readonly string[]>>;
 
 /** Used with a breakage after which something never comes, so that we do not wait long. */
-export const impatient: Change = { path: 'test/support/until.ts', find: 'withinMs = 15_000', put: 'withinMs = 2_500' };
+export const impatient: Change = {
+  path: 'test/support/until.ts',
+  find: 'UNTIL_MS ?? 15_000',
+  put: 'UNTIL_MS ?? 2_500',
+};
 
 /** Runs scenarios in a tree; returns the reason of each failure. */
 export interface Scene {

@@ -1,6 +1,9 @@
 /** The list of breakages: each can be applied to the tree as it is, and says who must notice it. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { claims } from '../../spec/claims.ts';
+import { plainEngine } from '../../spec/support/broken.ts';
+import { impatient } from '../../spec/support/scenarios.ts';
 import { type Breakage, breakableFiles, broken, fileOf } from '../sabotage/breakage.ts';
 import { breakages } from '../sabotage/breakages.ts';
 
@@ -17,6 +20,11 @@ describe('breakages', () => {
       }
     });
     expect(troubles).toEqual([]);
+  });
+
+  test('the texts that claims change beside them occur once too', () => {
+    for (const { path, find } of [impatient, plainEngine])
+      expect(readFileSync(path, 'utf8').split(find), path).toHaveLength(2);
   });
 
   test('names are unique, and each names a known claim or a test', () => {
