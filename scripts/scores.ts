@@ -135,7 +135,9 @@ const percentIn = (text: string): number => Number([...text.matchAll(/([\d.]+) %
 
 /** Rooms with their recorded mutation scores; rooms that were not run are named. */
 export function mutationRooms(recordOf: (name: string) => LongRecord | undefined): { run: Score[]; missing: string[] } {
-  const found = mutatedRooms.map((room) => ({ room, record: recordOf(`mutation-${room}`) }));
+  // A run that failed before its end has no score.
+  const scored = (record: LongRecord | undefined) => (record?.figures.score === undefined ? undefined : record);
+  const found = mutatedRooms.map((room) => ({ room, record: scored(recordOf(`mutation-${room}`)) }));
   const run = found.flatMap(({ room, record }): Score[] => {
     if (record === undefined) return [];
     const text = String(record.figures.score);

@@ -272,7 +272,11 @@ async function runFiles(files: readonly string[], found: Found, first: boolean, 
   });
   await vitest.close();
   // Those that a run did not come to have nothing to say.
-  if (first && [...tests.values()].some(({ failed }) => failed.length > 0)) {
+  const hasFailed =
+    troubles.length > 0 ||
+    findings.some((finding) => judge(finding).status === 'FAILED') ||
+    [...tests.values()].some(({ failed }) => failed.length > 0);
+  if (first && hasFailed) {
     for (const [file, { count, failed }] of tests) if (count + failed.length === 0) tests.delete(file);
   }
 }

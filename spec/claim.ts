@@ -84,6 +84,8 @@ export interface Settings {
   needs?: EnvironmentName[];
   /** For the body and all twins together. */
   timeoutMs?: number;
+  /** The twins run beside each other: they wait more than they work, and share nothing. */
+  together?: boolean;
 }
 
 /**
@@ -146,9 +148,8 @@ export function claim<Piece>(
       task.meta.claim = { ...nothing, status: 'SKIPPED', why };
       skip(why);
     }
-    const { evidence, twinFailed } = await prove(real, body, twins, (name) =>
-      provenOver(name, place.split(':', 1)[0]!, list[0]!),
-    );
+    const over = (name: string) => provenOver(name, place.split(':', 1)[0]!, list[0]!);
+    const { evidence, twinFailed } = await prove(real, body, twins, over, settings.together);
     const met = typeof evidence === 'string';
     task.meta.claim = {
       ...nothing,
@@ -169,6 +170,7 @@ export async function prove<Piece>(
   body: Body<Piece>,
   twins: (Twin<Piece> | Sabotaged)[],
   over?: (breakage: string) => Promise<Evidence>,
+  together = false,
 ): Promise<{ evidence: Evidence; twinFailed: ClaimResult['twinFailed'] }> {
   if (twins.length === 0) throw new Error('a claim without a twin proves nothing');
   const evidence = await withPiece(real, body);
@@ -177,9 +179,17 @@ export async function prove<Piece>(
     if (over === undefined) throw new Error('no tree to break');
     return over(each.breakage);
   };
+  const fail = async (each: Twin<Piece> | Sabotaged) => ({ why: each.why, by: await failureOf(each, run(each)) });
+  if (together) return { evidence, twinFailed: await allOf(twins.map(fail)) };
   const twinFailed: ClaimResult['twinFailed'] = [];
-  for (const each of twins) twinFailed.push({ why: each.why, by: await failureOf(each, run(each)) });
+  for (const each of twins) twinFailed.push(await fail(each));
   return { evidence, twinFailed };
+}
+
+/** Their values; rejects like the first that does, but not before all are over. */
+async function allOf<Value>(running: Promise<Value>[]): Promise<Value[]> {
+  await Promise.allSettled(running);
+  return Promise.all(running);
 }
 
 async function withPiece<Piece>(supply: Supply<Piece>, body: Body<Piece>): Promise<Evidence> {

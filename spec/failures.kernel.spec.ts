@@ -271,5 +271,5 @@ claim(
       /silence is ETIMEDOUT/,
     ),
   ],
-  { needs: [...needs], timeoutMs: 240_000 },
+  { needs: [...needs], timeoutMs: 240_000, together: true },
 );

@@ -127,6 +127,7 @@ const xdp = [
   'says that forwarded packets are dropped, where a jail did not ask for it',
   'a later process takes off what an earlier one attached, in driver and stack, and nothing of others',
   'a confined daemon starts again over the program that it attached, after a stop and after a kill',
+  'a confined daemon without a state file knows its program at a reload, and keeps its bans',
   'errors are typed: EBUSY, ENODEV, E2BIG, and what it does not do',
   'the verifier is heard, and wrong sizes never reach the kernel',
   'EPERM without capabilities',

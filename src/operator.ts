@@ -221,26 +221,36 @@ export class DaemonOperator implements Operator {
     for (let at = 0; at < addresses.length; at += limits.addressesAtOnce) {
       // What the logs show has its turn in between; so may have a reload.
       if (at > 0) await turn();
-      const index = this.#indexOf(jail);
-      const targets: Address[] = [];
-      for (const address of addresses.slice(at, at + limits.addressesAtOnce)) {
-        try {
-          targets.push(this.#bannable(index, address));
-        } catch (error) {
-          if (!(error instanceof OperatorError)) throw error;
-          refusals.push({ address, error });
-          recorder.refused(error.message, { command: 'ban', jail, addresses: [address], by: { uid, pid } });
+      const refusedBefore = refusals.length;
+      const part = addresses.slice(at, at + limits.addressesAtOnce);
+      try {
+        const index = this.#indexOf(jail);
+        const targets: Address[] = [];
+        for (const address of part) {
+          try {
+            targets.push(this.#bannable(index, address));
+          } catch (error) {
+            if (!(error instanceof OperatorError)) throw error;
+            refusals.push({ address, error });
+            recorder.refused(error.message, { command: 'ban', jail, addresses: [address], by: { uid, pid } });
+          }
         }
+        if (targets.length === 0) continue;
+        await this.#inKernel(enforcer.ban(index, targets, length));
+        const until = length < 0 ? -1 : Math.ceil(Date.now() / 1000 + length);
+        const told = targets.map((target) => ({
+          address: formatAddress(target),
+          details: () => ({ until, seconds: length }),
+        }));
+        recorder.bans('ban', jail, told, { by: { uid, pid }, reason });
+        for (const { address } of told) banned.push(address);
+      } catch (error) {
+        if (banned.length === 0 || !(error instanceof OperatorError)) throw error;
+        // The parts before are banned, which the answer says.
+        refusals.splice(refusedBefore);
+        refusals.push(...addresses.slice(at).map((address) => ({ address, error })));
+        break;
       }
-      if (targets.length === 0) continue;
-      await this.#inKernel(enforcer.ban(index, targets, length));
-      const until = length < 0 ? -1 : Math.ceil(Date.now() / 1000 + length);
-      const told = targets.map((target) => ({
-        address: formatAddress(target),
-        details: () => ({ until, seconds: length }),
-      }));
-      recorder.bans('ban', jail, told, { by: { uid, pid }, reason });
-      for (const { address } of told) banned.push(address);
     }
     if (banned.length === 0) throw refusals[0]!.error;
     return {

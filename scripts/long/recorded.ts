@@ -1,7 +1,8 @@
 /**
  * `node scripts/long/recorded.ts SCRIPT PROGRAM …`: how npm starts a program whose runs may be
  * recorded. With `--record` among the parameters the run is recorded (record.ts), whether it
- * succeeds or not; without it the program just runs. Exit status: the program's.
+ * succeeds or not, unless somebody interrupts it; without it the program just runs. Exit status:
+ * the program's.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -17,6 +18,9 @@ const wanted = parameters.length < given.length;
 const typed = parameters.slice(Math.max(0, parameters.indexOf('--') + 1));
 const handed = parameters.filter((word) => word !== '--');
 
+/** A run that a signal ended says nothing about the code: the record before it stays. */
+const interrupted = ['SIGHUP', 'SIGINT', 'SIGTERM'].map((name) => 128 + constants.signals[name as NodeJS.Signals]);
+
 /** Exit status like a shell's, a signal as 128 plus its number. */
 function run(env: NodeJS.ProcessEnv): number {
   const { status, signal } = spawnSync(process.execPath, [program, ...handed], { stdio: 'inherit', env });
@@ -31,6 +35,10 @@ function recorded(): number {
   const started = performance.now();
   try {
     const status = run({ ...process.env, [figuresVariable]: figures });
+    if (interrupted.includes(status)) {
+      console.error('interrupted: nothing is recorded');
+      return status;
+    }
     const record = {
       name: nameOf(script, typed),
       command: ['npm run', script, ...(typed.length > 0 ? ['--', ...typed] : [])].join(' '),

@@ -26,7 +26,7 @@ const soak = (sources: number, claims: readonly string[]): LongRun => ({
 
 /** Rooms whose files are changed by `npm run mutation`. */
 export const mutatedRooms: readonly string[] = [
-  ...['engine', 'compiler', 'config', 'text', 'sources', 'backends', 'enforcer', 'state', 'control'],
+  ...['engine', 'compiler', 'config', 'text', 'sources', 'backends', 'enforcer', 'state', 'control', 'lists', 'import'],
 ];
 
 const mutation = (room: string): LongRun => ({

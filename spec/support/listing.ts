@@ -56,7 +56,7 @@ function keysOf({ family }: ListSet, keys: Uint8Array): string[] {
 }
 
 /** The kernel's sets by name; a set that no jail asks for is removed. */
-class Kernel implements Listed {
+export class Kernel implements Listed {
   readonly sets = new Map<string, Set<string>>();
   emptied = (_: string): void => {};
   /** Told after each change. */

@@ -308,7 +308,7 @@ async function* fleetFindings({ metricsPort, url }: FleetConfig): AsyncGenerator
 
 // --- Others on this host -------------------------------------------------------------------------
 
-/** Other programs that ban or rewrite rules, by process name. */
+/** Other programs that ban or rewrite rules, by process name (15 characters at most). */
 const others: Readonly<Record<string, string>> = {
   'fail2ban-server': 'both ban from the same logs: systemctl disable --now fail2ban, after fail2zig import',
   sshguard: 'both ban from the same logs: disable one of them',
@@ -325,9 +325,7 @@ function* neighbours(): Generator<Finding> {
       // It has ended meanwhile.
     }
   }
-  const found = Object.keys(others).filter((name) =>
-    [...running].some((comm) => name.startsWith(comm) && comm.length > 5),
-  );
+  const found = Object.keys(others).filter((name) => running.has(name));
   for (const name of found) yield warning('neighbours', `${name} runs on this host`, others[name]!);
   if (found.length === 0) yield ok('neighbours', `none of ${Object.keys(others).join(', ')} runs here`);
 }

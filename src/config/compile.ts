@@ -87,12 +87,18 @@ class Reader {
     for (const issue of checked.error?.issues ?? []) this.addIssue(issue, table);
     // Text that could not be parsed may contain what seems to be missing.
     if (document.isRefused || !checked.success) throw document.error();
-    const whole = withListJails(withFleetJail(checked.data));
+    const builtIn = this.surroundings.filters.map(({ name }) => name);
+    const whole = withListJails(withFleetJail(checked.data, builtIn), builtIn);
     const config = this.resolve(whole);
     this.resolveLists(whole, config);
     const fleet = resolveFleet(checked.data.fleet, this.warnings, (kind, key, reason, hint) =>
       this.add(kind, ['fleet', key], this.valueOffset(['fleet', key]), reason, hint),
     );
+    if (fleet?.receives && !config.jails.some(({ name }) => name === fleet.jail)) {
+      const reason = `names no jail that is enabled, and bans of others need "${fleet.jail}"`;
+      const hint = 'enable it, or name one that is neither a filter nor a jail of yours';
+      this.add('value', ['fleet', 'jail'], this.valueOffset(['fleet', 'jail']), reason, hint);
+    }
     this.checkPrefixes(config, fleet);
     if (document.isRefused) throw document.error();
     return { config, warnings: this.warnings, filters: this.filters, ...(fleet && { fleet }) };
@@ -264,7 +270,7 @@ class Reader {
    * written without its list.
    */
   private locatedPath(full: Path): Path {
-    const listed = full[3] !== 0 || this.document.places.has(pathKey(full.slice(0, 4)));
+    const listed = this.document.places.has(pathKey(full.slice(0, 4)));
     const path = listed ? full : full.toSpliced(3, 1);
     for (let length = path.length; length > 0; length--) {
       if (this.document.places.has(pathKey(path.slice(0, length)))) return path.slice(0, length);
@@ -405,8 +411,6 @@ class Reader {
   private checkLines(jails: JailConfig[]): void {
     const count = (values: unknown[]): number =>
       new Set(values.filter((value) => value !== undefined).map((value) => JSON.stringify(value))).size;
-    const [jail] = jails;
-    if (jail === undefined) return;
     const complain = (path: Path, reason: string): void => this.add('value', path, this.keyOffset(['jails']), reason);
     if (count(jails.map(({ timezone }) => timezone)) > timezonesMax)
       complain(['jails'], `have more than ${timezonesMax} time zones`);
@@ -497,6 +501,6 @@ function withoutAbsent<Table extends object>(table: Table): Partial<Table> {
 /** The value at `path` in the document. */
 function valueAt(table: TomlTable, path: Path): unknown {
   let value: unknown = table;
-  for (const part of path) value = (value as Record<string | number, unknown> | undefined)?.[part];
+  for (const part of path) value = (value as Record<string | number, unknown>)[part];
   return value;
 }

@@ -50,7 +50,6 @@ export function readConfigFile(path: string): ConfigText {
       const directory = printable(open);
       fail(`is below ${directory}, where any user may write and so replace the file`, `chmod o-w ${directory}`);
     }
-    if (stats.size > configBytesMax) fail(`is larger than ${formatSize(configBytesMax)}`);
     const bytes = readAll(descriptor);
     if (bytes.length > configBytesMax) fail(`is larger than ${formatSize(configBytesMax)}`);
     return { text: decodeConfig(bytes, shown), warnings: ownerWarnings(stats, shown) };
@@ -94,7 +93,7 @@ function firstBadByte(bytes: Uint8Array): Problem | undefined {
 /** Bytes of the valid character that starts at `at`; 0 if there is none. */
 function validLength(bytes: Uint8Array, at: number): number {
   const length = characterLength(bytes[at]);
-  return at + length <= bytes.length && isUtf8(bytes.subarray(at, at + length)) ? length : 0;
+  return isUtf8(bytes.subarray(at, at + length)) ? length : 0;
 }
 
 function characterLength(first: number): number {

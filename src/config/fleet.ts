@@ -109,16 +109,17 @@ const silent = (name: string): FilterTable => ({
 
 /**
  * The document with the jail that receives the fleet's bans. It reads no log; [jails.NAME] may
- * contain its other settings. A jail of that name with a filter or a log stays as it is.
+ * contain its other settings. A jail of that name with a filter or a log stays as it is, and so
+ * does one with the name of a built-in filter.
  */
-export function withFleetJail(document: Document): Document {
+export function withFleetJail(document: Document, builtIn: readonly string[]): Document {
   const { fleet } = document;
   if (fleet === undefined || fleet.enabled === false || (fleet.api_key_file === undefined && !isByCertificate(fleet)))
     return document;
   const name = fleet.jail ?? fleetDefaults.jail;
   const table = document.jails?.[name] ?? {};
   const reads = [table.filter, table.logpath, table.journal_match, table.source].some((value) => value !== undefined);
-  if (reads) return document;
+  if (reads || builtIn.includes(name)) return document;
   const filters = document.filter ?? [];
   return {
     ...document,

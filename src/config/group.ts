@@ -17,7 +17,7 @@ export function findGroup(name: string, file = '/etc/group'): number | undefined
   }
   for (const line of text.split('\n')) {
     const [group, , id] = line.split(':');
-    if (group === name && id !== undefined && /^[0-9]{1,10}$/.test(id) && Number(id) <= 0xffff_fffe) return Number(id);
+    if (group === name && /^[0-9]{1,10}$/.test(id) && Number(id) <= 0xffff_fffe) return Number(id);
   }
   return undefined;
 }

@@ -29,9 +29,10 @@ const silent = (name: string): FilterTable => ({
 
 /**
  * The document with the missing jails of lists, and with those that have neither filter nor log:
- * they read no log, and [jails.NAME] may contain their other settings.
+ * they read no log, and [jails.NAME] may contain their other settings. A jail with the name of a
+ * built-in filter reads one.
  */
-export function withListJails(document: Document): Document {
+export function withListJails(document: Document, builtIn: readonly string[]): Document {
   let whole = document;
   for (const { use, jail } of document.list ?? []) {
     const name = jail ?? listJailDefault;
@@ -42,12 +43,12 @@ export function withListJails(document: Document): Document {
       (value) => value !== undefined,
     );
     const filters = whole.filter ?? [];
-    if (reads || filters.some((filter) => filter.name === name && filter.pattern !== silent(name).pattern)) continue;
+    if (reads || builtIn.includes(name) || filters.some((filter) => filter.name === name)) continue;
     if (table !== undefined && (document.defaults?.logpath !== undefined || document.defaults?.source !== undefined))
       continue;
     whole = {
       ...whole,
-      filter: filters.some((filter) => filter.name === name) ? filters : [...filters, silent(name)],
+      filter: [...filters, silent(name)],
       jails: { ...whole.jails, [name]: { ...table, filter: name, logpath: [], source: 'files' } },
     };
   }

@@ -222,7 +222,6 @@ class Scanner {
   private keyAndValue(start: number, table: Path, top: boolean, depth: number): Path | undefined {
     const parts = this.keyParts();
     if (parts.length === 0) return undefined;
-    this.skipSpaces();
     const assigned = this.text[this.index] === '=';
     if (assigned) this.index++;
     this.skipSpaces();
@@ -265,7 +264,7 @@ class Scanner {
       if (character === '"' || character === "'") {
         name = this.quotedKey(character);
       } else {
-        while (this.index < this.text.length && isBare(this.text[this.index])) this.index++;
+        while (isBare(this.text[this.index])) this.index++;
         if (this.index === start) return parts;
         name = this.text.slice(start, this.index);
       }
@@ -325,12 +324,10 @@ class Scanner {
         this.index++;
         return;
       }
-      const start = this.index;
-      this.note({ path: [...path, element], key: start, value: start, implied: false });
+      this.note({ path: [...path, element], key: this.index, value: this.index, implied: false });
       this.value([...path, element], depth);
       this.skipBlank();
       if (this.text[this.index] === ',') this.index++;
-      else if (this.index === start) return;
     }
   }
 
@@ -338,15 +335,12 @@ class Scanner {
     this.index++;
     for (;;) {
       this.skipBlank();
-      const character = this.text[this.index];
-      if (character === undefined || character === ']') return;
-      if (character === '}') {
+      if (this.text[this.index] === '}') {
         this.index++;
         return;
       }
       const start = this.index;
       this.keyAndValue(start, path, false, depth);
-      this.skipBlank();
       if (this.text[this.index] === ',') this.index++;
       else if (this.index === start) return;
     }
@@ -379,7 +373,6 @@ class Scanner {
         this.index++;
       }
     }
-    this.index = Math.min(this.index, this.text.length);
   }
 
   private skipSpaces(): void {

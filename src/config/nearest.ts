@@ -45,7 +45,7 @@ export function editDistance(one: string, other: string): number {
       const same = one[row - 1] === other[column - 1] ? 0 : 1;
       const here = row * width + column;
       let cost = Math.min(rows[here - width] + 1, rows[here - 1] + 1, rows[here - width - 1] + same);
-      const swapped = row > 1 && column > 1 && one[row - 1] === other[column - 2] && one[row - 2] === other[column - 1];
+      const swapped = one[row - 1] === other[column - 2] && one[row - 2] === other[column - 1];
       if (swapped) cost = Math.min(cost, rows[here - 2 * width - 2] + 1);
       rows[here] = cost;
     }

@@ -27,7 +27,7 @@ export function ownSession(
 /** `192.0.2.7 50022 198.51.100.1 22`; a link-local address has its interface after a "%". */
 function addressIn(environment: Readonly<Record<string, string | undefined>>): Address | undefined {
   for (const name of ['SSH_CONNECTION', 'SSH_CLIENT']) {
-    const [address = ''] = (environment[name] ?? '').split(/[ %]/, 1);
+    const [address] = (environment[name] ?? '').split(/[ %]/, 1);
     const parsed = parseAddress(address);
     if (parsed !== undefined) return parsed;
   }

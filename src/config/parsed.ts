@@ -22,5 +22,5 @@ export function accept<T>(value: T): Parsed<T> {
 }
 
 export function refuse(reason: string, hint?: string): Refused {
-  return hint === undefined ? { ok: false, reason } : { ok: false, reason, hint };
+  return { ok: false, reason, hint };
 }

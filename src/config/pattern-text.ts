@@ -144,8 +144,7 @@ function readBraces(
       hint: 'write {number} for digits, {word} for a run without blanks',
     };
   }
-  const word = name.trim().toLowerCase();
-  const near = Object.hasOwn(otherNames, word) ? word : nearest(word, [...captureNames, ...Object.keys(otherNames)]);
+  const near = nearest(name.trim(), [...captureNames, ...Object.keys(otherNames)]);
   const meant = near !== undefined && Object.hasOwn(otherNames, near) ? otherNames[near] : near;
   const list = captureNames.map((known) => `{${known}}`).join(' ');
   const hint =

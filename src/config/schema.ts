@@ -255,28 +255,33 @@ export type PatternTable = z.infer<typeof pattern>;
 function parseProtocols(value: unknown): Parsed<('tcp' | 'udp')[]> {
   if (value === 'all') return { ok: true, value: [] };
   const parsed = parseWords(value, ['tcp', 'udp'] as const);
-  if (parsed.ok || parsed.index !== undefined || typeof value !== 'string') return parsed;
+  if (parsed.ok || typeof value !== 'string') return parsed;
   return { ...parsed, reason: parsed.reason.replace('"tcp", "udp"', '"tcp", "udp", "all"') };
 }
 
-/** The known keys of the table at `path`; empty if there are none. */
+/** The known keys of the table at `path`, where the schema has one. */
 export function knownKeys(path: readonly PropertyKey[]): string[] {
   const [section] = path;
   if (path.length === 0) return Object.keys(schema.shape);
-  if (section === 'jails') return path.length === 2 ? Object.keys(jail.shape) : [];
-  if (section === 'filter') {
-    return path.length === 2 ? Object.keys(filter.shape) : path.length === 4 ? Object.keys(pattern.shape) : [];
-  }
-  if (section === 'list') return path.length === 2 ? Object.keys(list.shape) : [];
-  if (section === 'defaults') return path.length === 1 ? Object.keys(shared) : [];
-  const table = path.length === 1 ? sections[String(section)] : undefined;
-  return table ? Object.keys(table.shape) : [];
+  if (section === 'jails') return Object.keys(jail.shape);
+  if (section === 'filter') return Object.keys(path.length === 2 ? filter.shape : pattern.shape);
+  if (section === 'list') return Object.keys(list.shape);
+  if (section === 'defaults') return Object.keys(shared);
+  return Object.keys(sections[String(section)].shape);
 }
 
-const tables = { memory, firewall, control, metrics, state, log, audit, journal, confinement };
-const sections: Record<string, { shape: object }> = tables;
-
-sections.fleet = fleet;
+const sections: Record<string, { shape: object }> = {
+  memory,
+  firewall,
+  control,
+  metrics,
+  state,
+  log,
+  audit,
+  journal,
+  confinement,
+  fleet,
+};
 
 /** The tables that may contain `key`, as headers, for a key in the wrong table. */
 export function homesOf(key: string): string[] {

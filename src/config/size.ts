@@ -28,11 +28,10 @@ export function parseSize(value: unknown, bytesMin: number, bytesMax: number): P
     bytes = value;
   } else if (typeof value === 'string') {
     const part = /^([0-9]{1,15})\s*([A-Za-z]{1,3})$/.exec(value.trim());
-    const unit = part?.[2].toLowerCase();
-    if (!part || unit === undefined || !Object.hasOwn(bytesOf, unit)) {
+    if (!part || !Object.hasOwn(bytesOf, part[2].toLowerCase())) {
       return refuse(`expected a size, found ${describe(value)}`, example);
     }
-    bytes = Number(part[1]) * bytesOf[unit];
+    bytes = Number(part[1]) * bytesOf[part[2].toLowerCase()];
   } else {
     return refuse(`expected a size, found ${describe(value)}`, example);
   }

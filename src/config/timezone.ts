@@ -34,7 +34,7 @@ export function parseTimezone(value: unknown, now = Math.floor(Date.now() / 1000
   }
   const offsetAt = (seconds: number): number => {
     const text = format.format(seconds * 1000);
-    const [, sign, hours = '0', minutes = '0'] = /GMT(?:([+-])(\d\d):(\d\d))?/.exec(text) ?? [];
+    const [, sign, hours = '0', minutes = '0'] = /([+-])(\d\d):(\d\d)$/.exec(text) ?? [];
     return (Number(hours) * 3_600 + Number(minutes) * 60) * (sign === '-' ? -1 : 1);
   };
   const changes = zoneChanges(now - yearSeconds, now + 6 * yearSeconds, timezoneChangesMax, offsetAt);

@@ -128,8 +128,8 @@ export class TomlPieces {
   #shown({ kind, path, offset, reason, hint }: Found): Problem {
     const piece = this.#pieceAt(offset);
     const { line, column } = positionAt(piece.text, offset - piece.start);
-    const problem: Problem = { kind, ...this.#fileOf(piece), line, column, key: '', reason };
-    problem.key = printable(dotted(moved(path, piece, -1)));
+    const key = printable(dotted(moved(path, piece, -1)));
+    const problem: Problem = { kind, ...this.#fileOf(piece), line, column, key, reason };
     const said = typeof hint === 'function' ? hint() : hint;
     if (said !== undefined) problem.hint = said;
     return problem;
@@ -238,7 +238,7 @@ class PieceReader {
    */
   #unquotedValue(statement: Statement | undefined): { text: string; offset: number } | undefined {
     const place = statement && !statement.header ? this.keys.places.get(pathKey(statement.path)) : undefined;
-    if (!place || !statement || place.value > statement.end) return undefined;
+    if (!place || !statement) return undefined;
     if (!this.#text.slice(place.key, place.value).includes('=')) return undefined;
     const [line] = this.#text.slice(place.value, statement.end).split('\n', 1);
     const value = line.split('#', 1)[0].trim();

@@ -241,7 +241,7 @@ const whyNoAddress: Record<AddressProblem, [string, string]> = {
  * their shortest form.
  */
 export function parseIgnored(value: unknown): Parsed<string[]> {
-  const items = typeof value === 'string' ? value.split(/[\s,]+/).filter((item) => item !== '') : value;
+  const items = typeof value === 'string' ? value.split(/[\s,]/).filter((item) => item !== '') : value;
   if (Array.isArray(items) && items.length === 0) return accept([]);
   const parsed = parseList(items, ignoreEntriesMax, 'address', parseIgnoredItem);
   // The parts of a string have no place of their own in the file.
@@ -256,7 +256,7 @@ function parseIgnoredItem(item: unknown): Parsed<string> {
     return refuse(`"${printable(item, 60)}" is every address: nobody would be banned`, 'name your own networks');
   }
   const [reason, hint] = whyNoAddress[address];
-  const looksLikeHost = address === 'not-an-address' && /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?[A-Za-z]$/.test(item);
+  const looksLikeHost = /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?[A-Za-z]$/.test(item);
   return refuse(
     `"${printable(item, 60)}" ${looksLikeHost ? 'is a host name' : reason}`,
     looksLikeHost ? 'write its addresses: host names are never resolved' : hint,
@@ -270,9 +270,9 @@ export function parseBind(value: unknown): Parsed<string> {
   return refuse(`expected an address to listen on, found ${describe(value)}`, 'write "127.0.0.1" or "::1"');
 }
 
-/** Whether an address that `parseBind` accepted is reachable from this host only. */
+/** Whether an address is reachable from this host only; a name never is. */
 export function isLoopback(text: string): boolean {
-  return text === '::1' || text.startsWith('127.');
+  return text === '::1' || /^127\.[0-9.]+$/.test(text);
 }
 
 /** One of `words`, or a list of them without repetition, in the order of `words`. */

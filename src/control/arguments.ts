@@ -32,11 +32,10 @@ const address: Check = (value) => {
 };
 
 const duration: Check = (value) => {
-  if (value === -1) return undefined;
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > banSecondsMax) {
-    return `must be whole seconds from 1 to ${banSecondsMax}, or -1 for permanent`;
-  }
-  return undefined;
+  const seconds = value as number;
+  return seconds === -1 || (Number.isInteger(value) && seconds >= 1 && seconds <= banSecondsMax)
+    ? undefined
+    : `must be whole seconds from 1 to ${banSecondsMax}, or -1 for permanent`;
 };
 
 /** A time span in the past. */

@@ -44,7 +44,6 @@ export function encodeAnswer(response: Response): Buffer {
 export function turnAway(socket: Socket, code: RefusalCode, message: string, lingerMs: number): void {
   const timer = setTimeout(() => socket.destroy(), lingerMs);
   socket.on('error', () => socket.destroy());
-  socket.once('end', () => socket.destroy());
   socket.once('close', () => clearTimeout(timer));
   // Reads and drops what the peer still sends: otherwise its own write could fail before it has
   // read our answer.
@@ -67,12 +66,9 @@ export class Connection {
     this.#socket = socket;
     this.#options = options;
     socket.on('data', (chunk) => this.#take(chunk as Buffer));
-    socket.on('end', () => this.#peerEnded());
+    socket.on('end', () => this.#working || this.#peerEnded());
     socket.on('error', () => socket.destroy());
-    socket.once('close', () => {
-      this.#ended = true;
-      clearTimeout(this.#timer);
-    });
+    socket.once('close', () => clearTimeout(this.#timer));
     this.#within(options.deadlines.idleMs, () => socket.destroy());
   }
 
@@ -85,13 +81,13 @@ export class Connection {
     if (this.#ended) return;
     this.#socket.pause();
     this.#decoder.push(chunk);
-    if (!this.#working) this.#advance();
+    this.#advance();
   }
 
+  /** The peer sends nothing more, and what it has sent is answered. */
   #peerEnded(): void {
     if (this.#ended) return;
     if (!this.#decoder.idle) this.#options.onBadFrame();
-    // No request is in progress. A paused socket does not report its end, so we check here.
     this.#socket.end();
   }
 
@@ -105,8 +101,9 @@ export class Connection {
       this.#endWith('bad-frame', (error as FrameError).message);
       return;
     }
-    if (body === undefined) this.#socket.resume();
-    else void this.#work(body);
+    if (body !== undefined) void this.#work(body);
+    else if (this.#socket.readableEnded) this.#peerEnded();
+    else this.#socket.resume();
   }
 
   /** Answers one request. Returns early if the peer is gone or was told that it was too late. */

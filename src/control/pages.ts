@@ -28,14 +28,14 @@ export function* statusParts(status: Status): Generator<Status> {
     lists: status.lists && shorten(status.lists, statusProblemsMax),
     jails: [],
   };
-  // The response around it takes less than 64 bytes.
+  // The response around it takes less than 64 bytes; one jail always fits (limits.ts).
   const room = frameBytesMax - sizeOf(common) - 64;
   let jails: JailStatus[] = [];
   let left = room;
   for (const whole of status.jails) {
     const jail = { ...whole, sources: shorten(whole.sources, statusSourcesMax) };
     const bytes = sizeOf(jail) + 1;
-    if (bytes > left && jails.length > 0) {
+    if (bytes > left) {
       yield { ...common, jails };
       jails = [];
       left = room;

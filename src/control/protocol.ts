@@ -30,7 +30,6 @@ export class FrameError extends Error {
 
   constructor(code: FrameErrorCode, message: string) {
     super(message);
-    this.name = 'FrameError';
     this.code = code;
   }
 }
@@ -57,7 +56,6 @@ export class FrameDecoder {
   #isBody = false;
   #filled = 0;
   #chunk: Uint8Array = new Uint8Array(0);
-  #failure: FrameError | undefined;
 
   /** Bytes held for the peer; the tests check its bound. */
   get bytesHeld(): number {
@@ -77,10 +75,9 @@ export class FrameDecoder {
 
   /**
    * The next whole body, or undefined if more bytes are needed. Throws FrameError, and again on
-   * every later call.
+   * every later call: the buffer keeps the header.
    */
   next(): Buffer | undefined {
-    if (this.#failure) throw this.#failure;
     while (this.#fill()) {
       const part = this.#part;
       this.#part = Buffer.allocUnsafeSlow(this.#isBody ? headerBytes : this.#bodyBytes(part));
@@ -106,11 +103,8 @@ export class FrameDecoder {
     const length = header.readUInt32LE(0);
     if (length > 0 && length <= frameBytesMax) return length;
     this.#chunk = new Uint8Array(0);
-    this.#failure =
-      length === 0
-        ? new FrameError('frame-empty', 'a frame without a body')
-        : new FrameError('frame-too-long', `a frame of ${length} bytes; the limit is ${frameBytesMax}`);
-    throw this.#failure;
+    if (length === 0) throw new FrameError('frame-empty', 'a frame without a body');
+    throw new FrameError('frame-too-long', `a frame of ${length} bytes; the limit is ${frameBytesMax}`);
   }
 }
 

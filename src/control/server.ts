@@ -6,7 +6,7 @@
  * than one answer takes. When full: a new peer is told `busy`, or just closed if many are being
  * told so; root is always told. Claims: S-01, I-02, D-03, E-03.
  */
-import { type BigIntStats, closeSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
+import { closeSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -63,7 +63,7 @@ export class ControlServer {
   };
   readonly #options: ControlOptions;
   readonly #rate: RequestRate;
-  readonly #daemonUid = process.getuid?.() ?? 0;
+  readonly #daemonUid = process.getuid!();
   readonly #open = new Map<Socket, PeerCredentials>();
   readonly #turnedAway = new Set<Socket>();
   // Half-open: a client may end its side after the request and still read the answer.
@@ -81,12 +81,14 @@ export class ControlServer {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject).listen({ fd, backlog: limits.controlBacklog }, resolve);
     });
-    server.removeAllListeners('error');
     server.on('error', (error) => this.#options.log.error('control socket failed', { error: String(error) }));
     renameSync(at, path);
-    const ours = lookAt(path);
+    const ours = lstatSync(path, { bigint: true });
     this.#letGo = () => {
-      if (isSame(lookAt(path), ours)) unlinkSync(path);
+      const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+      // Inode numbers are reused; nothing changes the mtime of a socket, so it tells ours.
+      const isOurs = found?.ino === ours.ino && found.dev === ours.dev && found.mtimeNs === ours.mtimeNs;
+      if (isOurs) unlinkSync(path);
       closeSync(lock);
     };
   }
@@ -96,7 +98,6 @@ export class ControlServer {
     this.#letGo();
     this.#letGo = () => {};
     for (const socket of [...this.#open.keys(), ...this.#turnedAway]) socket.destroy();
-    if (!this.#server.listening) return;
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
@@ -176,13 +177,11 @@ export class ControlServer {
    */
   #heldHands(socket: Socket): () => Promise<number> {
     const letGo = holdReading(socket);
+    const receive = () => this.#options.receive?.(descriptorOf(socket)) ?? -1;
     return async () => {
-      const again = -constants.errno.EAGAIN;
-      let file = again;
-      while (file === again && !socket.destroyed) {
-        file = this.#options.receive?.(descriptorOf(socket)) ?? -1;
-        if (file === again) await sleep(limits.controlHandsMs);
-      }
+      let file = receive();
+      for (; file === -constants.errno.EAGAIN && !socket.destroyed; file = receive())
+        await sleep(limits.controlHandsMs);
       letGo();
       return file;
     };
@@ -212,18 +211,6 @@ export class ControlServer {
     socket.once('close', () => this.#turnedAway.delete(socket));
     turnAway(socket, code, message, limits.controlLingerMs);
   }
-}
-
-function lookAt(path: string): BigIntStats | undefined {
-  return lstatSync(path, { bigint: true, throwIfNoEntry: false });
-}
-
-/**
- * Inode numbers are reused, so the creation time has to agree as well (nothing changes the mtime
- * later).
- */
-function isSame(one: BigIntStats | undefined, other: BigIntStats | undefined): boolean {
-  return one?.ino === other?.ino && one?.dev === other?.dev && one?.mtimeNs === other?.mtimeNs;
 }
 
 /** Checked arguments as text for a record. */

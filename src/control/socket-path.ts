@@ -5,7 +5,7 @@
  * Invariant: what exists at the path stays, unless it is a socket on which nobody listens; if
  * several daemons start at once, the one with the lock gets the path. Claims: S-01, I-02.
  */
-import { chmodSync, closeSync, lchownSync, lstatSync, mkdirSync, type Stats, unlinkSync } from 'node:fs';
+import { chmodSync, closeSync, lchownSync, lstatSync, type Stats, unlinkSync } from 'node:fs';
 import { constants } from 'node:os';
 import { basename, dirname } from 'node:path';
 import { type Component, componentsOf } from '../components.ts';
@@ -52,23 +52,18 @@ function lookAt(path: string): Stats | undefined {
 
 /**
  * Others must not be able to replace our socket: every directory on the way is sticky, or only root
- * and we can write to it. The last one is created if only it is missing, since /run is empty after
- * every boot.
+ * and we can write to it. If only the last one is missing, the lock creates it, since /run is empty
+ * after every boot.
  */
 function checkDirectory(directory: string): void {
-  const own = process.getuid?.() ?? 0;
-  try {
-    mkdirSync(directory, { mode: 0o755 });
-  } catch {
-    // The directory exists, or the check of its path says what is wrong.
-  }
+  const own = process.getuid!();
   let components: Component[];
   try {
     components = componentsOf(directory);
   } catch (error) {
     throw new SocketPathError('no-directory', `${(error as Error).message}: create it`);
   }
-  if (!components.at(-1)?.stats.isDirectory()) {
+  if (!components.at(-1)!.stats.isDirectory()) {
     throw new SocketPathError('no-directory', `${directory} is not a directory: create it`);
   }
   for (const { path, stats } of components) {
@@ -103,7 +98,7 @@ function bind(path: string): number {
 /** Sets the owner of the socket; `groupId` undefined keeps its group. */
 function own(path: string, groupId: number | undefined): void {
   try {
-    if (groupId !== undefined) lchownSync(path, process.getuid?.() ?? 0, groupId);
+    if (groupId !== undefined) lchownSync(path, process.getuid!(), groupId);
     chmodSync(path, socketMode);
   } catch (error) {
     throw new SocketPathError(
@@ -142,7 +137,7 @@ export function bindSocket(path: string, groupId: number | undefined): BoundSock
   }
   const lock = lockPath(path);
   try {
-    if (found !== undefined && isLive(path)) {
+    if (isLive(path)) {
       throw new SocketPathError('in-use', `${path}: another program listens there`);
     }
     if (lookAt(at)) unlinkSync(at);

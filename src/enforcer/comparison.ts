@@ -34,14 +34,14 @@ export class Comparison {
 
   /** Records a ban that the kernel holds, if it lasts as long as the table says. */
   note({ jail, address, timeoutMs }: HeldBan): void {
-    const end = this.#engine.banEnd(jail, address);
-    if (end !== undefined && this.#isRight(timeoutMs, end * 1000 - this.#now())) this.mark(jail, address);
+    const end = this.#engine.banEnd(jail, address) ?? 0;
+    if (this.#isRight(timeoutMs, end * 1000 - this.#now())) this.mark(jail, address);
   }
 
-  /** The kernel has just confirmed this ban. */
+  /** The kernel has just confirmed this ban. Nothing is marked where the table has none (-1). */
   mark(jail: number, address: Address): void {
     const entry = this.#engine.banIndex(jail, address);
-    if (entry >= 0) this.#held[entry >> 3]! |= 1 << (entry & 7);
+    this.#held[entry >> 3]! |= 1 << (entry & 7);
   }
 
   /**

@@ -83,8 +83,7 @@ const affectsAll = new Set(
  */
 const unsupported = 'UnsupportedChange';
 
-export const codeOf = (error: Error): string =>
-  'code' in error && typeof error.code === 'string' ? error.code : error.name;
+export const codeOf = ({ code, name }: Error & { code?: unknown }): string => (typeof code === 'string' ? code : name);
 
 export class Delivery {
   readonly #settings: Settings;
@@ -150,13 +149,13 @@ export class Delivery {
   sendable(batch: TableBan[]): TableBan[] {
     const { engine, ignored } = this.#settings;
     const now = this.#settings.now() / 1000;
-    const someRefuse = this.#full.size > 0;
     return batch.filter((ban) => {
       if (engine.isIgnored(ban.jail, ban.address) || engine.isShared(ban.address) || ignored?.isListed(ban.address)) {
         engine.forget(ban.jail, ban.address);
         return false;
       }
-      return ban.end > now && !(someRefuse && this.#full.has(this.#setOf(ban)));
+      // The name of a set is made for a ban only where a set is full.
+      return ban.end > now && !(this.#full.size > 0 && this.#full.has(this.#setOf(ban)));
     });
   }
 

@@ -94,8 +94,7 @@ export class Ignored {
   }
 
   /** Whether the address is the broadcast address of one of our networks: nothing comes from it. */
-  isBroadcast({ family, bytes }: Address): boolean {
-    if (family === 6) return false;
+  isBroadcast({ bytes }: Address): boolean {
     return this.#networks.some(
       (network) =>
         network.prefix < 31 &&

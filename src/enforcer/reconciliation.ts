@@ -129,12 +129,13 @@ export class Reconciliation {
     this.#mustInstall = true;
     try {
       await this.aside(() => this.#turns.take(() => this.#rebuild(), true), false);
-      const covered: TableBan[] = [];
-      for (let at = 0; at >= 0 && covered.length < limits.changesPerTransactionMax; await turn())
+      for (let at = 0; at >= 0 && !this.#isStopped; await turn()) {
+        const covered: TableBan[] = [];
         at = engine.eachBan(engine.passOver(at), limits.sweepEntries, (ban) => {
           if (this.#isIgnored(ban)) covered.push(ban);
         });
-      await this.#liftIgnored(covered);
+        await this.#liftIgnored(covered);
+      }
     } catch (error) {
       this.#settings.log.error('cannot write the ignored addresses', { error: (error as Error).message });
     }

@@ -243,7 +243,7 @@ class Work {
     if (whole[0]?.kind === 'skip' && attempt(message, 'it counts only where the message begins with it')) {
       this.#anywhere = true;
     }
-    const open = whole.at(-1)?.kind === 'end' ? [] : tails;
+    const open = tailsOf(whole);
     for (const tail of open) {
       if (!this.#anywhere && whole[0]?.kind === 'skip' && attempt([...message, ...tail], endsThere))
         this.#anywhere = true;
@@ -286,9 +286,14 @@ const tails: readonly Slot[][] = [
   [textSlot(' port '), { kind: 'number' }, { kind: 'end' }],
   [textSlot(' port '), { kind: 'number' }, textSlot(' '), { kind: 'word' }, { kind: 'end' }],
   [textSlot(':'), { kind: 'number' }, { kind: 'end' }],
-  [textSlot(']'), { kind: 'end' }],
-  [textSlot(')'), { kind: 'end' }],
 ];
+
+/** Those behind these runs: a bracket that they open may close. */
+function tailsOf(slots: readonly Slot[]): readonly Slot[][] {
+  if (slots.at(-1)?.kind === 'end') return [];
+  const closer = closerOf(slots.flatMap((slot) => (slot.kind === 'text' ? [slot.text] : [])));
+  return closer === undefined ? tails : [[textSlot(closer), { kind: 'end' }], ...tails];
+}
 
 /** What is left of a time at the start of a line. */
 const headRest = /^\s*(?:\[\]:?|:)?\s*/;

@@ -21,7 +21,9 @@ export function reportText(imported: Imported, written: string | undefined, more
     const of = notes.filter((note) => note.jail === jail.original && note.weight !== 'info').length;
     const own = plan.filters.some(({ filter }) => filter.name === jail.filter);
     const state = jail.enabled ? (of === 0 ? 'carried over' : plural(of, 'warning')) : 'NOT PROTECTED';
-    return [jail.name, jail.filter === '' ? '-' : jail.filter, own ? 'translated' : 'built in', state];
+    return jail.filter === ''
+      ? [jail.name, '-', '', state]
+      : [jail.name, jail.filter, own ? 'translated' : 'built in', state];
   });
   const lines = [
     ...table(['jail', 'filter', '', ''], rows),

@@ -153,10 +153,9 @@ function oneByte({ of, min }: Run, members: readonly number[]): RunSlots[] {
 }
 
 function blankSlots(min: number, max: number): RunSlots[] {
-  if (max !== Number.POSITIVE_INFINITY && max > 4) return blankSlots(min, Number.POSITIVE_INFINITY);
-  if (max === min) return [{ slots: [text(' '.repeat(min))] }];
-  if (min === 0) return [{ slots: [slot('blanks')] }];
-  return [{ slots: [text(' '.repeat(min)), slot('blanks')] }];
+  if (max === min && max <= 4) return [{ slots: [text(' '.repeat(min))] }];
+  const wider = max === Number.POSITIVE_INFINITY ? undefined : 'any number of blanks is taken';
+  return [{ slots: [...(min === 0 ? [] : [text(' '.repeat(min))]), slot('blanks')], wider }];
 }
 
 function digitSlots(min: number, max: number, all: boolean): RunSlots[] {

@@ -30,7 +30,7 @@ export interface Mapping {
   bytes: number;
 }
 
-const headPattern = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ (\d+)\s*(.*)$/;
+const headPattern = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \d+\s*(.*)$/;
 
 /**
  * The mappings whose pages may be dropped, read from the text of /proc/self/smaps: private, not
@@ -45,8 +45,8 @@ export function releasableMappings(smaps: string): Mapping[] {
   for (const line of smaps.split('\n')) {
     const head = headPattern.exec(line);
     if (head) {
-      const [, from, to, mode, inode, path] = head as unknown as [string, string, string, string, string, string];
-      const isFile = inode !== '0' && path.startsWith('/');
+      const [, from, to, mode, path] = head as unknown as [string, string, string, string, string];
+      const isFile = path.startsWith('/');
       const isReadOnly = mode === 'r-xp' || mode === 'r--p';
       const address = Number.parseInt(from, 16);
       current = isFile && isReadOnly ? { address, bytes: Number.parseInt(to, 16) - address } : undefined;

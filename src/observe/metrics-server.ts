@@ -7,7 +7,7 @@
  * `metricsConnectionsMax` connections, then Node closes new ones. Claims: I-01, D-04a, D-04b,
  * LP-29, LP-30.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import * as limits from '../limits.ts';
 import type { Logger } from '../log.ts';
@@ -120,7 +120,8 @@ export class MetricsServer {
     const timeoutMs = this.#timeoutMs;
     const answer = (request: IncomingMessage, response: ServerResponse): Promise<void> =>
       this.#answer(request, response);
-    const server = createServer(
+    // Loaded only where there is a page: that takes some of the time of a start.
+    const server = process.getBuiltinModule('node:http').createServer(
       {
         maxHeaderSize: limits.metricsHeaderBytesMax,
         headersTimeout: timeoutMs,

@@ -9,15 +9,20 @@ import { join } from 'node:path';
 
 const chosen: Readonly<Record<string, string>> = {
   backends: 'unit/backends unit/config-commands unit/pacer unit/xdp-program property/netlink property/xtables',
-  config: `unit/config-file unit/config-hints unit/config-jails unit/config-lists unit/config-pieces unit/config-problems
-    unit/config-record unit/config-values unit/documents unit/escalation unit/fleet-config unit/journal-config
-    unit/line-time unit/log-clocks unit/messages unit/operator-filter unit/suggest property/config-locate
-    property/config property/operator-patterns`,
-  control: `unit/control-protocol unit/control-server unit/control-verbs unit/control-words
-    property/control-frames.property`,
-  enforcer: 'unit/enforcer unit/enforcer-commands unit/ignored unit/latency unit/room',
-  sources: `unit/directories unit/file-source unit/followed-limit unit/glob unit/journal-source unit/journal-state
-    unit/log-clocks unit/log-paths unit/messages unit/moderation unit/mounts unit/routes unit/silence
+  config: `unit/config-file unit/config-hints unit/config-jails unit/config-lists unit/config-pieces unit/config-places
+    unit/config-problems unit/config-record unit/config-values unit/documents unit/escalation unit/fleet-config
+    unit/journal-config unit/line-time unit/log-clocks unit/messages unit/operator-filter unit/suggest
+    property/config-locate property/config property/operator-patterns`,
+  control: `unit/control-connection unit/control-edges unit/control-protocol unit/control-server unit/control-verbs
+    unit/control-words property/control-frames.property`,
+  enforcer: `unit/delivery unit/enforcer unit/enforcer-commands unit/enforcer-loop unit/ignored unit/latency
+    unit/reconciliation unit/room`,
+  import: `unit/import-command unit/import-date-pattern unit/import-expression unit/import-plan unit/import-report
+    unit/import-tree property/import`,
+  lists: 'unit/config-lists unit/lists-files unit/lists-running',
+  sources: `unit/directories unit/file-source unit/followed unit/followed-limit unit/glob unit/inotify unit/journal-follow
+    unit/journal-source unit/journal-state unit/log-clocks unit/log-paths unit/messages unit/moderation unit/mounts
+    unit/reader unit/routes unit/silence
     property/file-source property/renames property/rewrites`,
   state: 'unit/journal-state unit/old-states unit/state unit/state-damage unit/state-keeper-times',
   text: 'unit/address unit/config-hints unit/config-record unit/config-values unit/text property/config',

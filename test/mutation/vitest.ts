@@ -6,6 +6,9 @@ import { format } from 'node:util';
 
 export { expect, vi } from '../../node_modules/vitest/dist/index.js';
 
+/** `vi.useFakeTimers` asks the worker of vitest, which is not here, for its configuration. */
+Object.assign(globalThis, { __vitest_worker__: { config: { fakeTimers: {} } } });
+
 type Body = (...values: never[]) => unknown;
 type Hook = () => unknown;
 const kinds = ['beforeAll', 'beforeEach', 'afterEach', 'afterAll'] as const;

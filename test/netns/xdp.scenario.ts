@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Daemon } from '../../scripts/lab/daemon.ts';
 import { UnsupportedChange } from '../../src/backends/elements.ts';
 import { KernelError } from '../../src/backends/kernel-error.ts';
@@ -599,6 +600,31 @@ export const scenarios: Record<string, Scenario> = {
       writeFileSync(`${home}/state/state.xdp`, record);
       assert.match((await refused(Daemon.start(home, settings))).message, /EBUSY/);
     }
+  },
+
+  'a confined daemon without a state file knows its program at a reload, and keeps its bans': async () => {
+    const prober = await network(2222);
+    const home = mkdtempSync('/run/xdp-');
+    const [banned, free] = attackerV4;
+    writeFileSync(`${home}/auth.log`, '');
+    const settings = `[firewall]\nbackend = "xdp"\ninterfaces = ["front0", "lo"]\n[metrics]\nenabled = false\n[state]\nenabled = false\n[jails.sshd]\nlogpath = "${home}/auth.log"\nport = "2222"\n`;
+    const daemon = await Daemon.start(home, settings);
+    await daemon.ban('sshd', banned, 600);
+    await prober.dropped(banned, hostV4, 2222);
+    const before = programOf('front0')!.id;
+    const path = `${home}/fail2zig.toml`;
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"2222"', '"2222,2223"'));
+    execFileSync(join(import.meta.dirname, '../../bin/fail2zig-client'), [
+      '--socket',
+      daemon.socket,
+      'reload',
+      '--config',
+      path,
+    ]);
+    assert.notEqual(programOf('front0')!.id, before);
+    await prober.dropped(banned, hostV4, 2222);
+    await prober.answered(free, hostV4, 2222);
+    await daemon.stop();
   },
 
   'repairs what others did': async () => {

@@ -49,6 +49,7 @@ const pieces: Piece[] = [
   { text: '(?:invalid user )?', lines: ['invalid user ', ''] },
   { text: '\\s*', lines: ['', ' ', ' \t'] },
   { text: '\\s+', lines: [' ', '  ', ''] },
+  { text: '\\s{2,3}', lines: ['  ', '   ', '    ', ' '] },
   { text: '<F-USER>.*</F-USER> ', lines: ['root ', 'a b ', ' '] },
   { text: '[45]', lines: ['4', '6'] },
   { text: 'x?', lines: ['x', ''] },

@@ -1,8 +1,9 @@
 /** The wall clock is set at run time and between two runs: what happens to bans and windows. */
-import { expect, test } from 'vitest';
-import { Clock, stepBetween } from '../../src/clock.ts';
+import { readFileSync } from 'node:fs';
+import { expect, test, vi } from 'vitest';
+import { bootTime, Clock, stepBetween } from '../../src/clock.ts';
 import type { Engine } from '../../src/engine/host.ts';
-import { clockStepSecondsMin } from '../../src/limits.ts';
+import { clockLookMs, clockStepSecondsMin } from '../../src/limits.ts';
 import { parseAddress } from '../../src/text/address.ts';
 import { TableDriver, v4 } from '../support/table-driver.ts';
 
@@ -55,6 +56,36 @@ test('a pause of the process between two readings is no step', () => {
   expect(steps).toEqual([]);
 });
 
+test('somebody who only reads the wall clock is told too: it is looked at until the stop', () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  let wall = 1_700_000_000_000;
+  const steps: number[] = [];
+  const clock = new Clock(
+    (seconds) => steps.push(seconds),
+    () => wall,
+    () => 0,
+  );
+  clock.start();
+  wall += 3_600_400;
+  vi.advanceTimersByTime(clockLookMs - 1);
+  expect(steps).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(steps).toEqual([3_600]);
+  wall -= 1_800_600;
+  vi.advanceTimersByTime(clockLookMs);
+  expect(steps, 'what was left of the second is in the next step').toEqual([3_600, -1_800]);
+  clock.stop();
+  expect(vi.getTimerCount()).toBe(0);
+  vi.useRealTimers();
+});
+
+test('a moment names its boot and the seconds since, as the kernel counts them', () => {
+  const { boot, seconds } = bootTime()!;
+  expect(boot).toBe(readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim());
+  const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]);
+  expect(Math.abs(seconds - uptime)).toBeLessThan(5);
+});
+
 const then = 1_700_000_000;
 const a = (seconds: number) => ({ boot: 'a', seconds });
 const b = (seconds: number) => ({ boot: 'b', seconds });
@@ -64,6 +95,12 @@ test.each([
   ['an hour forward', a(50), a(150), then + 3_700, 3_600],
   ['an hour back', a(50), a(150), then - 3_500, -3_600],
   ['less than is noticed', a(50), a(150), then + 101, 0],
+  ['almost what is noticed', a(50), a(150), then + 99 + clockStepSecondsMin, 0],
+  ['what is noticed', a(50), a(150), then + 100 + clockStepSecondsMin, clockStepSecondsMin],
+  ['as much back', a(50), a(150), then + 100 - clockStepSecondsMin, -clockStepSecondsMin],
+  ['the nearest second of it', a(50), a(150.3), then + 3_700, 3_600],
+  ['nothing passed', a(50), a(50), then - 3_600, -3_600],
+  ['the nearest second over a reboot', a(50), b(20), then - 99.6, -100],
   ['forward over a reboot: it may be time that passed', a(50), b(20), then + 3_700, 0],
   ['back over a reboot', a(50), b(20), then - 3_500, -3_500],
   ['back over a reboot that took the time since boot to where it was', a(50), b(150), then - 3_500, -3_500],

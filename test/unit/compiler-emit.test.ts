@@ -162,6 +162,17 @@ describe('a text', () => {
       'an; na= x',
       [0, 6],
     ],
+    ...(['left', 'right'] as const).flatMap((from) =>
+      ['é', 'éé', 'aé', '€'].map((text): [string, Token[], string, [number, number]] => [
+        `from the ${from} up to ${text}, which is several bytes`,
+        [
+          { kind: 'text', from, capture: user },
+          { kind: 'literal', text },
+        ],
+        `an${text}x`,
+        [0, 2],
+      ]),
+    ),
     ['to the end', [{ kind: 'text', from: 'right', max: 4, capture: user }, { kind: 'end' }], 'anna', [0, 4]],
     ['not to the end', [{ kind: 'text', from: 'right', max: 3, capture: user }, { kind: 'end' }], 'anna', null],
   ])('%s', (_what, tokens, rest, taken) => {

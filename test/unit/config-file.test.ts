@@ -4,20 +4,22 @@ import {
   chownSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
+  type Stats,
   symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { compileConfig } from '../../src/config/compile.ts';
-import { readConfigFile } from '../../src/config/file.ts';
+import { ownerWarnings, readConfigFile, reasonOf } from '../../src/config/file.ts';
 import { findGroup } from '../../src/config/group.ts';
 import { knownFilters } from '../../src/config/known-filters.ts';
-import { configBytesMax } from '../../src/config/limits.ts';
+import { configBytesMax, groupFileBytesMax } from '../../src/config/limits.ts';
 import { ConfigError } from '../../src/config/problem.ts';
 
 let folder: string;
@@ -95,6 +97,41 @@ describe('the file', () => {
     const path = file('');
     truncateSync(path, configBytesMax + 1);
     expect(refusal(path)).toBe('FILE: is larger than 1MB');
+    writeFileSync(path, ' '.repeat(configBytesMax));
+    expect(readConfigFile(path).text).toHaveLength(configBytesMax);
+  });
+
+  test('is closed, whether it was read or refused, and a problem of it is a problem of a file', () => {
+    const open = (): number => readdirSync('/proc/self/fd').length;
+    const before = open();
+    readConfigFile(file('x = 1'));
+    expect(open()).toBe(before);
+    expect(refusal(folder)).not.toBe('accepted');
+    expect(open()).toBe(before);
+    try {
+      readConfigFile(folder);
+    } catch (error) {
+      expect((error as ConfigError).problems).toMatchObject([{ kind: 'file', line: 0, column: 0, key: '' }]);
+      expect((error as ConfigError).name).toBe('ConfigError');
+    }
+    try {
+      readConfigFile(file('a\0'));
+    } catch (error) {
+      expect((error as ConfigError).problems).toMatchObject([{ kind: 'syntax', line: 1, column: 2, key: '' }]);
+    }
+    expect.assertions(6);
+  });
+
+  test('that fails while it is read is refused with the reason', () => {
+    // Its beginning is never mapped.
+    expect(() => readConfigFile('/proc/self/mem')).toThrow(
+      new ConfigError('/proc/self/mem', [
+        { kind: 'file', line: 0, column: 0, key: '', reason: 'cannot be read: EIO', hint: undefined },
+      ]),
+    );
+    expect(reasonOf({ code: 'EIO' })).toBe('EIO');
+    expect(reasonOf({ code: 'EACCES' })).toBe('permission denied');
+    expect(reasonOf(new Error('a\nb'))).toBe('Error: a\\nb');
   });
 
   test.each<[string, number[], string]>([
@@ -103,6 +140,8 @@ describe('the file', () => {
     ['an overlong form', [0x61, 0xc0, 0xaf], 'FILE:1:2: is not valid UTF-8 here'],
     ['a surrogate', [0x0a, 0x0a, 0xed, 0xa0, 0x80], 'FILE:3:1: is not valid UTF-8 here'],
     ['a cut character', [0xc3, 0xa9, 0xe2, 0x82], 'FILE:1:2: is not valid UTF-8 here'],
+    ['a byte after the first of three bytes', [0xe0, 0xa0, 0x80, 0xff], 'FILE:1:2: is not valid UTF-8 here'],
+    ['a NUL byte after wide characters', [0xe0, 0xa0, 0x80, 0xc3, 0xa9, 0x00], 'FILE:1:3: holds a NUL byte here'],
     [
       'a byte after wide characters',
       [0xf0, 0x9f, 0x98, 0x80, 0xe2, 0x82, 0xac, 0xff],
@@ -122,6 +161,21 @@ describe('the file', () => {
     ]);
   });
 
+  test('is warned of where others decide: its owner, and its group where that may write', () => {
+    const warned = (uid: number, gid: number, mode: number): string[] =>
+      ownerWarnings({ uid, gid, mode } as Stats, 'F').map((text) => text.split(', ', 1)[0]!);
+    const user = vi.spyOn(process, 'geteuid').mockReturnValue(1_000);
+    try {
+      expect(warned(0, 0, 0o644)).toEqual([]);
+      expect(warned(1_000, 1_000, 0o644)).toEqual([]);
+      expect(warned(1_001, 0, 0o664)).toEqual(['F belongs to user 1001']);
+      expect(warned(0, 1_000, 0o664)).toEqual(['F may be written by group 1000']);
+      expect(warned(0, 1_000, 0o644)).toEqual([]);
+    } finally {
+      user.mockRestore();
+    }
+  });
+
   test('a path with control bytes is shown harmlessly', () => {
     expect(() => readConfigFile('/nowhere/\x1b[2J')).toThrow('/nowhere/\\x1b[2J: cannot be opened: no such file');
   });
@@ -134,11 +188,24 @@ describe('groups', () => {
     ['short', undefined],
     ['text', undefined],
     ['huge', undefined],
+    ['hex', undefined],
+    ['power', undefined],
+    ['largest', 4_294_967_294],
     ['none', undefined],
     ['', undefined],
   ])('%s is %s', (name, id) => {
-    const path = file('root:x:0:\nshort:x\ntext:x:12a:\nhuge:x:4294967295:\n\nfail2zig:x:990:a,b\nfail2zig:x:991:\n');
+    const path = file(
+      'root:x:0:\nshort:x\ntext:x:12a:\nhuge:x:4294967295:\nhex:x:0x10:\npower:x:1e3:\nlargest:x:4294967294:\n\nfail2zig:x:990:a,b\nfail2zig:x:991:\n',
+    );
     expect(findGroup(name, path)).toBe(id);
+  });
+
+  test('are looked for in a file as long as any directory service writes, and in no longer one', () => {
+    const path = file('root:x:0:\n');
+    truncateSync(path, groupFileBytesMax);
+    expect(findGroup('root', path)).toBe(0);
+    truncateSync(path, groupFileBytesMax + 1);
+    expect(findGroup('root', path)).toBe(undefined);
   });
 
   test('without a file there are none', () => {

@@ -2,6 +2,8 @@
  * What each setting takes, and what is said of a value that it does not take: why, and what to
  * write.
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TomlDate } from 'smol-toml';
@@ -60,6 +62,8 @@ group('numbers and words', () => {
     ['1w 1week 1weeks', 1_814_400],
     ['1mo 1month 1months', 7_776_000],
     ['1y 1year 1years', 94_608_000],
+    ['x1h', `expected a duration, found the string "x1h" (${duration})`],
+    ['.1h', `expected a duration, found the string ".1h" (${duration})`],
   ])('a time of %j', (value, says) => expect(said(parseDuration(value, false))).toEqual(says));
 
   test.each<Row>([
@@ -86,6 +90,9 @@ group('numbers and words', () => {
     [1.5, `expected a size, found the float 1.5 (${size})`],
     [1_023, `smaller than 1KB, found the integer 1023 (${size})`],
     ['5GB', `larger than 4GB, found the string "5GB" (${size})`],
+    ['2kb x', `expected a size, found the string "2kb x" (${size})`],
+    ['2 constructor', `expected a size, found the string "2 constructor" (${size})`],
+    [true, `expected a size, found the boolean true (${size})`],
   ])('a size of %j', (value, says) => expect(said(parseSize(value, 1_024, limits.ceilingBytesMax))).toBe(says));
 
   const port = 'write 22, "ssh", "80,443", "6000:6100" or "all"';
@@ -105,6 +112,13 @@ group('numbers and words', () => {
     ['1:2:3', 'unknown service "1:2:3" (write the number of the port)'],
     ['a:2', 'unknown service "a:2" (write the number of the port)'],
     ['htpp', 'unknown service "htpp" (did you mean "http"?)'],
+    ['1e3:2000', 'unknown service "1e3:2000" (write the number of the port)'],
+    ['1:0x10', 'unknown service "1:0x10" (write the number of the port)'],
+    [['80:90', '80:85', '70:79'], [{ first: 70, last: 90 }]],
+    [
+      Array.from({ length: limits.portRangesMax }, (_, index) => 2 * index + 1),
+      Array.from({ length: limits.portRangesMax }, (_, index) => ({ first: 2 * index + 1, last: 2 * index + 1 })),
+    ],
     ['ssh,all', '"all" is set beside other ports (write "all" alone)'],
     [['all', 22], '"all" is set beside other ports (write "all" alone)'],
     [' all ', []],
@@ -195,12 +209,14 @@ group('texts and names', () => {
     ['x'.repeat(31), 'x'.repeat(31)],
     ['x'.repeat(32), `expected a table name, found the string "${'x'.repeat(32)}" (${table})`],
     ['9x', `expected a table name, found the string "9x" (${table})`],
+    [true, `expected a table name, found the boolean true (${table})`],
     [9, `expected a table name, found the integer 9 (${table})`],
   ])('a table of %j', (value, says) => expect(said(values.parseTableName(value))).toBe(says));
 
   test.each<Row>([
     ['log', 'log'],
     ['ä'.repeat(messageFieldBytesMax / 2), 'ä'.repeat(messageFieldBytesMax / 2)],
+    ['x'.repeat(messageFieldBytesMax), 'x'.repeat(messageFieldBytesMax)],
     ['x'.repeat(messageFieldBytesMax + 1), `must have 1 to ${messageFieldBytesMax} bytes`],
     ['', `must have 1 to ${messageFieldBytesMax} bytes`],
     ['a"b', 'must hold no quote, backslash or control character'],
@@ -222,6 +238,11 @@ group('texts and names', () => {
     ['a b', '"a b" is not a syslog identifier (it has no blanks)'],
     ['sshd:', '"sshd:" is more than the syslog identifier (leave out the pid and the colon)'],
     ['sshd[12]:', '"sshd[12]:" is more than the syslog identifier (leave out the pid and the colon)'],
+    ['sshd[12]', '"sshd[12]" is more than the syslog identifier (leave out the pid and the colon)'],
+    [
+      ['a:b', 'a[1]b', 'a[x]'],
+      ['a:b', 'a[1]b', 'a[x]'],
+    ],
     ['sshd[]', '"sshd[]" is more than the syslog identifier (leave out the pid and the colon)'],
     ['a*b', '"a*b" holds a "*" that is not at its end'],
     [7, 'expected a syslog identifier, found the integer 7'],
@@ -308,6 +329,7 @@ group('paths and servers', () => {
     ],
     ['/var/log/x head', expect.stringContaining("ends in an option of fail2ban's")],
     ['/var/log/tail', ['/var/log/tail']],
+    ['/var/log/a tail.log', ['/var/log/a tail.log']],
     ['/var/log/', '"/var/log/" is a directory (write "/var/log/*" for its files)'],
     [absolute(pathBytesMax), [absolute(pathBytesMax)]],
     [absolute(pathBytesMax + 1), `is longer than ${pathBytesMax} bytes`],
@@ -324,6 +346,9 @@ group('paths and servers', () => {
     ['ftp://lapi.example.net', `"ftp://lapi.example.net" is not the URL of a server (${url})`],
     ['lapi.example.net', `"lapi.example.net" is not the URL of a server (${url})`],
     [long, `"${long.slice(0, 60)}…" is not the URL of a server (${url})`],
+    [long.slice(0, limits.serverUrlMax), long.slice(0, limits.serverUrlMax)],
+    [long.slice(0, limits.serverUrlMax + 1), `"${long.slice(0, 60)}…" is not the URL of a server (${url})`],
+    ['xhttps://lapi.example.net', `"xhttps://lapi.example.net" is not the URL of a server (${url})`],
     ['https://u@lapi.example.net', 'the URL holds a password (name password_file)'],
     ['https://:p@lapi.example.net', 'the URL holds a password (name password_file)'],
     ['https://lapi.example.net/?x', `"https://lapi.example.net/?x" holds "?" or "#" (${url})`],
@@ -343,6 +368,10 @@ group('addresses', () => {
     ['192.0.2', '"192.0.2" is not an address or prefix (write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32)'],
     [['::1', '192.0.2.0/33'], '"192.0.2.0/33" has a wrong prefix length (IPv4 has 0 to 32 bits, IPv6 0 to 128) at 1'],
     ['host.example.org', '"host.example.org" is a host name (write its addresses: host names are never resolved)'],
+    ['_.example.org', expect.stringContaining('"_.example.org" is not an address or prefix')],
+    ['example.org_', expect.stringContaining('"example.org_" is not an address or prefix')],
+    ['example.org_1', expect.stringContaining('"example.org_1" is not an address or prefix')],
+    ['ab cd', '"ab" is a host name (write its addresses: host names are never resolved)'],
     ['localhost', '"localhost" is a host name (write its addresses: host names are never resolved)'],
     ['0.0.0.0/0', '"0.0.0.0/0" is every address: nobody would be banned (name your own networks)'],
     ['::/0', '"::/0" is every address: nobody would be banned (name your own networks)'],
@@ -360,13 +389,9 @@ group('addresses', () => {
       expect(said(values.parseBind(value))).toBe(
         `expected an address to listen on, found ${found} (write "127.0.0.1" or "::1")`,
       );
-    expect(['::1', '127.0.0.1', '127.9.9.9', '192.0.2.127', '::'].map(values.isLoopback)).toEqual([
-      true,
-      true,
-      true,
-      false,
-      false,
-    ]);
+    for (const address of ['::1', '127.0.0.1', '127.9.9.9']) expect(values.isLoopback(address)).toBe(true);
+    for (const other of ['192.0.2.127', '10.127.0.1', '::', '127.example.net', '127.0.0.1.example.net'])
+      expect(values.isLoopback(other)).toBe(false);
   });
 });
 
@@ -444,6 +469,8 @@ group('the journal', () => {
         ],
       },
     ],
+    ['A="b c', { text: 'A="b c', groups: [one([['A', ['b c']]])] }],
+    ['=x', `"" is not a field of the journal (${fields})`],
     [['A=1', 'B=2*'], { text: 'A=1 + B=2*', groups: [one([['A', ['1']]]), one([['B', ['2*']]])] }],
     [`${field}=${value}`, { text: `${field}=${value}`, groups: [one([[field, [value]]])] }],
     [7, `expected fields of the journal, found the integer 7 (${example})`],
@@ -491,12 +518,19 @@ group('the journal', () => {
       groups: [{ ...one([['SYSLOG_IDENTIFIER', ['a', 'b*']]]), system: true }],
     });
     expect(defaultJournalMatch('mine', ['*'])!.groups).toEqual([{ terms: [], system: true }]);
+    expect(defaultJournalMatch('pam-generic', undefined)).toEqual({
+      text: 'every service',
+      groups: [{ terms: [], system: true }],
+    });
     expect(defaultJournalMatch('mine', [])).toBe(undefined);
     expect(defaultJournalMatch('mine', undefined)).toBe(undefined);
   });
 
   test.each<Row>([
     ['/var/log/journal/', ['/var/log/journal']],
+    ['/var/log/journal//', ['/var/log/journal']],
+    [[['/a']], 'expected the absolute path of a directory, found a list at 0'],
+    [Array(limits.journalDirectoriesMax).fill('/a'), Array(limits.journalDirectoriesMax).fill('/a')],
     [
       ['/a', '/'],
       ['/a', '/'],
@@ -519,6 +553,9 @@ group('time zones', () => {
     ['-0330', [{ from: always, offset: -12_600 }]],
     ['+18:00', [{ from: always, offset: 64_800 }]],
     ['+18:01', 'must be within 18 hours of UTC'],
+    ['UTC+02:00', expect.stringContaining('expected a time zone such as')],
+    ['+02:00 DST', expect.stringContaining('expected a time zone such as')],
+    ['America/Caracas', [{ from: always, offset: -14_400 }]],
     ['UTC', [{ from: always, offset: 0 }]],
     ['Asia/Kolkata', [{ from: always, offset: 19_800 }]],
     [
@@ -585,11 +622,27 @@ group('the session of the operator', () => {
       process(20, 10, 'X=192.0.2.9 SSH_CONNECTION=x\0');
       process(10, 1, '');
       expect(at({}, 30, home.path)).toBe(undefined);
+      // So many generations are looked at, and no more.
+      for (let pid = 100; pid < 164; pid++) process(pid, pid + 1, '');
+      process(164, 1, 'SSH_CLIENT=192.0.2.12 1 22\0');
+      expect(at({}, 101, home.path)).toBe('192.0.2.12');
+      expect(at({}, 100, home.path)).toBe(undefined);
       // A process whose parents are in a circle has none.
       process(10, 30, '');
       expect(at({}, 30, home.path)).toBe(undefined);
     } finally {
       home.remove();
+    }
+  });
+
+  test('is found in the real /proc', async () => {
+    const child = spawn('sleep', ['60'], { env: { SSH_CONNECTION: '192.0.2.13 1 198.51.100.1 22' } });
+    try {
+      await once(child, 'spawn');
+      const found = ownSession({}, child.pid!);
+      expect(found && formatAddress(found)).toBe('192.0.2.13');
+    } finally {
+      child.kill();
     }
   });
 });

@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { compileConfig, type Surroundings } from '../../src/config/compile.ts';
 import { ConfigError, type Problem } from '../../src/config/problem.ts';
-import { jailsMax, messageFieldsMax, timezonesMax } from '../../src/limits.ts';
+import { jailsMax, listsMax, messageFieldsMax, timezonesMax } from '../../src/limits.ts';
 
 const surroundings: Surroundings = {
   filters: [
@@ -42,6 +42,9 @@ test.each<[text: string, problem: string]>([
   ['[log]\n[log]', 'duplicate 2:2 log'],
   ['[metrics]\nbind = "0.0.0.0"', 'value 2:8 metrics.bind'],
   ['[jails.sshd]', 'missing 1:8 jails.sshd.logpath'],
+  ['[[filter]]\nname = "own"', 'missing 1:3 filter[0].pattern'],
+  ['[[filter]]\nname = "sshd"\npattern = "a {ip}"', 'value 2:8 filter[0].name'],
+  ['[jails.sshd]\nsource = "journal"\njournal_match = "x"', 'value 3:17 jails.sshd.journal_match'],
   [`firewall.backend = "xdp"\n${jail}`, 'missing 1:20 firewall.interfaces'],
   ['[jails."a b"]\nfilter = "sshd"\nlogpath = "/x"', 'value 1:8 jails."a b"'],
   ['[jails.x]\nlogpath = "/x"', 'value 1:8 jails.x'],
@@ -58,6 +61,7 @@ test.each<[text: string, problem: string]>([
   ],
   [`[[list]]\n${jail}`, 'missing 1:3 list[0].file'],
   [`${jail}[[list]]\nfile = "/x"\njail = "ssdh"`, 'value 5:8 list[0].jail'],
+  ['[[list]]\nfile = "/x"\njail = "sshd"\n[jails.sshd]\nport = "ssh"', 'missing 4:8 jails.sshd.logpath'],
   [`firewall.backend = "ipset"\n${jail}[[list]]\nfile = "/x"`, 'value 4:3 list[0].use'],
   [
     `firewall = { backend = "xdp", interfaces = ["eth0"] }\n${jail}ipv4_prefix = 24`,
@@ -184,6 +188,13 @@ describe('of more than there is room for', () => {
     ]);
   });
 
+  test('lists, the first is named', () => {
+    const lists = (count: number) =>
+      Array.from({ length: count }, (_, index) => `[[list]]\nfile = "/${index}"\n`).join('');
+    expect(found(lists(listsMax))).toEqual([]);
+    expect(found(lists(listsMax + 1))).toEqual([`value ${2 * listsMax + 1}:3 list[${listsMax}]`]);
+  });
+
   const zone = (index: number): string => `timezone = "+0${index >> 2}:${['00', '15', '30', '45'][index & 3]}"`;
   const field = (index: number): string => `format = "json"\nmessage = "m${index}"`;
   test.each([
@@ -194,7 +205,7 @@ describe('of more than there is room for', () => {
     // Jails of the same one share it, and those of none need none.
     expect(found(jails(most + 20, (index) => (index < 5 ? '' : of((index - 5) % most))))).toEqual([]);
     const [problem] = problemsOf(jails(most + 1, of));
-    expect(problem).toMatchObject({ kind: 'value', key: 'jails' });
+    expect(problem).toMatchObject({ kind: 'value', line: 1, column: 2, key: 'jails' });
     expect(problem!.reason).toContain(`more than ${most} ${what}`);
   });
 });
@@ -218,6 +229,11 @@ describe('the rest', () => {
     const read = { ...surroundings, lists: 'tried' as const };
     const { config, warnings } = compileConfig(text.split('\n[[list]]\nfile = "/y"')[0]!, 'test.toml', read);
     expect(config.lists).toMatchObject([{ file: '/x' }]);
+    // What is wrong in the configuration is said alone: the files are not read for it.
+    const misspelt = `${jail}[[list]]\nfile = "/nowhere"\njail = "ssdh"`;
+    expect(() => compileConfig(misspelt, 'test.toml', { ...surroundings, lists: 'checked' })).toThrow(
+      /^test\.toml:5:8: list\[0\]\.jail: there is no jail "ssdh" \(did you mean "sshd"\?\)$/,
+    );
     expect(warnings.join()).toContain('/x');
   });
 });

@@ -1,11 +1,11 @@
 /** `[[list]]` in a configuration: its jails, what makes no sense, and what the files say. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { complainOfBackend, readLists, resolveLists, withListJails } from '../../src/config/lists.ts';
 import type { Document } from '../../src/config/schema.ts';
-import { listMistakesMax, listsMax } from '../../src/limits.ts';
+import { listEntriesMax, listMistakesMax, listsMax } from '../../src/limits.ts';
 
 let home: string;
 beforeEach(() => {
@@ -34,7 +34,7 @@ describe('the jail of a list', () => {
   const made = { filter: 'lists', logpath: [], source: 'files' };
 
   test('is made where none is named, with a filter that matches nothing', () => {
-    expect(withListJails(documentOf({ list: [{ file }] }))).toEqual({
+    expect(withListJails(documentOf({ list: [{ file }] }), ['sshd'])).toEqual({
       list: [{ file }],
       filter: [silent('lists')],
       jails: { lists: made },
@@ -48,7 +48,7 @@ describe('the jail of a list', () => {
       filter: [own],
       jails: { sshd: { filter: 'sshd' } },
     });
-    expect(withListJails(document)).toMatchObject({
+    expect(withListJails(document, ['sshd'])).toMatchObject({
       filter: [own, silent('lists')],
       jails: { sshd: { filter: 'sshd' }, lists: made },
     });
@@ -56,11 +56,13 @@ describe('the jail of a list', () => {
 
   test('is one that has settings, and neither filter nor log', () => {
     const document = documentOf({ list: [{ file, jail: 'bad' }], jails: { bad: { port: ['22'] } } });
-    expect(withListJails(document)).toMatchObject({
+    expect(withListJails(document, ['sshd'])).toMatchObject({
       filter: [silent('bad')],
       jails: { bad: { port: ['22'], filter: 'bad', logpath: [], source: 'files' } },
     });
-    expect(withListJails(documentOf({ list: [{ file }], jails: { lists: { port: ['22'] } } })).jails).toMatchObject({
+    expect(
+      withListJails(documentOf({ list: [{ file }], jails: { lists: { port: ['22'] } } }), ['sshd']).jails,
+    ).toMatchObject({
       lists: { ...made, port: ['22'] },
     });
   });
@@ -75,14 +77,15 @@ describe('the jail of a list', () => {
     ['it reads a part of the journal', { list: [{ file, jail: 'a' }], jails: { a: { journal_match: {} } } }],
     ['its filter is one of the file', { list: [{ file }], filter: [{ name: 'lists', pattern: 'x' }] }],
     ['all jails have a log', { list: [{ file, jail: 'a' }], jails: { a: {} }, defaults: { logpath: ['/x'] } }],
+    ['it has the name of a built-in filter', { list: [{ file, jail: 'sshd' }], jails: { sshd: { port: ['22'] } } }],
     ['all jails read the journal', { list: [{ file, jail: 'a' }], jails: { a: {} }, defaults: { source: 'journal' } }],
   ])('stays as it is where %s', (_, document) => {
-    expect(withListJails(documentOf(document))).toEqual(document);
+    expect(withListJails(documentOf(document), ['sshd'])).toEqual(document);
   });
 
   test('is made although all jails have a log, where it is the one that nobody named', () => {
     const document = documentOf({ list: [{ file }], defaults: { logpath: ['/x'] } });
-    expect(withListJails(document).jails).toEqual({ lists: made });
+    expect(withListJails(document, ['sshd']).jails).toEqual({ lists: made });
   });
 });
 
@@ -146,8 +149,11 @@ describe('lists that make no sense', () => {
     const ignore = { file: '/a', use: 'ignore', jail: '' } as const;
     complainOfBackend([ignore], backend, complain);
     expect(said).toEqual([]);
-    complainOfBackend([ignore, { file: '/b', use: 'ban', jail: 'lists' }], backend, complain);
-    expect(said).toEqual(why === undefined ? [] : [`1 use: ${why} (set firewall.backend to "nftables")`]);
+    const ban = { file: '/b', use: 'ban', jail: 'lists' } as const;
+    complainOfBackend([ignore, ban], backend, complain);
+    complainOfBackend([ban, ignore, ban], backend, complain);
+    const hint = 'set firewall.backend to "nftables"';
+    expect(said).toEqual(why === undefined ? [] : [`1 use: ${why} (${hint})`, `0 use: ${why} (${hint})`]);
   });
 });
 
@@ -212,12 +218,43 @@ describe('files of lists', () => {
     expect(read([ban(write('b', 'x\n'.repeat(listMistakesMax)))]).said).toHaveLength(listMistakesMax);
   });
 
+  test('that are too many together are complained of at the first that is too much', () => {
+    const addresses = (from: number) =>
+      Array.from({ length: 60_000 }, (_, index) => `10.${from}.${index >> 8}.${index & 255}\n`).join('');
+    const rows = [ignore(write('a', addresses(1))), ignore(write('b', addresses(2)))];
+    const { lists, said } = read(rows);
+    expect(lists).toEqual([]);
+    expect(said).toEqual([
+      `1 file: /b: lists of what is ignored have more than ${listEntriesMax.ignore} entries (use wider prefixes)`,
+    ]);
+  });
+
+  test('are closed, right or wrong', () => {
+    const open = (): number => readdirSync('/proc/self/fd').length;
+    const before = open();
+    read([ban(write('a', '192.0.2.1\n')), ban(write('b', 'x\n'), 'sshd')]);
+    expect(open()).toBe(before);
+  });
+
   test('that cannot be read are complained of', () => {
     mkdirSync(join(home, 'd'));
     const { lists, said } = read([ignore(join(home, 'missing')), ban(join(home, 'd'))]);
     expect(lists).toEqual([]);
     expect(said[0]).toMatch(/^0 file: \/missing: ./);
     expect(said[1]).toMatch(/^1 file: \/d: ./);
+  });
+
+  test('that are only tried and cannot be read are warned of, and have no memory', () => {
+    const missing = ban(join(home, 'missing'));
+    const folder = read([ban(home, 'sshd')], 'tried');
+    expect(folder.warnings[0]).toBe(': is not a regular file');
+    const { lists, said, warnings } = read([missing], 'tried');
+    expect(said).toEqual([]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^\/missing: ./),
+      'until this is right, the lists of jail lists are not in force',
+    ]);
+    expect(lists).toEqual([{ ...missing, lengths: { 4: [], 6: [] }, elements: { 4: 0, 6: 0 } }]);
   });
 
   test('that are only tried are warned of, and keep their memory; those of what is ignored must be right', () => {

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -61,27 +61,43 @@ describe('the directory', () => {
     writeFileSync(join(home, 'other.toml'), '', { mode: 0o644 });
     expect(loadConfig(join(home, 'other.toml')).config.log.level).toBe('debug');
     chmodSync(directory, 0o777);
-    expect(() => loadConfig(join(home, 'other.toml'))).toThrow('other.d: may be written by any user');
+    expect(() => loadConfig(join(home, 'other.toml'))).toThrow(
+      `other.d: may be written by any user, who could then switch the protection off (chmod o-w ${home}/other.d)`,
+    );
   });
 
   test('has a bound', () => {
     mkdirSync(directory, { mode: 0o755 });
     for (let index = 0; index <= configPiecesMax; index++) put(`${index}.toml`, '');
-    expect(said()).toEqual([
-      `HOME/fail2zig.d: has ${configPiecesMax + 1} files; at most ${configPiecesMax} are allowed`,
-    ]);
+    expect(readPieces(path).pieces.at(-1)).toMatchObject({
+      path: directory,
+      problems: [{ kind: 'file', reason: `has ${configPiecesMax + 1} files; at most ${configPiecesMax} are allowed` }],
+    });
     rmSync(join(directory, '0.toml'));
-    expect(said()).toEqual([]);
+    expect(readPieces(path).pieces).toHaveLength(configPiecesMax + 1);
+    expect(readPieces(path).pieces.every(({ problems }) => problems === undefined)).toBe(true);
+  });
+
+  test('is warned of where it belongs to somebody else, and so is a file in it', () => {
+    if (process.geteuid?.() !== 0) return expect(process.geteuid?.()).not.toBe(0);
+    put('a.toml', '');
+    chownSync(directory, 1234, 0);
+    chownSync(join(directory, 'a.toml'), 1235, 0);
+    expect(said()).toEqual([
+      'HOME/fail2zig.d belongs to user 1234, who decides what a daemon run by root does',
+      'HOME/fail2zig.d/a.toml belongs to user 1235, who decides what a daemon run by root does',
+    ]);
   });
 
   test('is read by the bytes of the names, and only what ends in .toml', () => {
-    for (const name of ['b.toml', 'B.toml', '10.toml', '9.toml', '.c.toml', 'README.md']) put(name, '');
+    for (const name of ['b.toml', 'B.toml', '10.toml', 'é.toml', 'c.toml', '9.toml', 'a.toml', '.c.toml', 'README.md'])
+      put(name, '');
     put('off.toml.bak', 'no TOML');
     expect(
       loadConfig(path)
         .files.slice(1)
         .map((file) => file.slice(directory.length + 1)),
-    ).toEqual(['10.toml', '9.toml', 'B.toml', 'b.toml']);
+    ).toEqual(['10.toml', '9.toml', 'B.toml', 'a.toml', 'b.toml', 'c.toml', 'é.toml']);
     expect(said()).toEqual(['HOME/fail2zig.d/off.toml.bak is not read: its name does not end in .toml']);
   });
 });
@@ -119,6 +135,24 @@ describe('a piece', () => {
     put('b.toml', `# ${'x'.repeat(configBytesMax / 2)}\n`);
     put('c.toml', '');
     expect(said()).toEqual(['HOME/fail2zig.d/b.toml: makes the configuration larger than 1MB']);
+    const { pieces } = readPieces(path);
+    // What is behind it is not read at all.
+    expect(pieces.map((piece) => piece.path.slice(home.length))).toEqual([
+      '/fail2zig.toml',
+      '/fail2zig.d/a.toml',
+      '/fail2zig.d/b.toml',
+    ]);
+    expect(pieces[2]).toMatchObject({ text: '', problems: [{ kind: 'file', line: 0, column: 0, key: '' }] });
+    const others = pieces[0]!.text.length + pieces[1]!.text.length;
+    put('b.toml', ' '.repeat(configBytesMax - others));
+    expect(readPieces(path).pieces).toHaveLength(4);
+    expect(readPieces(path).pieces[2]).not.toHaveProperty('problems');
+    // Bytes count, not characters.
+    put('b.toml', `#${'é'.repeat(Math.ceil((configBytesMax - others) / 2))}`);
+    expect(readPieces(path).pieces[2]).toHaveProperty('problems');
+  });
+
+  test('shares the bound of keys', () => {
     put('a.toml', `[jails.sshd]\n${'x.y = 1\n'.repeat(tomlStatementsMax / 2)}`);
     put('b.toml', `[jails.sshd]\n${'x.y = 1\n'.repeat(tomlStatementsMax / 2)}`);
     expect(said()).toContainEqual(

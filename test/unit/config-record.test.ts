@@ -155,4 +155,15 @@ describe('the record for the core', () => {
     writeSync(longest, text + ' '.repeat(coreConfigBytesMax - Buffer.byteLength(text)));
     expect(readCoreConfig(longest)).toEqual(config);
   });
+
+  test('is not written where it is longer than what is read', () => {
+    const more = coreConfigBytesMax - Buffer.byteLength(encodeCoreConfig(config));
+    const fd = open();
+    writeCoreConfig(fd, { ...config, path: `${config.path}${'x'.repeat(more)}` });
+    expect(fstatSync(fd).size).toBe(coreConfigBytesMax);
+    expect(() => writeCoreConfig(fd, { ...config, path: `${config.path}${'x'.repeat(more + 1)}` })).toThrow(
+      'the configuration record is too large',
+    );
+    closeSync(fd);
+  });
 });

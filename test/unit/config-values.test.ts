@@ -266,7 +266,28 @@ describe('nearest', () => {
     ['ab', 'ba', 1],
     ['kitten', 'sitting', 3],
     ['ca', 'abc', 3],
+    ['abcd', 'bacd', 1],
+    ['abcd', 'abdc', 1],
+    ['ab', 'abab', 2],
   ])('distance of "%s" and "%s" is %d', (one, other, distance) => expect(editDistance(one, other)).toBe(distance));
+
+  test('a third of the letters may differ, at least one, and none of a word that is too long', () => {
+    expect(nearest('abcdefghi', ['abcdefxyz'])).toBe('abcdefxyz');
+    expect(nearest('abcdefghi', ['abcdewxyz'])).toBe(undefined);
+    expect(nearest('ab', ['ac'])).toBe('ac');
+    expect(nearest('ab', ['cd'])).toBe(undefined);
+    expect(nearest('', ['a'])).toBe(undefined);
+    const longest = 'x'.repeat(48);
+    expect(nearest(`${longest.slice(1)}y`, [longest])).toBe(longest);
+    expect(nearest(`${longest}x`, [longest])).toBe(undefined);
+    expect(nearest(longest, [`${longest}x`])).toBe(undefined);
+  });
+
+  test('of several equally near ones the first, and "-" is like "_" and nothing else', () => {
+    expect(nearest('bax', ['bar', 'baz'])).toBe('bar');
+    expect(nearest('a-b', ['ab', 'a_b'])).toBe('a_b');
+    expect(nearest('BAR-X', ['bar_y', 'bar_x'])).toBe('bar_x');
+  });
 });
 
 describe('printable', () => {

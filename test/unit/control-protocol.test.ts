@@ -58,6 +58,19 @@ describe('frames', () => {
     strict.push(header(frameBytesMax + 1));
     expect(failure(() => strict.next())).toBe('frame-too-long');
     expect(strict.bytesHeld).toBe(0);
+    const text = 'x'.repeat(frameBytesMax - JSON.stringify({ verb: '', args: {} }).length);
+    expect(encodeFrame({ verb: text, args: {} })).toHaveLength(4 + frameBytesMax);
+  });
+
+  test('what is held is the body that is being read and the chunk that is not used up', () => {
+    const decoder = new FrameDecoder();
+    decoder.push(header(10));
+    expect([decoder.bytesHeld, decoder.idle]).toEqual([4, false]);
+    decoder.next();
+    decoder.push(Buffer.alloc(3));
+    expect([decoder.bytesHeld, decoder.idle]).toEqual([13, false]);
+    decoder.next();
+    expect(decoder.bytesHeld).toBe(10);
   });
 
   test('a length of zero is an error, and an error is final', () => {
@@ -85,6 +98,7 @@ describe('bodies', () => {
     ['an array', '[]'],
     ['null', 'null'],
     ['a string', '"status"'],
+    ['a number', '7'],
     ['an unknown key', '{"verb":"status","args":{},"uid":0}'],
     ['sixty thousand open brackets', '['.repeat(60_000)],
     ['a byte order mark', '\ufeff{"verb":"status"}'],

@@ -44,6 +44,7 @@ const rows: Record<string, { good: Record<string, unknown>[]; bad: Record<string
       { jail: 'sshd', addresses: ['192.0.2.1'], seconds: banSecondsMax },
       { jail: 'sshd', addresses: ['192.0.2.1'], seconds: -1 },
       { jail: 'sshd', addresses: ['192.0.2.1'], reason: 'x'.repeat(200) },
+      { jail: 'sshd', addresses: ['192.0.2.1'], force: true },
     ],
     bad: [
       { jail: 'sshd' },
@@ -69,6 +70,7 @@ const rows: Record<string, { good: Record<string, unknown>[]; bad: Record<string
       { jail: 'sshd', addresses: ['192.0.2.1'], seconds: '60' },
       { jail: 'sshd', addresses: ['192.0.2.1'], reason: 'x'.repeat(201) },
       { jail: 'sshd', addresses: ['192.0.2.1'], reason: 1 },
+      { jail: 'sshd', addresses: ['192.0.2.1'], reason: ['x'] },
       { jail: 'sshd', addresses: ['192.0.2.1'], force: false },
     ],
   },
@@ -94,7 +96,7 @@ const rows: Record<string, { good: Record<string, unknown>[]; bad: Record<string
   version: { good: [{}], bad: [{ full: true }] },
   reload: { good: [{}, { config: '/etc/fail2zig.toml' }], bad: [{ config: '' }, { config: 'a\0b' }, { config: 1 }] },
   unban: {
-    good: [{ addresses: ['2001:db8::1'] }, { jail: 'sshd', addresses: ['192.0.2.1'] }],
+    good: [{ addresses: ['2001:db8::1'] }, { jail: 'sshd', addresses: ['192.0.2.1'] }, { all: true }],
     bad: [{ all: false }, { all: 'x' }, { addresses: [''] }, { addresses: ['192.0.2.1'], seconds: 1 }],
   },
 };
@@ -251,6 +253,21 @@ describe('parts of a status', () => {
     expect(() => encodeFrame({ ok: true, data: more, more: true })).toThrow('the limit is');
   });
 
+  test('however full a part becomes, it fits its frame', () => {
+    const sources = Array<string>(statusSourcesMax).fill('/var/log/'.padEnd(200, 'x'));
+    let fullest = 0;
+    // As much as one jail takes, in steps shorter than what is kept free for the response.
+    for (let more = 0; more < 4_000; more += 32) {
+      const first = sources.map((source, at) => source.slice(0, Math.max(9, more - 200 * at)));
+      const [part] = parts((status) => ({
+        ...status,
+        jails: Array.from({ length: 20 }, (_, at) => ({ ...status.jails[0]!, sources: at === 0 ? first : sources })),
+      }));
+      fullest = Math.max(fullest, encodeFrame({ ok: true, data: part, more: true }).length);
+    }
+    expect(fullest).toBeGreaterThan(frameBytesMax - 64);
+  });
+
   test('no jail at all is one part', () => {
     expect(parts((status) => ({ ...status, jails: [] }))).toHaveLength(1);
   });
@@ -262,6 +279,7 @@ describe('roles', () => {
   test.each([
     ['root', { ...peer, uid: 0 }, 0, 500, 'root'],
     ["the daemon's own user", peer, 1000, 500, 'root'],
+    ['root, where the daemon runs as another user', { ...peer, uid: 0 }, 1000, 500, 'root'],
     ['a member by primary group', { ...peer, gid: 500 }, 0, 500, 'group'],
     ['a member by supplementary group', { ...peer, groups: [4, 500] }, 0, 500, 'group'],
     ['somebody', peer, 0, 500, undefined],
@@ -294,6 +312,17 @@ describe('requests per user', () => {
     expect(rate.take(0)).toBe(false);
     for (let uid = 1; uid <= controlUsersMax; uid++) rate.take(uid);
     expect(rate.take(0)).toBe(true);
+  });
+
+  test('a user that asked again just now is not the one that is forgotten', () => {
+    const rate = new RequestRate(() => 0);
+    for (let uid = 0; uid < controlUsersMax; uid++) {
+      for (let count = 0; count < controlRequestsBurst; count++) rate.take(uid);
+    }
+    expect(rate.take(0)).toBe(false);
+    expect(rate.take(controlUsersMax)).toBe(true);
+    expect(rate.take(0)).toBe(false);
+    expect(rate.take(1)).toBe(true);
   });
 });
 

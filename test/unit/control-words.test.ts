@@ -299,7 +299,9 @@ describe('a path that cannot be used', () => {
     expect(refusalOf(path)).toBe(`SocketPathError in-use: ${path}: another program listens there`);
     await new Promise((resolve) => other.close(resolve));
     await listening();
-    expect(refusalOf(path)).toMatch(/^SocketPathError in-use: .*socket of its own \(control\.socket\)/);
+    expect(refusalOf(path)).toMatch(
+      /^SocketPathError in-use: another fail2zig .* holds the socket \/.*control\.sock: .*socket of its own \(control\.socket\)/,
+    );
   });
 
   test('something that is no socket is left alone', () => {

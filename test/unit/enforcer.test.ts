@@ -8,7 +8,7 @@ import { UnsupportedChange } from '../../src/backends/elements.ts';
 import { KernelError } from '../../src/backends/kernel-error.ts';
 import { Clock } from '../../src/clock.ts';
 import { Ignored } from '../../src/enforcer/ignored.ts';
-import { enforcerStopMs, refusalsPerBatchMax } from '../../src/limits.ts';
+import { changesPerTransactionMax, enforcerStopMs, refusalsPerBatchMax, sweepEntries } from '../../src/limits.ts';
 import { formatAddress, parseCidr } from '../../src/text/address.ts';
 import type { Address, Ban } from '../../src/types.ts';
 import { enforce, enforcedJail } from '../support/enforcement.ts';
@@ -568,6 +568,27 @@ test('an address that this host gets is ignored from then on, and its ban is lif
   expect([...kernel.held.keys()].sort()).toEqual(['10.0.0.2', '10.0.0.9']);
   // That takes seconds if the kernel holds many bans, and a link may come and go meanwhile.
   expect(readWhole).not.toHaveBeenCalled();
+  await enforcer.stop();
+});
+
+test('every ban that a network covers ends when the network is ignored, although one transaction cannot hold them', async () => {
+  const kernel = new FakeKernel();
+  const ignored = new Ignored([{ ignoreip: [], ignoreself: true }], () => ({}));
+  const { enforcer, engine } = await enforce(kernel, [enforcedJail], { ignored, tableBytes: 4 << 20 });
+  const now = Date.now() / 1000;
+  const covered = addresses(changesPerTransactionMax + 2 * sweepEntries);
+  for (const text of [...covered, '192.0.2.1']) {
+    const address = manual(text);
+    engine.setBan(0, address, now, now + 600);
+    engine.confirmBan(0, address);
+    kernel.held.set(text, { jail: 'sshd', address, timeoutMs: 600_000 });
+  }
+  ignored.ignore(manual('10.0.0.0/8'), Number.POSITIVE_INFINITY);
+  enforcer.follow();
+  await until(() => kernel.held.size === 1, { what: 'the end of the bans' });
+  await until(() => enforcer.counters.lifted === covered.length, { what: 'the count of them' });
+  expect([...kernel.held.keys()]).toEqual(['192.0.2.1']);
+  expect(covered.filter((text) => engine.banEnd(0, manual(text)) !== undefined)).toEqual([]);
   await enforcer.stop();
 });
 

@@ -243,6 +243,51 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     expect(four!.address).toEqual(network('192.0.2.1', 4, 32));
   });
 
+  test('of two IPv6 addresses that differ in one bit, jails with a prefix before it count one source', async () => {
+    const bitOf = (bit: number) => 1n << BigInt(127 - bit);
+    const prefixes = Array.from({ length: 97 }, (_, n) => 32 + n);
+    // As many jails as one engine takes at once.
+    for (let from = 0; from < prefixes.length; from += 16) {
+      const widths = prefixes.slice(from, from + 16);
+      const engine = await engineOf(
+        build,
+        widths.map((ipv6Prefix) => jail({ ipv6Prefix, maxretry: 2 })),
+      );
+      for (let bit = 32; bit < 128; bit++) {
+        const one = (BigInt(0x2001_0000 + bit) << 96n) | 0xa5c3_96f0_5a3c_690f_c3a5_f096n;
+        const textOf = (value: bigint) => value.toString(16).padStart(32, '0').match(/..../g)!.join(':');
+        feed(engine, failure(textOf(one)) + failure(textOf(one ^ bitOf(bit))));
+        const found = decisionsOf(engine).map(({ jail: index, address }) => ({ index, address }));
+        const expected = widths.flatMap((prefix, index) => {
+          const masked = (one >> BigInt(128 - prefix)) << BigInt(128 - prefix);
+          return prefix <= bit ? [{ index, address: network(textOf(masked), 6, prefix) }] : [];
+        });
+        expect(
+          found.sort((first, second) => first.index - second.index),
+          `bit ${bit}`,
+        ).toEqual(expected);
+      }
+    }
+  });
+
+  test('so of two IPv4 addresses', async () => {
+    const widths = Array.from({ length: 9 }, (_, n) => 24 + n);
+    const engine = await engineOf(
+      build,
+      widths.map((ipv4Prefix) => jail({ ipv4Prefix, maxretry: 2 })),
+    );
+    for (let bit = 24; bit < 32; bit++) {
+      const last = 0xa5;
+      feed(engine, failure(`10.0.${bit}.${last}`) + failure(`10.0.${bit}.${last ^ (1 << (31 - bit))}`));
+      const found = decisionsOf(engine).map(({ address: { bytes, prefix } }) => [prefix, bytes[15]]);
+      const expected = widths.filter((prefix) => prefix <= bit);
+      expect(
+        found.sort(([one], [other]) => one! - other!),
+        `bit ${bit}`,
+      ).toEqual(expected.map((prefix) => [prefix, last & (0xff00 >> (prefix - 24)) & 0xff]));
+    }
+  });
+
   test('decisions are returned in order, no more than wanted', async () => {
     const engine = await engineOf(build, [jail()]);
     feed(engine, [1, 2, 3, 4, 5].map((i) => failure(`192.0.2.${i}`)).join(''));

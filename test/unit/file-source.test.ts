@@ -44,6 +44,8 @@ import { until } from '../support/until.ts';
 
 let home: string;
 const opened: FileSource[] = [];
+/** Those of all sources that a test opened. */
+const heard: FileEvent[] = [];
 
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), 'file-source-'));
@@ -52,6 +54,11 @@ beforeEach(() => {
 afterEach(() => {
   for (const source of opened.splice(0)) source.stop();
   rmSync(home, { recursive: true, force: true });
+  // Whatever a log holds, what is said of it quotes nothing (I-03).
+  const said = /^(\d+ bytes unread|given up with \d+ bytes unread)?$/;
+  const whole = ['appeared', 'rotated', 'truncated', 'vanished', 'behind', 'caught-up'];
+  const quoting = heard.splice(0).filter(({ kind, detail }) => whole.includes(kind) && !said.test(detail));
+  expect(quoting).toEqual([]);
 });
 
 interface Bench {
@@ -84,7 +91,10 @@ function follow(patterns: string[], options: Partial<FileSourceOptions> & { sink
     now: () => 1_700_000_000,
     monotonic: () => performance.now() + clock.ms,
     drain: () => sink.drain(),
-    event: (event) => events.push(event),
+    event: (event) => {
+      events.push(event);
+      heard.push(event);
+    },
     ...options,
     sink,
   });

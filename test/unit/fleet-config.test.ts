@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { compileConfig } from '../../src/config/compile.ts';
 import { knownFilters } from '../../src/config/known-filters.ts';
+import type { ConfigError } from '../../src/config/problem.ts';
 import { readPem, readSecret, SecretError, whyUnsafe } from '../../src/fleet/secrets.ts';
 import { temporaryDirectory } from '../support/control.ts';
 
@@ -73,15 +74,124 @@ test.each([
   expect(problem(text)).toMatch(why);
 });
 
+/** Each problem as `KIND LINE:COLUMN KEY: REASON (HINT)`. */
+const problems = (text: string): string[] => {
+  try {
+    compile(text);
+  } catch (error) {
+    return (error as ConfigError).problems.map(
+      ({ kind, line, column, key, reason, hint }) => `${kind} ${line}:${column} ${key}: ${reason} (${hint})`,
+    );
+  }
+  return [];
+};
+
+test.each([
+  [
+    '[fleet]\nca = "/c"\nmachine = "a"\npassword_file = "/p"',
+    ['missing 1:2 fleet.url: is missing (write url = "https://lapi.example.net:8080")'],
+  ],
+  [
+    `[fleet]\nurl = "http://h"\n${receives}ca = "/c"`,
+    ['value 4:6 fleet.ca: is for https only: url is http (undefined)'],
+  ],
+  [`${url}${receives}certificate = "/c"`, ['missing 1:2 fleet.key: is missing beside certificate (undefined)']],
+  [
+    `${url}password_file = "/p"\n${receives}`,
+    ['missing 1:2 fleet.machine: is missing beside password_file (write the name that the server knows this host by)'],
+  ],
+  [
+    `${url}machine = "a"`,
+    ['missing 1:2 fleet.password_file: is missing beside machine (name the file, or a client certificate)'],
+  ],
+  [
+    url,
+    [
+      'missing 1:2 fleet.api_key_file: is missing: nothing is sent and nothing is received (set machine and password_file to send bans, api_key_file to receive them)',
+    ],
+  ],
+  [
+    `${url}${receives}jail = "sshd"`,
+    [
+      'value 4:8 fleet.jail: names no jail that is enabled, and bans of others need "sshd" (enable it, or name one that is neither a filter nor a jail of yours)',
+    ],
+  ],
+  [
+    `${url}${receives}[jails.fleet]\nenabled = false`,
+    [
+      'value 1:2 fleet.jail: names no jail that is enabled, and bans of others need "fleet" (enable it, or name one that is neither a filter nor a jail of yours)',
+    ],
+  ],
+  [
+    `${url}${receives}jail = "sshd"\n[jails.sshd]\nport = "ssh"`,
+    ['missing 5:8 jails.sshd.logpath: is missing (write logpath = "/var/log/…", or source = "journal")'],
+  ],
+  [`${url}${receives}jail = "sshd"\n[jails.sshd]\nlogpath = "/x"`, []],
+  [
+    `${url}${receives}[defaults]\nipv4_prefix = 24`,
+    [
+      'value 5:15 defaults.ipv4_prefix: jail fleet bans what other hosts found, one address at a time (write ipv4_prefix = 32 in [jails.fleet])',
+    ],
+  ],
+  [`${url}${receives}[defaults]\nipv4_prefix = 24\n[jails.fleet]\nipv4_prefix = 32`, []],
+])('what is said, and where: %j', (text, said) => {
+  expect(problems(text)).toEqual(said);
+});
+
 test('a certificate stands for password and key', () => {
   const tls = 'certificate = "/c"\nkey = "/k"\n';
-  expect(compile(`${url}${tls}`).fleet).toMatchObject({ receives: true, certificate: '/c', key: '/k' });
-  expect(compile(`${url}${tls}machine = "web-1"`).fleet).toMatchObject({ receives: false, machine: 'web-1' });
+  const common = { intervalSeconds: 10, jail: 'fleet', entriesMax: 250_000, spoolBytes: 16 * 1024 * 1024 };
+  const rest = { ...common, directory: '/var/lib/fail2zig-fleet', metricsPort: 9101 };
+  const server = { url: 'https://lapi.example.net:8080', certificate: '/c', key: '/k' };
+  expect(compile(`${url}${tls}`).fleet).toStrictEqual({ ...server, receives: true, ...rest });
+  expect(compile(`${url}${tls}machine = "web-1"`).fleet).toStrictEqual({
+    ...server,
+    receives: false,
+    machine: 'web-1',
+    ...rest,
+  });
+  expect(compile(`${url}${receives}ca = "/ca"`).fleet).toStrictEqual({
+    url: server.url,
+    receives: true,
+    apiKeyFile: '/etc/fail2zig/key',
+    ca: '/ca',
+    ...rest,
+  });
+});
+
+test('paths lose the slashes at their end', () => {
+  const { fleet } = compile(`[fleet]\nurl = "https://lapi.example.net/a//"\n${receives}directory = "/srv/fleet//"`);
+  expect(fleet).toMatchObject({ url: 'https://lapi.example.net/a', directory: '/srv/fleet' });
+});
+
+test('there is a jail for bans of others where they are received, and only there', () => {
+  const jails = (text: string): string[] => compile(text).config.jails.map(({ name }) => name);
+  const tls = 'certificate = "/c"\nkey = "/k"\n';
+  expect(jails(`${url}${tls}`)).toEqual(['fleet']);
+  expect(jails(`${url}${tls}machine = "web-1"`)).toEqual([]);
+  expect(jails(`${url}${tls}machine = "web-1"\n${receives}`)).toEqual(['fleet']);
+  expect(jails(`${url}${receives}enabled = false`)).toEqual([]);
+  expect(jails(`${url}${receives}enabled = true`)).toEqual(['fleet']);
+});
+
+test('its jail has a filter that no log line of a service fits, or one of the operator', () => {
+  const [silent] = compile(`${url}${receives}`).filters;
+  expect(silent).toMatchObject({
+    definition: { name: 'fleet', about: 'matches no log: fail2zig-fleet bans in its jail' },
+    samples: ['fail2zig-fleet was told of 192.0.2.1'],
+  });
+  const filter = (name: string): string => `[[filter]]\nname = "${name}"\npattern = "${name} {ip}"\n`;
+  const names = (text: string): string[] => compile(text).config.filters.map(({ name }) => name);
+  expect(names(`${url}${receives}${filter('own')}`)).toEqual(['own', 'fleet']);
+  expect(names(`${url}${receives}${filter('fleet')}`)).toEqual(['fleet']);
+  expect(compile(`${url}${receives}${filter('fleet')}`).filters[0]!.samples).toEqual([]);
 });
 
 test('plain HTTP to another host is warned of', () => {
   const warned = (host: string) => compile(`[fleet]\nurl = "http://${host}:8080"\n${receives}`).warnings.join();
   expect(warned('192.0.2.1')).toMatch(/clear text/);
+  for (const host of ['[2001:db8::1]', 'localhost.example.net', '127.example.net'])
+    expect(warned(host)).toMatch(/^fleet/);
   for (const host of ['127.0.0.1', 'localhost', '[::1]']) expect(warned(host)).not.toMatch(/clear text/);
 });
 

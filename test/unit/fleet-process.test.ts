@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { niceness } from '../../src/fleet/limits.ts';
+import { heapMegabytes, niceness } from '../../src/fleet/limits.ts';
 import { temporaryDirectory } from '../support/control.ts';
 import { until } from '../support/until.ts';
 
@@ -51,4 +51,17 @@ test('every thread gives way to the daemon', async () => {
 
 test('started with less, it keeps that', async () => {
   expect([...new Set(nicenessOf(await start(19)))]).toEqual([19]);
+});
+
+test('it runs with a bounded heap, takes no code from text and opens no debugger', async () => {
+  const pid = await start(0);
+  const command = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
+  expect(command.slice(1, 4)).toEqual([
+    `--max-old-space-size=${heapMegabytes}`,
+    '--disallow-code-generation-from-strings',
+    '--disable-sigusr1',
+  ]);
+  expect(command.slice(-3)).toEqual(['--config', join(directory.path, 'fail2zig.toml'), '']);
+  const caught = /^SigCgt:\s+(\w+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1];
+  expect((BigInt(`0x${caught}`) >> 9n) & 1n, 'SIGUSR1').toBe(0n);
 });

@@ -108,6 +108,24 @@ describe('decisions', () => {
     expect(lapi.requests).toEqual(['GET /v1/decisions/stream?startup=true', 'GET /v1/decisions/stream?startup=false']);
   });
 
+  test('are counted, with the time of the last list and how long it took until it was banned', async () => {
+    const fleet = receiver();
+    const { ban } = daemon;
+    daemon.ban = async (...asked) => {
+      now += 2_500;
+      return ban.apply(daemon, asked);
+    };
+    const from = now / 1000;
+    list([decision('192.0.2.1'), decision('192.0.2.2')]);
+    await fleet.turn();
+    expect(figures).toMatchObject({ listSeconds: 2.5, listedAt: from + 2.5, held: 2, ceiling: 1_000 });
+    expect(figures.counters).toMatchObject({ polls: 1, resyncs: 1, decisionsNew: 2, decisionsDeleted: 0, banned: 2 });
+    list([], [decision('192.0.2.1', { duration: '-1s' })]);
+    await fleet.turn();
+    expect(figures).toMatchObject({ listSeconds: 0, listedAt: from + 2.5, held: 1 });
+    expect(figures.counters).toMatchObject({ polls: 2, resyncs: 1, decisionsDeleted: 1, unbanned: 1 });
+  });
+
   test('that are our own, are no ban, or are about no address, are passed over and counted', async () => {
     list([
       decision('192.0.2.1', { scenario: 'fail2zig/sshd@web-1', origin: 'crowdsec' }),

@@ -88,6 +88,6 @@ test('a file that is damaged is read as far as it goes', () => {
   spawnSync('truncate', ['-s', String(damaged.places[20]!), path]);
   const { status, out } = fail2zig('match', '--filter', 'sshd', path);
   expect(status).toBe(0);
-  expect(out).toMatch(/filter sshd: (19|20|[0-9]+) lines/);
+  expect(out).toContain('filter sshd: 20 lines');
   expect(out).toMatch(/damaged entries of the journal were passed over|read as far as it goes/);
 });

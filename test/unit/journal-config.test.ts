@@ -52,6 +52,10 @@ test('a filter of the operator: its log_tag', () => {
   const own = `[[filter]]\nname = "own"\nlog_tag = ["one", "two*"]\npattern = "from {ip} refused"\n`;
   const { journal } = compiled(`${own}[jails.own]\nsource = "journal"`).jails[0]!;
   expect(journal!.groups).toEqual([{ terms: [['SYSLOG_IDENTIFIER', ['one', 'two*']]], system: true }]);
+  const other = `[[filter]]\nname = "other"\nlog_tag = "three"\npattern = "at {ip} refused"\n`;
+  expect(compiled(`${own}${other}[jails.other]\nsource = "journal"`).jails[0]!.journal!.groups).toEqual([
+    { terms: [['SYSLOG_IDENTIFIER', ['three']]], system: true },
+  ]);
 });
 
 test.each<[string, unknown]>([
@@ -99,11 +103,38 @@ describe('refused', () => {
     expect(problems(`[jails.sshd]\nsource = "journal"\n${text}`).join()).toContain(reason);
   });
 
+  test('with what to write instead, where it was set', () => {
+    const places = (text: string): string[] => {
+      try {
+        compiled(text);
+      } catch (error) {
+        return (error as ConfigError).problems.map(
+          ({ line, column, key, hint }) => `${line}:${column} ${key} (${hint})`,
+        );
+      }
+      return [];
+    };
+    expect(places('[jails.sshd]\nsource = "journal"\nlogpath = "/x"\nformat = "json"')).toEqual([
+      '3:1 jails.sshd.logpath (two jails can share a filter)',
+      '4:1 jails.sshd.format (undefined)',
+    ]);
+    const match = 'write journal_match = "_SYSTEMD_UNIT=…", or logpath';
+    expect(places('[jails.kerio]\nsource = "journal"')).toEqual([`2:1 jails.kerio.source (${match})`]);
+    // It has no place of its own in a jail that has it from the defaults.
+    expect(places('[defaults]\nsource = "journal"\n[jails.kerio]')).toEqual([`3:8 jails.kerio.source (${match})`]);
+    expect(places('[defaults]\nsource = "journal"\n[jails]\nx = {}\nkerio = { maxretry = 3 }')).toContain(
+      `5:9 jails.kerio.source (${match})`,
+    );
+  });
+
   test('journal_match without the journal, a filter that the journal has nothing of, a relative directory', () => {
     expect(problems('[jails.sshd]\nlogpath = "/x"\njournal_match = "_COMM=a"')).toEqual([
       'jails.sshd.journal_match: is for source = "journal" only',
     ]);
-    expect(problems('[jails.kerio]\nsource = "journal"')[0]).toMatch(/filter kerio names no unit and no identifier/);
+    expect(problems('[jails.kerio]\nsource = "journal"')).toEqual([
+      'jails.kerio.source: filter kerio names no unit and no identifier: its service writes to files of its own',
+    ]);
+    expect(problems('[jails.nowhere]\nsource = "journal"')).toEqual(['jails.nowhere: unknown filter "nowhere"']);
     expect(problems('[journal]\ndirectories = ["var/log"]\n[jails.sshd]\nsource = "journal"')[0]).toMatch(
       /absolute path/,
     );

@@ -64,6 +64,25 @@ describe('prove', () => {
     await expect(prove(given(4), body, [twin('not broken', given(6), any)])).rejects.toThrow('NOT MET: 6 of 9');
   });
 
+  test('twins that run beside each other all have to fail, and all are over when it ends', async () => {
+    let running = 0;
+    let most = 0;
+    const body = async (number: number) => {
+      most = Math.max(most, ++running);
+      await new Promise(setImmediate);
+      running--;
+      return isEven(number);
+    };
+    const twins = [1, 3, 5].map((number) => twin(`it is ${number}`, given(number), any));
+    const { twinFailed } = await prove(given(4), body, twins, undefined, true);
+    expect(twinFailed).toEqual([1, 3, 5].map((number) => ({ why: `it is ${number}`, by: `${number} is odd` })));
+    expect(most).toBe(3);
+    const late = { make: () => new Promise<number>((resolve) => setTimeout(() => resolve(5), 20)) };
+    const some = [twin('not broken', given(6), any), twin('it comes late', late, any)];
+    await expect(prove(given(4), body, some, undefined, true)).rejects.toThrow('passed the body');
+    expect([running, most]).toEqual([0, 3]);
+  });
+
   test('fails without a twin', async () => {
     await expect(prove(given(4), isEven, [])).rejects.toThrow('without a twin');
   });

@@ -54,6 +54,13 @@ describe('--record', () => {
     expect(Date.parse(record.date)).toBeGreaterThan(0);
   });
 
+  test.each([129, 130, 143])('a run that a signal ends (%i) is not recorded', (by) => {
+    const { status, stderr, evidence } = run(by, '--record');
+    expect(status).toBe(by);
+    expect(stderr).toContain('interrupted: nothing is recorded');
+    expect(readdirSync(evidence)).toEqual([]);
+  });
+
   test('what package.json hands to a test runner is no part of the command', () => {
     const { evidence } = run(0, 'run', '--config', 'x', '--', '--record');
     expect(readFileSync(join(evidence, 'fuzz.json'), 'utf8')).toContain('"command": "npm run fuzz",');

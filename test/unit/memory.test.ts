@@ -3,10 +3,11 @@
  * are invented.
  */
 import { readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import {
   collectMs,
   faultBytesLater,
+  faultBytesMax,
   filePagesBytesMax,
   governorLooksMax,
   governorMarginBytes,
@@ -15,8 +16,15 @@ import {
   pieceBytes,
   runtimeGrowthBytes,
 } from '../../src/limits.ts';
-import { breakdown, CeilingError, Governor, releasableMappings, sizeTable } from '../../src/memory/ceiling.ts';
-import { ResidentReader, residentParts } from '../../src/memory/resident.ts';
+import {
+  breakdown,
+  CeilingError,
+  Governor,
+  ProcessMemory,
+  releasableMappings,
+  sizeTable,
+} from '../../src/memory/ceiling.ts';
+import { ResidentReader, residentBytes, residentParts, residentPeakBytes } from '../../src/memory/resident.ts';
 import { native } from '../../src/native.ts';
 
 const mebibyte = 1024 * 1024;
@@ -59,6 +67,24 @@ test('ResidentReader reads what /proc/self/status says', () => {
   const { all, file } = residentParts();
   expect(Math.abs(reader.all - all)).toBeLessThan(8 * mebibyte);
   expect(Math.abs(reader.file - file)).toBeLessThan(8 * mebibyte);
+});
+
+test('each resident size is the one that the kernel calls so', () => {
+  const kilobytes = Object.fromEntries(
+    [...readFileSync('/proc/self/status', 'latin1').matchAll(/^(\w+):\s+(\d+) kB$/gm)].map(([, name, size]) => [
+      name,
+      Number(size),
+    ]),
+  );
+  const { all, anonymous, file } = residentParts();
+  expect(anonymous + file, 'the parts of all').toBe(all);
+  for (const [found, name] of [
+    [all, 'VmRSS'],
+    [file, 'RssFile'],
+    [residentBytes(), 'VmRSS'],
+    [residentPeakBytes(), 'VmHWM'],
+  ] as const)
+    expect(Math.abs(found - kilobytes[name]! * 1024), name).toBeLessThan(2 * mebibyte);
 });
 
 describe('dropPages', () => {
@@ -127,6 +153,18 @@ describe('sizeTable', () => {
     const small = sizeTable(ceiling, mebibyte, resident, 0, heap).table;
     const large = sizeTable(ceiling + 16 * mebibyte, mebibyte, resident, 0, heap).table;
     expect(large - small).toBe(16 * mebibyte);
+  });
+
+  test('what lists may take is a part of its own, and less of the table', () => {
+    const lists = 3 * mebibyte;
+    const without = sizeTable(ceiling, mebibyte, resident, 0, heap);
+    const sizes = sizeTable(ceiling, mebibyte, resident, 0, heap, lists);
+    expect(without.table - sizes.table).toBe(lists);
+    expect(without).not.toHaveProperty('lists');
+    const parts = breakdown(sizes, { ...resident, anonymous: resident.anonymous + sizes.table }, heap, mebibyte);
+    expect(parts.at(-1)).toEqual({ part: 'lists', bytes: mebibyte, bytesMax: lists });
+    expect(parts.reduce((total, { bytesMax }) => total + bytesMax, 0)).toBe(ceiling);
+    expect(parts.reduce((total, { bytes }) => total + bytes, 0)).toBe(resident.all + sizes.table);
   });
 
   test('a ceiling that is too small is refused with what is needed', () => {
@@ -277,5 +315,83 @@ describe('Governor', () => {
     // That release gained something, so the next look counts.
     governor.look();
     expect(governor.releases).toBe(3);
+  });
+});
+
+describe('the memory of this process', () => {
+  const engine = 2 * mebibyte;
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.restoreAllMocks();
+    // The addon's own functions are found again.
+    delete (native as Partial<typeof native>).splitRange;
+    delete (native as Partial<typeof native>).dropPages;
+  });
+
+  test('its file pages are given back at the start and before the table is sized, and made to come back in small parts', () => {
+    const split = vi.fn((..._: Parameters<typeof native.splitRange>) => 0);
+    const dropped = vi.fn((..._: Parameters<typeof native.dropPages>) => 0);
+    Object.assign(native, { splitRange: split, dropPages: dropped });
+    const memory = new ProcessMemory(2 ** 40);
+    expect(memory.governor.releases).toBe(1);
+    const mappings = dropped.mock.calls.length;
+    expect(mappings).toBeGreaterThan(0);
+    expect(split.mock.calls).toEqual(dropped.mock.calls.map(([address, bytes]) => [address, bytes, faultBytesMax]));
+    memory.sizeTable(engine);
+    expect(memory.governor.releases).toBe(2);
+    expect(dropped).toHaveBeenCalledTimes(2 * mappings);
+    memory.governor.look();
+    expect(split.mock.lastCall![2]).toBe(faultBytesLater);
+  });
+
+  test('its parts add up to what the kernel counts, and their bounds to the ceiling', () => {
+    // V8 may take more here than under the flags of the daemon.
+    const ceiling = 2 ** 40;
+    const memory = new ProcessMemory(ceiling);
+    memory.lists = { bytes: 5 * mebibyte, bytesMax: 7 * mebibyte };
+    const table = memory.sizeTable(engine);
+    const parts = memory.parts();
+    const of = (name: string) => parts.find(({ part }) => part === name)!;
+    expect(of('table')).toEqual({ part: 'table', bytes: table, bytesMax: table });
+    expect(of('engine').bytes).toBe(engine);
+    expect(of('lists')).toEqual({ part: 'lists', bytes: 5 * mebibyte, bytesMax: 7 * mebibyte });
+    expect(parts.reduce((total, { bytesMax }) => total + bytesMax, 0)).toBe(ceiling);
+    // What the heap holds now stays within what V8 may take.
+    expect(of('heap').bytes).toBeGreaterThan(mebibyte);
+    expect(of('heap').bytesMax).toBeGreaterThan(of('heap').bytes);
+  });
+
+  test('a ceiling below what the start took is refused', () => {
+    expect(() => new ProcessMemory(48 * mebibyte).sizeTable(engine)).toThrow(CeilingError);
+  });
+
+  test('is looked at regularly until the stop', () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const memory = new ProcessMemory(2 ** 30);
+    const look = vi.spyOn(memory.governor, 'look').mockReturnValue();
+    memory.govern();
+    vi.advanceTimersByTime(governorMs - 1);
+    expect(look).toHaveBeenCalledTimes(0);
+    vi.advanceTimersByTime(1 + 2 * governorMs);
+    expect(look).toHaveBeenCalledTimes(3);
+    memory.stop();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('the longest release is kept', () => {
+    const times = [0, 5, 10, 12];
+    const governor = new Governor({
+      ceilingBytes: 2 ** 30,
+      mappings: [],
+      resident: { all: 0, file: 0, read() {} },
+      dropPages: () => 0,
+      splitRange: () => 0,
+      collect: () => {},
+      now: () => 0,
+    });
+    vi.spyOn(performance, 'now').mockImplementation(() => times.shift()!);
+    governor.release();
+    governor.release();
+    expect(governor.longestMilliseconds).toBe(5);
   });
 });

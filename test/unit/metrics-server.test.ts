@@ -1,13 +1,17 @@
 /** The metrics page over real connections: well-behaved scrapers and hostile ones. */
+import { Server } from 'node:http';
 import { createConnection, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
+  metricsBacklog,
   metricsConnectionsMax,
   metricsHeaderBytesMax,
+  metricsKeepAliveMs,
   metricsPageMs,
   metricsRequestsPerConnectionMax,
   metricsRetryMs,
   metricsRowsMax,
+  metricsTimeoutMs,
 } from '../../src/limits.ts';
 import type { Row, Series } from '../../src/observe/metrics.ts';
 import { MetricsServer } from '../../src/observe/metrics-server.ts';
@@ -103,7 +107,8 @@ describe('scrapers that behave', () => {
     await start(few);
     expect(await (await fetchText('/')).text()).toContain('/metrics');
     for (const path of ['/metrics/', '/metrics/../metrics2', '//metrics', '/favicon.ico', '/%6detrics']) {
-      expect((await fetchText(path)).status, path).toBe(404);
+      const response = await fetchText(path);
+      expect([response.status, await response.text()], path).toEqual([404, expect.stringContaining(' at /metrics\n')]);
     }
     expect(readings).toBe(0);
   });
@@ -114,6 +119,7 @@ describe('scrapers that behave', () => {
       await start(few);
       const response = await fetchText('/metrics', { method });
       expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+      expect(await response.text()).toBe('only GET and HEAD\n');
       expect(readings).toBe(0);
     },
   );
@@ -153,9 +159,49 @@ describe('scrapers that behave', () => {
     });
     const response = await fetchText('/metrics');
     expect(response.status).toBe(500);
-    expect(await response.text()).not.toContain('secret');
+    expect(await response.text()).toBe('the page could not be made; the reason is in the log\n');
+    // The next scrape tries it anew.
+    expect((await fetchText('/metrics')).status).toBe(500);
+    expect(readings).toBe(2);
     expect(JSON.stringify(log.said)).toContain('secret detail');
   });
+});
+
+test('no answer is kept or guessed at by a browser, and only a refusal ends its connection', async () => {
+  await start(few);
+  for (const [path, method, ends] of [
+    ['/', 'GET', false],
+    ['/nowhere', 'GET', false],
+    ['/metrics', 'GET', false],
+    ['/metrics', 'POST', true],
+  ] as const) {
+    const { headers } = await fetchText(path, { method });
+    expect([headers.get('x-content-type-options'), headers.get('cache-control')], path).toEqual([
+      'nosniff',
+      'no-store',
+    ]);
+    expect(headers.get('connection'), `${method} ${path}`).toBe(ends ? 'close' : 'keep-alive');
+  }
+});
+
+test('the bounds of the listener are those of limits.ts, and an error of it is said', async () => {
+  const listen = vi.spyOn(Server.prototype, 'listen');
+  await start(few);
+  expect(listen.mock.calls[0]![0]).toEqual({ host: '127.0.0.1', port: 0, backlog: metricsBacklog });
+  const listener = listen.mock.contexts[0] as Server;
+  listen.mockRestore();
+  expect(listener).toMatchObject({
+    maxConnections: metricsConnectionsMax,
+    maxRequestsPerSocket: metricsRequestsPerConnectionMax,
+    timeout: metricsTimeoutMs,
+    headersTimeout: metricsTimeoutMs,
+    requestTimeout: metricsTimeoutMs,
+    keepAliveTimeout: metricsKeepAliveMs,
+  });
+  listener.emit('error', new Error('no more descriptors'));
+  expect(log.said).toEqual([
+    { level: 'error', text: 'metrics listener failed', fields: { error: 'Error: no more descriptors' } },
+  ]);
 });
 
 describe('scrapers that do not', () => {
@@ -262,13 +308,38 @@ test('a port that is taken is an error of the caller, not a crash', async () => 
 test('a taken port is a problem that names the setting, and ends when the port is free', async () => {
   await start(few);
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  const second = new MetricsServer({ series: [], log: rememberingLog() });
+  const said = rememberingLog();
+  const late = vi.fn();
+  const second = new MetricsServer({ series: [], log: said, late });
   await second.start('127.0.0.1', port);
   expect(second.problem).toMatch(/EADDRINUSE.*set metrics\.port/);
+  const tried = vi.spyOn(Server.prototype, 'listen');
+  await vi.advanceTimersByTimeAsync(metricsRetryMs - 1);
+  expect(tried).not.toHaveBeenCalled();
+  await vi.advanceTimersByTimeAsync(1);
+  await vi.waitFor(() => expect(vi.getTimerCount()).toBe(1));
+  // It is said once, however often it is tried.
+  expect(said.said).toEqual([{ level: 'error', text: second.problem, fields: {} }]);
+  expect(late).not.toHaveBeenCalled();
   await server.close();
   await vi.advanceTimersByTimeAsync(metricsRetryMs);
+  expect(tried).toHaveBeenCalledTimes(2);
+  tried.mockRestore();
   vi.useRealTimers();
   await until(() => second.problem === undefined, { what: 'the page' });
+  expect(late).toHaveBeenCalledOnce();
   expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(200);
   await second.close();
+});
+
+test('a page that nobody could open yet is not tried for after the end', async () => {
+  await start(few);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const late = vi.fn();
+  const second = new MetricsServer({ series: [], log: rememberingLog(), late });
+  await second.start('127.0.0.1', port);
+  expect(vi.getTimerCount()).toBe(1);
+  await second.close();
+  expect(vi.getTimerCount()).toBe(0);
+  vi.useRealTimers();
 });

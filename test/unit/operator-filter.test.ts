@@ -8,9 +8,9 @@ import type { Token } from '../../src/compiler/pattern.ts';
 import { type Compiled, compileConfig, type Surroundings } from '../../src/config/compile.ts';
 import { patternCharactersMax } from '../../src/config/limits.ts';
 import { tryLines } from '../../src/config/load.ts';
-import { captureNames, parsePattern } from '../../src/config/pattern-text.ts';
+import { captureNames, type PatternText, parsePattern } from '../../src/config/pattern-text.ts';
 import { ConfigError, formatProblem } from '../../src/config/problem.ts';
-import { filtersMax, lineBytesMax } from '../../src/limits.ts';
+import { filtersMax, lineBytesMax, programBytesMax } from '../../src/limits.ts';
 
 const surroundings: Surroundings = { filters: [{ name: 'sshd', modes: [] }], groupId: () => 0, tryLines };
 
@@ -95,10 +95,89 @@ describe('captures', () => {
       [{ kind: 'ip' }, { kind: 'literal', text: ':' }, { kind: 'span', of: { name: 'digit' }, min: 1, max: 20 }],
     ],
     ["a{{b}}{'.*'}{'{'} ü\t{ip}", [{ kind: 'literal', text: 'a{b}.*{ ü\t' }, { kind: 'ip' }]],
+    [
+      '{digit}{digit}:{digit} {ip}',
+      [
+        { kind: 'span', of: { name: 'digit' }, min: 2, max: 2 },
+        { kind: 'literal', text: ':' },
+        { kind: 'span', of: { name: 'digit' }, min: 1, max: 1 },
+        { kind: 'literal', text: ' ' },
+        { kind: 'ip' },
+      ],
+    ],
+    [
+      '{blanks}{digit}.{ip}',
+      [
+        { kind: 'span', of: { name: 'space' }, min: 0, max: lineBytesMax },
+        { kind: 'span', of: { name: 'digit' }, min: 1, max: 1 },
+        { kind: 'literal', text: '.' },
+        { kind: 'ip' },
+      ],
+    ],
+    [
+      'a:{blanks}{ip}',
+      [
+        { kind: 'literal', text: 'a:' },
+        { kind: 'span', of: { name: 'space' }, min: 0, max: lineBytesMax },
+        { kind: 'ip' },
+      ],
+    ],
+    [
+      '{part}, {ip} {part};',
+      [
+        { kind: 'text', from: 'right', without: { name: 'space' } },
+        { kind: 'literal', text: ', ' },
+        { kind: 'ip' },
+        { kind: 'literal', text: ' ' },
+        { kind: 'text', from: 'left', without: { name: 'space' } },
+        { kind: 'literal', text: ';' },
+      ],
+    ],
+    ['{ip} {part}', [{ kind: 'ip' }, { kind: 'literal', text: ' ' }]],
+    ...(
+      [
+        ['"', '"'],
+        ["'", "'"],
+        ['[', ']'],
+        ['(', ')'],
+        ['<', '>'],
+      ] as const
+    ).map(([open, close]): [string, unknown[]] => [
+      `()${open}{inside}${close} {ip}`,
+      [
+        { kind: 'literal', text: `()${open}` },
+        { kind: 'text', from: 'right', without: { bytes: close } },
+        { kind: 'literal', text: `${close} ` },
+        { kind: 'ip' },
+      ],
+    ]),
+    [
+      '{ip} ["a"] {word} [x {inside}] (',
+      [
+        { kind: 'ip' },
+        { kind: 'literal', text: ' ["a"] ' },
+        { kind: 'span', of: nonspace, min: 1, max: lineBytesMax },
+        { kind: 'literal', text: ' [x ' },
+        { kind: 'text', from: 'left', without: { bytes: ']' } },
+        { kind: 'literal', text: '] (' },
+      ],
+    ],
+    [
+      '{word}é {field}\x7f{ip}',
+      [
+        { kind: 'span', of: nonspace, min: 1, max: lineBytesMax },
+        { kind: 'literal', text: 'é ' },
+        { kind: 'span', of: { bytes: '\x7f', not: true }, min: 0, max: lineBytesMax },
+        { kind: 'literal', text: '\x7f' },
+        { kind: 'ip' },
+      ],
+    ],
+    ['a ^ $5 $ {ip}', [{ kind: 'literal', text: 'a ^ $5 $ ' }, { kind: 'ip' }]],
+    [`{ip}${'x'.repeat(patternCharactersMax - 4)}`, [{ kind: 'ip' }, { kind: 'literal', text: 'x'.repeat(1_020) }]],
   ];
 
   test.each(table)('%s', (text, tokens) => {
-    expect(parsePattern(text)).toMatchObject({ tokens: tokens as Token[] });
+    expect((parsePattern(text) as PatternText).tokens).toEqual(tokens as Token[]);
   });
 
   test('each token knows its place', () => {
@@ -148,6 +227,17 @@ const foreign: [text: string, at: number, reason: string, hint: string][] = [
   ['a } {ip}', 2, 'without "{"', '}}'],
   ['a {end} {ip}', 7, 'follows {end}', 'put {end} last'],
   ['{field}{ip}', 0, 'where {field} ends', '{word}'],
+  ['a {inside} {ip}', 2, 'no quote or bracket is open before {inside}', 'write {skip} for any text'],
+  ['[a] "b" {inside}" {ip}', 8, 'no quote or bracket is open', 'write {skip}'],
+  ['{inside} "{ip}', 0, 'no quote or bracket is open', 'write {skip}'],
+  ['a {x3} {ip}', 2, 'no capture {x3}', ''],
+  ['a {3x} {ip}', 2, 'no capture {3x}', ''],
+  ['a {  ip  }', 2, 'no capture {  ip  }', 'did you mean {ip}?'],
+  ['a { HOST }', 2, 'no capture { HOST }', 'did you mean {ip}?'],
+  ['a {*} {ip}', 2, 'no capture {*}', 'did you mean {skip}?'],
+  ['%(__prefix_line_of_logs)s', 0, 'an interpolation', "or {'…'} where"],
+  ['%(__prefix_line_of_log)s', 0, 'an interpolation', "or {'%(__prefix_line_of_log)s'} where"],
+  ["[^'}] {ip}", 0, 'no classes', "or {'…'} where"],
   ['{field}abc {ip}', 0, 'where {field} ends', '{word}'],
   ['', 0, 'empty', ''],
   ['{skip}', 0, 'empty', ''],
@@ -329,6 +419,72 @@ describe('tables', () => {
       '4:38: filter[0].ignore.sample: this pattern does not take the line',
     ],
     [
+      'a sample of a later filter',
+      `${good}[[filter]]\nname = "other"\npattern = "b {ip}"\nsample = "c"`,
+      '7:10: filter[1].sample: no pattern takes this line',
+    ],
+    [
+      'a sample in a list of ignore patterns',
+      `${good}ignore = ["b", { pattern = "c", sample = "b" }]`,
+      '4:42: filter[0].ignore[1].sample: the pattern ignore-1 takes this line first',
+    ],
+    [
+      'a counter of a pattern that this pattern takes',
+      '[[filter]]\nname = "own"\npatterns = ["a {ip}", { pattern = "b {ip}", counter = ["a 192.0.2.7", "b 192.0.2.7"] }]',
+      '3:71: filter[0].patterns[1].counter[1]: the pattern pattern-2 takes this line, which it must not',
+    ],
+    [
+      'a sample with a time that does not exist',
+      '[[filter]]\nname = "own"\npattern = "at {timestamp} {ip}"\nsample = "at 2026-02-30 03:15:28 192.0.2.7"',
+      '4:10: filter[0].sample: the time of this line does not exist',
+    ],
+    // What is wrong with a pattern is said once: its samples are not tried.
+    [
+      'a pattern that cannot be read, and its sample',
+      '[[filter]]\nname = "own"\npatterns = ["a {ip}", "b <HOST>"]\nsample = "b 192.0.2.7"',
+      `3:26: filter[0].patterns[1]: fail2ban's tag for the address (write {ip}, or {'<HOST>'} where the line really says so)`,
+    ],
+    [
+      'both keys, and a sample',
+      `${good}patterns = ["b {ip}"]\nsample = "a 192.0.2.7"`,
+      '4:12: filter[0].patterns: is set beside pattern (put them all into patterns)',
+    ],
+    [
+      'a pattern that is never reached, and its sample',
+      '[[filter]]\nname = "own"\npatterns = ["a {ip}", { pattern = "a {ip} b", sample = "a 192.0.2.7 b" }]',
+      '3:36: filter[0].patterns[1].pattern: never reached: pattern-1, which comes before it, takes all its lines (put it before the other, or leave it out)',
+    ],
+    [
+      'a pattern in a table that cannot be read',
+      '[[filter]]\nname = "own"\npatterns = [{ pattern = "a <HOST>" }]',
+      `3:28: filter[0].patterns[0].pattern: fail2ban's tag for the address (write {ip}, or {'<HOST>'} where the line really says so)`,
+    ],
+    [
+      'one pattern in place of the list',
+      '[[filter]]\nname = "own"\npatterns = "a <HOST>"',
+      `3:15: filter[0].patterns: fail2ban's tag for the address (write {ip}, or {'<HOST>'} where the line really says so)`,
+    ],
+    [
+      'an ignore pattern without text',
+      `${good}ignore = [{ name = "x" }]`,
+      '4:11: filter[0].ignore[0].pattern: is missing (write pattern = "…")',
+    ],
+    [
+      'a line end in a pattern',
+      '[[filter]]\nname = "own"\npattern = "a\\n{ip}"',
+      '3:13: filter[0].pattern: a pattern is about one line and cannot hold a line end',
+    ],
+    [
+      'a carriage return in a pattern',
+      '[[filter]]\nname = "own"\npattern = "a\\r{ip}"',
+      '3:13: filter[0].pattern: a pattern is about one line and cannot hold a line end',
+    ],
+    [
+      'a line end in a literal',
+      `[[filter]]\nname = "own"\npattern = "{'a\\n'}{ip}"`,
+      '3:12: filter[0].pattern: a pattern is about one line and cannot hold a line end',
+    ],
+    [
       'a sample of the wrong program',
       `${good}log_tag = "x"\nsample = "a 192.0.2.7"`,
       '5:10: filter[0].sample: this line does not begin as the filter requires (with log_tag a line begins with a time, the host and one of the identifiers with a colon: "Nov 21 03:15:28 host myapp[42]: …")',
@@ -340,6 +496,14 @@ describe('tables', () => {
     ],
   ])('%s', (_, text, complaint) => {
     expect(complaints(text)).toEqual([complaint]);
+  });
+
+  test('as many filters as there may be', () => {
+    const text = Array.from(
+      { length: filtersMax - 1 },
+      (_, index) => `[[filter]]\nname = "f${index}"\npattern = "a {ip}"\n`,
+    ).join('');
+    expect(compile(text).filters).toHaveLength(filtersMax - 1);
   });
 
   test('too many filters', () => {
@@ -358,6 +522,17 @@ describe('tables', () => {
     expect(first).toMatch(
       /^1:3: filter\[0\]: the filters need \d+ bytes up to here, and there are only 98304 \(leave some out\)$/,
     );
+  });
+
+  test('the bytes of programs are counted together', () => {
+    const patterns = Array.from({ length: 60 }, (_, index) => `"${index}${'x'.repeat(900)} {ip}"`).join(', ');
+    const filter = (name: string): string => `[[filter]]\nname = "${name}"\npatterns = [${patterns}]\n`;
+    const { program } = compile(filter('a')).config.filters[0]!;
+    const bytes = 2 * Buffer.from(program, 'base64').length;
+    expect(bytes).toBeGreaterThan(programBytesMax);
+    expect(complaints(filter('a') + filter('b'))).toEqual([
+      `4:3: filter[1]: the filters need ${bytes} bytes up to here, and there are only ${programBytesMax} (leave some out)`,
+    ]);
   });
 
   test('every mistake of a filter is shown at once', () => {
@@ -380,6 +555,31 @@ describe('a usable filter', () => {
     ]);
     expect(config.jails[0]).toMatchObject({ name: 'own', filter: 'own', mode: '' });
     expect(filters[0]?.definition).toMatchObject({ prefixes: ['syslog'], tags: ['app', 'app-*'] });
+  });
+
+  test('with an empty identifier among others also reads lines without one', () => {
+    const text = '[[filter]]\nname = "own"\nlog_tag = ["app", ""]\npattern = "a {ip}"\n';
+    const { definition } = compile(text).filters[0]!;
+    expect(definition).toMatchObject({ prefixes: ['syslog', 'time', 'bare'], tags: ['app'] });
+  });
+
+  test('has its samples and counters, of the table first and then of its patterns', () => {
+    const pattern = '{ pattern = "b {ip}", sample = "b 192.0.2.2", counter = ["b2", "b3"] }';
+    const own = `[[filter]]\nname = "own"\nabout = "mine"\nsample = "a 192.0.2.1"\ncounter = "a1"\n`;
+    const ignore = 'ignore = { pattern = "c", sample = "c4" }\n';
+    const [filter] = compile(`${own}patterns = ["a {ip}", ${pattern}]\n${ignore}`).filters;
+    expect(filter).toMatchObject({
+      samples: ['a 192.0.2.1', 'c4', 'b 192.0.2.2'],
+      counters: ['a1', 'b2', 'b3'],
+      definition: { about: 'mine' },
+    });
+    expect([...filter!.texts]).toEqual([
+      ['ignore-1', 'c'],
+      ['pattern-1', 'a {ip}'],
+      ['pattern-2', 'b {ip}'],
+    ]);
+    const [bare] = compile('[[filter]]\nname = "own"\npattern = "a {ip}"').filters;
+    expect(bare).toMatchObject({ samples: [], counters: [], definition: { about: 'of the configuration' } });
   });
 
   test('without log_tag reads lines with and without a time; "*" is any program', () => {

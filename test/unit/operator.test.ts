@@ -63,6 +63,36 @@ test('a long list is banned in parts, between which the logs have their turn', a
   expect(sizes).toEqual([64, 64, 64, 64]);
 });
 
+test('a part of a long list that fails is refused with what is behind it; the parts before stay banned', async () => {
+  const addresses = Array.from({ length: 200 }, (_, last) => `192.0.2.${last}`);
+  const refusedBy = async (fail: (world: Awaited<ReturnType<ReturnType<typeof watched>['make']>>) => void) => {
+    const world = await watched().make();
+    const apply = world.backend.apply.bind(world.backend);
+    let parts = 0;
+    world.backend.apply = async (changes) => {
+      if (++parts === 2) fail(world);
+      await apply(changes);
+    };
+    const asked = { jail: 'slow', addresses: ['::', ...addresses], seconds: 60 };
+    const { addresses: banned, refused } = await world.operator.ban(asked, by);
+    expect(world.backend.held.size).toBe(banned.length);
+    return { banned: banned.length, refused };
+  };
+  const full = await refusedBy(() => {
+    throw new Error('no room');
+  });
+  expect(full.banned).toBe(63);
+  expect(full.refused.map(({ address }) => address)).toEqual(['::', ...addresses.slice(63)]);
+  expect(full.refused.slice(1).every(({ code, why }) => code === 'kernel' && why === 'no room')).toBe(true);
+  // A reload in between takes the jail away.
+  const gone = await refusedBy(({ config }) => {
+    config.jails[1] = { ...config.jails[1]!, name: 'other' };
+  });
+  expect(gone.banned).toBeGreaterThan(0);
+  expect(gone.banned + gone.refused.length).toBe(201);
+  expect(gone.refused.at(-1)?.code).toBe('no-such-jail');
+});
+
 test('a ban or an unban that waits while its jail is replaced touches nothing of the other one', async () => {
   const { operator, config, backend, engine, enforcer } = await watched().make();
   const [waits, other] = ['192.0.2.1', '192.0.2.2'];

@@ -79,6 +79,29 @@ describe.each(builds)('a saved table (%s)', (build) => {
     expect(after.fail(0, source, start + 602)).toMatchObject({ failures: 3 });
   });
 
+  // Up to 16 a window is a list of failures, above it sub-counts.
+  const limits = [2, 15, 16, 17, 18, 40];
+
+  test.each(limits.flatMap((before) => limits.map((after) => [before, after] as const)))(
+    'with maxretry %i keeps as many failures under maxretry %i: the ban comes neither sooner nor later',
+    async (maxretryBefore, maxretryAfter) => {
+      const source = v4('192.0.2.1');
+      const before = await driver([{ ...jail, maxretry: maxretryBefore }]);
+      const known = Math.min(maxretryBefore, maxretryAfter) - 1;
+      for (let n = 0; n < known; n++) expect(before.fail(0, source, start + n)).toBeUndefined();
+      const saved = save(before, start + known);
+      const after = await driver([{ ...jail, maxretry: maxretryAfter }], [7, 8]);
+      expect(restore(after, saved, [0], start + known)).toEqual({ ...nothing, windows: 1 });
+      for (let n = known; n < maxretryAfter - 1; n++) expect(after.fail(0, source, start + n), `${n}`).toBeUndefined();
+      expect(after.fail(0, source, start + maxretryAfter)).toMatchObject({ failures: maxretryAfter });
+      // One failure that has left the window is one less.
+      const late = await driver([{ ...jail, maxretry: maxretryAfter }], [7, 8]);
+      if (known < maxretryAfter - 1 || maxretryBefore > 16 || maxretryAfter > 16) return;
+      restore(late, saved, [0], start + known);
+      expect(late.fail(0, source, start + jail.findtime + 1)).toBeUndefined();
+    },
+  );
+
   test('honours the time that passed', async () => {
     const before = await driver([jail, { ...jail, bantime: -1 }]);
     for (const number of [0, 1]) for (let i = 0; i < 3; i++) before.fail(number, v4('192.0.2.1'), start + i);

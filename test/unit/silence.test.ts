@@ -1,7 +1,7 @@
 /** A log that became quiet is reported, and one that is often quiet is not. */
 import { describe, expect, test } from 'vitest';
-import { weekHours } from '../../src/limits.ts';
-import { Silence } from '../../src/sources/silence.ts';
+import { historiesMax, quietLines, quietLinesMax, quietSecondsMin, weekHours } from '../../src/limits.ts';
+import { type SavedHistory, Silence } from '../../src/sources/silence.ts';
 
 const hour = 3_600;
 const day = 24 * hour;
@@ -120,4 +120,139 @@ test('a log that is no longer followed is forgotten', () => {
   silence.look(start, ['/a', '/b']);
   silence.look(start + day, ['/b']);
   expect(silence.histories().map(({ path }) => path)).toEqual(['/b']);
+});
+
+describe('what is expected and missed', () => {
+  const week = 7 * day;
+  /** A log that has had so many lines in every hour for two weeks, and has been quiet since. */
+  const saved = (more: Partial<SavedHistory> = {}, lines = 10): SavedHistory => ({
+    path: '/log',
+    since: start - 2 * week,
+    quietSeconds: 0,
+    missed: 0,
+    counts: new Float32Array(weekHours).fill(lines),
+    ...more,
+  });
+
+  /** Looks once a minute for so long, from `from` on; says what changed. */
+  function over(history: SavedHistory, seconds: number, from = start, everySeconds = 60) {
+    const said: [path: string, isQuiet: boolean, detail: string, at: number][] = [];
+    let now = from;
+    const silence = new Silence([history], (...what) => said.push([...what, now - from]));
+    const pass = (more: number): void => {
+      for (const end = now + more; now <= end; now += everySeconds) silence.look(now, ['/log']);
+    };
+    pass(seconds);
+    return { silence, said, pass, known: () => silence.histories()[0]! };
+  }
+
+  test('is said after six hours, if more lines than a few were to be expected, and once', () => {
+    const { silence, said } = over(saved(), quietSecondsMin + hour);
+    expect(said).toEqual([
+      ['/log', true, 'quiet for 6 hours, 50 lines at least were to be expected meanwhile', quietSecondsMin],
+    ]);
+    expect(silence.problems()).toEqual([`/log: quiet for 7 hours, 60 lines at least were to be expected meanwhile`]);
+    silence.heard('/log', 3);
+    expect(said.slice(1)).toMatchObject([['/log', false, '', expect.anything()]]);
+    expect(silence.problems()).toEqual([]);
+    silence.heard('/log', 3);
+    expect(said).toHaveLength(2);
+    expect(silence.histories()[0]).toMatchObject({ quietSeconds: 0, missed: 0, lines: 6, due: 0 });
+  });
+
+  test('counts an hour when the next one is over, since jobs may be late', () => {
+    const { known, pass } = over(saved(), hour - 60);
+    expect(known()).toMatchObject({ missed: 0, due: 0, quietSeconds: hour - 60 });
+    pass(60);
+    expect(known()).toMatchObject({ missed: 0, due: 10 });
+    pass(hour);
+    expect(known()).toMatchObject({ missed: 10, due: 10 });
+  });
+
+  test('is not said where no more than a few lines are missing', () => {
+    // Each hour of which the next is over counts.
+    const lines = (hours: number): number => quietLines / hours;
+    expect(over(saved({}, lines(5)), 7 * hour - 60).said).toEqual([]);
+    expect(over(saved({}, lines(5) + 0.01), 7 * hour - 60).said).toHaveLength(1);
+  });
+
+  test('is not said before a log is known for a week', () => {
+    const young = () => saved({ since: start - week + 8 * hour });
+    expect(over(young(), 8 * hour - 60).said).toEqual([]);
+    expect(over(young(), 8 * hour).said.map(([, , , at]) => at)).toEqual([8 * hour]);
+  });
+
+  test('is what usually comes in this hour, or in this hour of other days if that is less', () => {
+    const counts = new Float32Array(weekHours);
+    // A storm on Mondays at one o'clock; at two something each day.
+    counts[97] = 70;
+    for (let at = 2; at < weekHours; at += 24) counts[at] = 7;
+    counts[98] = 3;
+    const from = start + (97 - (Math.floor(start / hour) % weekHours)) * hour;
+    const { known, pass } = over(saved({ counts }), hour, from);
+    expect(known()).toMatchObject({ due: 10 });
+    pass(hour - 60);
+    expect(known()).toMatchObject({ missed: 10, due: 3 });
+  });
+
+  test('learns from each hour, at most so much, over four weeks', () => {
+    const at = Math.floor(start / hour) % weekHours;
+    const learnt = (since: number, lines: number): number => {
+      const { silence, pass, known } = over(saved({ since }, 4), 60);
+      silence.heard('/log', lines);
+      pass(hour);
+      return known().counts[at]!;
+    };
+    expect(learnt(start - 10 * week, 8)).toBe(5);
+    expect(learnt(start - 10 * week, 1_000)).toBe(4 + (quietLinesMax - 4) / 4);
+    // A log that is new has no average yet.
+    expect(learnt(start - hour, 8)).toBe(8);
+    expect(learnt(start + hour - week + 60, 8)).toBe(8);
+    expect(learnt(start - week, 8)).toBe(6);
+    expect(learnt(start - 2 * week, 7)).toBe(5);
+    // So does a clock that was set back.
+    expect(learnt(start + 10 * week, 8)).toBe(8);
+  });
+
+  test('counts no time in which nobody looked, nor a clock that goes back', () => {
+    const { silence, known } = over(saved(), 0);
+    for (const [at, quiet] of [
+      [100, 100],
+      [3_700, 220],
+      [1_000, 220],
+      [1_060, 280],
+    ] as const) {
+      silence.look(start + at, ['/log']);
+      expect(known().quietSeconds, `at ${at}`).toBe(quiet);
+      expect(silence.quietSecondsOf('/log')).toBe(quiet);
+    }
+    expect(silence.quietSecondsOf('/other')).toBeUndefined();
+  });
+
+  test('what one log lacks is nothing of another, and of one nobody follows nothing is kept', () => {
+    const { silence } = over(saved(), 60);
+    silence.heard('/other', 3);
+    expect(silence.histories()).toHaveLength(1);
+    silence.look(start + 120, ['/log', '/other']);
+    silence.heard('/other', 3);
+    silence.look(start + 180, ['/log', '/other']);
+    expect(silence.histories().map(({ path, quietSeconds }) => [path, quietSeconds])).toEqual([
+      ['/log', 180],
+      ['/other', 60],
+    ]);
+    // A saved history is taken once: a log that comes again begins anew.
+    silence.look(start + 240, []);
+    silence.look(start + 300, ['/log']);
+    expect(silence.histories()[0]).toMatchObject({ since: start + 300, missed: 0 });
+  });
+
+  test('of more logs than there is room for, the others have no history until there is', () => {
+    const silence = new Silence([], () => {});
+    const paths = Array.from({ length: historiesMax + 1 }, (_, n) => `/log ${n}`);
+    silence.look(start, paths);
+    expect(silence.histories()).toHaveLength(historiesMax);
+    expect(silence.quietSecondsOf(paths.at(-1)!)).toBeUndefined();
+    silence.look(start + 60, paths.slice(1));
+    expect(silence.quietSecondsOf(paths.at(-1)!)).toBe(60);
+  });
 });

@@ -44,7 +44,7 @@ function sample(seconds: number, change: Partial<Sample> = {}): Sample {
     slots: 800_000,
     slotsUsed: 900,
     evictions: 0,
-    bans: 100,
+    bans: 0,
     lines: 1_200,
     readBytes: 9,
     ...change,
@@ -184,6 +184,20 @@ describe('the judge', () => {
     expect(failed({ ...million, held: new Map([...held, [200_000, 19_999 - allowed]]) })).toEqual([
       'bans at a gap of 200000 sources',
     ]);
+  });
+
+  test('a table that bans fill by and by forgets others sooner', () => {
+    const allowed = lossesAllowed(200_000, 60_000, 753_024, 240_000);
+    expect(allowed).toBeGreaterThan(10);
+    expect(allowed).toBeLessThan(100);
+    // Of those that come back soon it forgets none.
+    expect(lossesAllowed(50_000, 60_000, 753_024, 240_000)).toBe(0);
+    const samples = [sample(1, { slots: 753_024, slotsUsed: 753_024, evictions: 10_000_000, bans: 240_000 })];
+    const held = new Map(gaps.map((gap) => [gap as number, 60_000]));
+    const million = { samples, sources: 10_000_000 };
+    expect(failed({ ...million, held: new Map([...held, [200_000, 60_000 - allowed]]) })).toEqual([]);
+    expect(failed({ ...million, held: new Map([...held, [200_000, 59_999 - allowed]]) })).toHaveLength(1);
+    expect(failed({ ...million, held: new Map([...held, [50_000, 59_999]]) })).toHaveLength(1);
   });
 
   test('survival is the gap at which the chance of a loss reaches the limit', () => {

@@ -239,6 +239,8 @@ describe.each(builds)('pieces, %s', (build) => {
     expect(feed(piece(first))).toEqual([]);
     expect(feed(piece('x', 'stderr'))).toEqual([]);
     expect(feed(last(text), 1)).toEqual(['192.0.2.7']);
+    // An empty piece ends nothing, whatever ended before it.
+    expect(feed(piece(''))).toEqual([]);
     expect(feed(piece(second))).toEqual([]);
     expect(feed(last(text, 'stderr'))).toEqual([]);
     expect(feed(last(third))).toEqual(['192.0.2.7']);

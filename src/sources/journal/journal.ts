@@ -194,6 +194,15 @@ export class JournalSource {
   /** Looks for entries and, at intervals, for files. The timer calls it; tests may. */
   look(): void {
     const now = performance.now();
+    // Before new entries are counted: they are about to be read.
+    if (now >= this.#judgeAt) {
+      this.#judgeAt = now + limits.quietLookMs;
+      this.#judgeLag();
+      this.#silence.look(
+        this.#options.now(),
+        this.#targets.map(({ name }) => name),
+      );
+    }
     if (this.#closed || now >= this.#scanAt) this.#lookForFiles(now);
     if (this.#lookAtFiles()) {
       this.#busyAt = now;
@@ -201,13 +210,6 @@ export class JournalSource {
     }
     const isIdle = now - this.#busyAt > limits.journalIdleMs;
     if (this.#timer !== undefined) this.#pace(isIdle ? limits.journalIdleLookMs : limits.journalLookMs);
-    if (now < this.#judgeAt) return;
-    this.#judgeAt = now + limits.quietLookMs;
-    this.#judgeLag();
-    this.#silence.look(
-      this.#options.now(),
-      this.#targets.map(({ name }) => name),
-    );
   }
 
   #lookForFiles(now: number): void {
@@ -305,10 +307,16 @@ export class JournalSource {
     return this.#open.length;
   }
 
-  /** By how many seconds the entry read last is older than the newest one; 0 if all are read. */
+  /**
+   * By how many seconds the entry read last, or else the first one, is older than the newest one; 0
+   * if all are read.
+   */
   get lagSeconds(): number {
     const late = this.#open.filter(({ file }) => file.passed < file.entries);
-    return late.reduce((most, { file }) => Math.max(most, (file.tailRealtime - file.realtime) / 1e6), 0);
+    return late.reduce(
+      (most, { file }) => Math.max(most, (file.tailRealtime - (file.realtime || file.headRealtime)) / 1e6),
+      0,
+    );
   }
 
   // --- Files -------------------------------------------------------------------------------------

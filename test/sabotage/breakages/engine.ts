@@ -3,6 +3,13 @@ import type { Breakage } from '../breakage.ts';
 
 export const engine: readonly Breakage[] = [
   {
+    name: 'a prefix that ends in the second half of a byte is cut short',
+    find: '  const part = bits & 7;',
+    put: '  const part = bits & 3;',
+    claims: ['MM-03'],
+    tests: ['test/unit/engine.test.ts'],
+  },
+  {
     name: 'at the usual end of a line an address may have a dot behind it',
     find: 'return stop > at && byte(stop - 1) !== ascii.DOT;',
     put: 'return stop > at;',

@@ -75,4 +75,28 @@ export const history: readonly Breakage[] = [
     put: 'Object.entries({ ...others, address: addresses })',
     claims: ['R-01a'],
   },
+  {
+    name: 'the audit log is sealed at its end and never before',
+    find: 'void this.#turns.take(() => this.#write(true)), limits.auditSealMs)',
+    put: 'void this.#turns.take(() => this.#write(false)), limits.auditSealMs)',
+    claims: ['R-01d'],
+  },
+  {
+    name: 'a ban is recorded with what another jail saw of its source',
+    find: "`${jail} ${Buffer.from(bytes).toString('latin1')}`",
+    put: "`${Math.min(jail, 0)} ${Buffer.from(bytes).toString('latin1')}`",
+    claims: ['R-01a'],
+  },
+  {
+    name: 'refusals over their budget are not counted',
+    find: 'if (!this.#refusals.take()) this.#refusedUnsaid++;',
+    put: 'if (!this.#refusals.take()) this.#refusedUnsaid = 0;',
+    claims: ['R-01a'],
+  },
+  {
+    name: 'a list of ten thousand is recorded with its last address alone',
+    find: 'this.#put({ event, jail, addresses, ...bans[0]!.details?.(), ...asked });',
+    put: 'this.#put({ event, jail, addresses: addresses.slice(-1), ...bans[0]!.details?.(), ...asked });',
+    claims: ['R-01b'],
+  },
 ];

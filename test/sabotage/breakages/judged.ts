@@ -340,7 +340,7 @@ export const judged: readonly Breakage[] = [
   },
   {
     name: 'the socket of another daemon is removed at the stop',
-    find: 'if (isSame(lookAt(path), ours)) unlinkSync(path);',
+    find: 'if (isOurs) unlinkSync(path);',
     put: 'unlinkSync(path);',
     claims: ['X-alone'],
   },
@@ -506,8 +506,8 @@ export const judged: readonly Breakage[] = [
   },
   {
     name: 'addresses that begin with 127 are taken for loopback',
-    find: "return text === '::1' || text.startsWith('127.');",
-    put: "return text === '::1' || text.startsWith('12');",
+    find: "return text === '::1' || /^127\\.[0-9.]+$/.test(text);",
+    put: "return text === '::1' || /^12[0-9.]+$/.test(text);",
     claims: ['I-01'],
   },
   {
@@ -658,7 +658,7 @@ export const judged: readonly Breakage[] = [
     name: 'a verify that said nothing counts as one that noticed',
     find: '  } catch {\n    return undefined;\n  }\n  const failed = report.claims',
     put: "  } catch {\n    return ['verify did not report'];\n  }\n  const failed = report.claims",
-    claims: [],
+    claims: ['X-proof'],
     tests: ['test/unit/ledger-sabotage.test.ts'],
   },
   {

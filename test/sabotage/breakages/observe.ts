@@ -7,6 +7,7 @@ export const observe: readonly Breakage[] = [
     find: "report('truncated', file.path, file.source, tail.position, '');",
     put: "report('truncated', file.path, file.source, tail.position, Buffer.from(options.sink.buffer.subarray(0, 200)).toString());",
     claims: ['I-03'],
+    tests: ['test/unit/file-source.test.ts'],
   },
   {
     name: 'decisions are said at level info',
@@ -122,7 +123,8 @@ export const observe: readonly Breakage[] = [
     name: 'the heap may grow to twice its bound',
     find: '`--max-old-space-size=${coreOldSpaceMegabytes}`,',
     put: '`--max-old-space-size=${8 * coreOldSpaceMegabytes}`,',
-    claims: ['MM-01', 'D-01a', 'WHY-04'],
+    claims: ['MM-01'],
+    tests: ['test/unit/launch.test.ts'],
   },
   {
     name: 'records are not written to their file',
@@ -216,5 +218,35 @@ export const observe: readonly Breakage[] = [
     put: 'this.latency.note(1, ',
     claims: ['X-shown'],
     tests: ['test/unit/figures.test.ts'],
+  },
+  {
+    name: 'failures without a place in the table are shown as evictions',
+    find: "'Failures that found no place in the table.', counters.DENIED)",
+    put: "'Failures that found no place in the table.', counters.EVICTIONS)",
+    claims: ['X-shown'],
+  },
+  {
+    name: 'bans of a jail are those of the one before it',
+    find: 'isTaken(jail) ? [[[jail.name], read(index, jail.name)]] : [],',
+    put: 'isTaken(jail) ? [[[jail.name], read(Math.max(0, index - 1), jail.name)]] : [],',
+    claims: ['X-shown'],
+  },
+  {
+    name: 'doctor takes a table of ours that is dormant for well',
+    find: 'if ((own.flags & 1) !== 0) return bad(',
+    put: 'if ((own.flags & 2) !== 0) return bad(',
+    claims: ['X-shown'],
+  },
+  {
+    name: 'a ban that the kernel does not hold is shown like any other',
+    find: "      ? ''\n      : ', NOT held by the kernel';",
+    put: "      ? ''\n      : '';",
+    claims: ['X-shown'],
+  },
+  {
+    name: 'the wall clock is looked at by those alone who ask for it',
+    find: '    this.#timer = setInterval(this.now, clockLookMs);\n    this.#timer.unref();\n',
+    put: '',
+    claims: ['X-kept'],
   },
 ];

@@ -138,7 +138,7 @@ export const parser: readonly Breakage[] = [
     name: 'who sends mail is charged while the server of passwords is away',
     find: "        ' generic failure',\n",
     put: '',
-    claims: [],
+    claims: ['E-02a'],
     tests: ['test/unit/corpus.test.ts'],
   },
 ];

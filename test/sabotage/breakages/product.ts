@@ -154,9 +154,10 @@ export const product: readonly Breakage[] = [
   },
   {
     name: 'an imported expression may not end with a bracket behind the address',
-    find: "  [textSlot(']'), { kind: 'end' }],\n",
-    put: '',
+    find: "return closer === undefined ? tails : [[textSlot(closer), { kind: 'end' }], ...tails];",
+    put: 'return closer === undefined ? tails : tails;',
     claims: ['LP-11'],
+    tests: ['test/unit/import-expression.test.ts'],
   },
   {
     name: 'an expression of fail2ban that is no failure by itself is taken for one',

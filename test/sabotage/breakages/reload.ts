@@ -45,4 +45,16 @@ export const reload: readonly Breakage[] = [
     put: 'next.jails.length === 0);',
     claims: ['X-reload'],
   },
+  {
+    name: 'a configuration that its sender can still change is taken',
+    find: 'if (seals < 0 || (seals & sealed) !== sealed) {',
+    put: 'if (seals < 0) {',
+    claims: ['X-reload'],
+  },
+  {
+    name: 'a reload that failed is recorded as done',
+    find: "    const reloaded = await reload(next);\n    recorder.command('reload', { uid, pid });\n",
+    put: "    recorder.command('reload', { uid, pid });\n    const reloaded = await reload(next);\n",
+    claims: ['R-01a'],
+  },
 ];
