@@ -80,14 +80,11 @@ function startProblems(config: CoreConfig): Problem[] {
   // When run from source, the core also needs memory for the sources, so only a built core can
   // tell.
   if (command === undefined || command.some((word) => word.endsWith('daemon.ts'))) return problems;
-  // A thread that compiles in the background waits for a collection where the heap is full, and a
-  // process that ends meanwhile waits for that thread for ever.
-  const ends = isSea() ? command : ['--no-concurrent-sparkplug', ...command];
   // The descriptor of the addon is inherited unchanged.
   const addon = isSea() ? handedAddon() : undefined;
   const fd = handedRecord({ ...config, log: { level: 'error', format: 'json' } });
   try {
-    const { status, stderr } = spawnSync(process.execPath, [...ends, '--check'], {
+    const { status, stderr } = spawnSync(process.execPath, [...command, '--check'], {
       env: coreEnvironment(process.env),
       encoding: 'utf8',
       stdio: ['ignore', 'ignore', 'pipe', fd],

@@ -51,6 +51,9 @@ export const coreFlags: readonly string[] = [
   // compiler code and 6 MiB of peak.
   '--no-opt',
   '--no-maglev',
+  // A thread that compiles in the background waits for a collection where the heap is full, and a
+  // process that ends meanwhile waits for that thread for ever.
+  '--no-concurrent-sparkplug',
   // The engine is our own file: its functions are compiled and checked only when they are called,
   // so those of unused filters never are.
   '--wasm-lazy-validation',

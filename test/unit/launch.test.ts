@@ -12,6 +12,7 @@ test('the heap is bounded, nothing is compiled for speed, text never becomes cod
     '--optimize-for-size',
     '--no-opt',
     '--no-maglev',
+    '--no-concurrent-sparkplug',
     '--wasm-lazy-validation',
     '--disallow-code-generation-from-strings',
     '--expose-gc',

@@ -188,4 +188,18 @@ export const daemon: readonly Breakage[] = [
     claims: ['X-service'],
     tests: ['test/unit/service.test.ts'],
   },
+  {
+    name: 'a thread that compiles while the heap is full may keep an exit waiting for ever',
+    find: "  '--no-concurrent-sparkplug',\n",
+    put: '',
+    claims: ['X-service'],
+    tests: ['test/unit/launch.test.ts'],
+  },
+  {
+    name: 'the confined daemon may not ask which thread it is on',
+    find: "  { call: 'gettid', why: 'V8 looks on which thread it compiles' },\n",
+    put: '',
+    claims: ['LP-22'],
+    tests: ['test/netns/calls.test.ts'],
+  },
 ];
