@@ -34,7 +34,8 @@ const exits = { done: 0, problems: 1, usage: 2, unreachable: 4, config: 78 } as 
 const flags = [
   // Lists of decisions are read in pieces, so the heap does not grow with them.
   `--max-old-space-size=${heapMegabytes}`,
-  // An exit would wait for ever for a thread that compiles while the heap is full (commands/start.ts).
+  // An exit would wait for ever for a thread that compiles while the heap is full, as in
+  // commands/start.ts.
   '--no-concurrent-sparkplug',
   // No eval, no new Function, in a process that reads bytes of other hosts.
   '--disallow-code-generation-from-strings',
