@@ -1,14 +1,26 @@
 /** The queue of file events on real files: several watches of one inode, names, what is gone. */
-import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  type FSWatcher,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { inotifyReadBytes } from '../../src/limits.ts';
 import { type Native, native } from '../../src/native.ts';
 import * as inotify from '../../src/sources/inotify.ts';
+import { PortableEvents } from '../../src/sources/portable-events.ts';
 import { encodeName } from '../../src/text/names.ts';
+import { until } from '../support/until.ts';
 
-const { IN_CREATE, IN_DELETE_SELF, IN_IGNORED, IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO, IN_ONLYDIR } = inotify;
+const { IN_ATTRIB, IN_CREATE, IN_DELETE_SELF, IN_IGNORED, IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO, IN_ONLYDIR } = inotify;
 
 let home: string;
 let events: inotify.Inotify;
@@ -170,4 +182,79 @@ test('a system without room for a queue is an error, and no descriptor is left',
     expect(() => new inotify.Inotify(options)).toThrow('ENOSPC: no space left on device, epoll_ctl');
   });
   expect(native.inotifyRead(descriptor, Buffer.alloc(16))).toBe(-9);
+});
+
+describe('without inotify', () => {
+  /** Watches a path with `fs.watch`, and keeps what it says. */
+  function portable(path: string) {
+    const heard: [mask: number, name: string, cookie: number][] = [];
+    let wakes = 0;
+    const portable = new PortableEvents({ woken: () => ++wakes, overflowed: () => {} });
+    const watch = portable.add(path, IN_MODIFY, (...event) => heard.push(event));
+    /** How often the source was woken, when this many things were heard. */
+    const wakesAfter = async (count: number): Promise<number> => {
+      await until(() => heard.length >= count, { what: `${count} events` });
+      return wakes;
+    };
+    return { portable, watch, heard, wakesAfter };
+  }
+
+  test('a name that comes and a write are told as inotify tells them, and the source is woken each time', async () => {
+    const { portable: events, heard, wakesAfter } = portable(home);
+    expect([events.read(), events.drained]).toEqual([false, true]);
+    writeFileSync(join(home, 'log'), '');
+    expect(await wakesAfter(1)).toBe(1);
+    expect(heard).toEqual([[IN_CREATE, 'log', 0]]);
+    appendFileSync(join(home, 'log'), 'x');
+    const wakes = await wakesAfter(2);
+    expect(heard.slice(1)).toEqual(heard.slice(1).map(() => [IN_ATTRIB, 'log', 0]));
+    expect(wakes).toBe(heard.length);
+    events.close();
+  });
+
+  test('a directory that goes away says that it is gone', async () => {
+    const path = join(home, 'app');
+    mkdirSync(path);
+    const { portable: events, heard, wakesAfter } = portable(path);
+    rmSync(path, { recursive: true });
+    await wakesAfter(2);
+    expect(heard.slice(0, 2)).toEqual([
+      [IN_CREATE, 'app', 0],
+      [IN_DELETE_SELF, '', 0],
+    ]);
+    events.close();
+  });
+
+  test('a watch that fails is closed and says so, and after the end nothing is open', async () => {
+    const one = watch(home);
+    const kind = Object.getPrototypeOf(one) as FSWatcher;
+    one.close();
+    const made: FSWatcher[] = [];
+    const { on } = kind;
+    const closes = vi.spyOn(kind, 'close');
+    const listens = vi.spyOn(kind, 'on').mockImplementation(function (this: FSWatcher, ...what: never[]) {
+      made.push(this);
+      return (on as (...what: never[]) => FSWatcher).apply(this, what);
+    } as never);
+    try {
+      const { portable: events, heard, wakesAfter, watch: first } = portable(home);
+      made[0]!.emit('error', new Error('EIO'));
+      expect(heard).toEqual([[IN_IGNORED, '', 0]]);
+      expect(await wakesAfter(1)).toBe(1);
+      expect(closes).toHaveBeenCalledTimes(1);
+      const second = events.add(home, IN_MODIFY, () => {});
+      events.add(home, IN_MODIFY, () => {});
+      second.close();
+      expect(closes).toHaveBeenCalledTimes(2);
+      // Of three, one is left.
+      events.close();
+      expect(closes).toHaveBeenCalledTimes(3);
+      events.close();
+      expect(closes).toHaveBeenCalledTimes(3);
+      first.close();
+    } finally {
+      listens.mockRestore();
+      closes.mockRestore();
+    }
+  });
 });

@@ -3,10 +3,28 @@
  * form of file, rotation, vacuum, the move from /run to /var, a restart, and files that are set
  * aside.
  */
-import { mkdirSync, openSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { journalDamagedMax, journalFilesMax, journalTurnEntries, lineBytesMax } from '../../src/limits.ts';
+import {
+  journalDamagedMax,
+  journalFieldsMax,
+  journalFilesMax,
+  journalTurnEntries,
+  lineBytesMax,
+} from '../../src/limits.ts';
 import { JournalDirectories } from '../../src/sources/journal/directories.ts';
+import { DamagedEntry, JournalFile } from '../../src/sources/journal/file.ts';
 import type { JournalCursor } from '../../src/sources/journal/journal.ts';
 import type { JournalMatch } from '../../src/types.ts';
 import { temporaryDirectory } from '../support/control.ts';
@@ -447,5 +465,270 @@ describe('damage', () => {
     second.read();
     expect(second.sink.taken).toHaveLength(0);
     expect(second.source.problems().join()).toMatch(/is set aside: 65 of its entries are damaged/);
+  });
+});
+
+describe('the reader of one file', () => {
+  const said = (error: unknown): string => `${(error as Error).constructor.name}: ${(error as Error).message}`;
+
+  /** Number, or what is wrong, of each entry, with all its fields; the last is where reading ends. */
+  function walk(path: string): (number | string)[] {
+    const found: (number | string)[] = [];
+    let file: JournalFile;
+    try {
+      file = new JournalFile(path);
+    } catch (error) {
+      return [said(error)];
+    }
+    for (let more = true; more; ) {
+      try {
+        more = file.next();
+        if (!more) break;
+        for (const offset of file.fields) file.dataAt(offset);
+        found.push(file.seqnum);
+      } catch (error) {
+        found.push(said(error));
+        more = error instanceof DamagedEntry;
+      }
+    }
+    file.close();
+    return found;
+  }
+
+  /** A file of six entries, in arrays of four and eight. */
+  function sixEntries(form: JournalForm = {}): { writer: JournalWriter; firstArray: number } {
+    const writer = new JournalWriter(at('system.journal'), form);
+    fill(writer, 1, 6);
+    return { writer, firstArray: Number(readFileSync(writer.path).readBigUInt64LE(176)) };
+  }
+  const all = [1, 2, 3, 4, 5, 6];
+  const type = (writer: JournalWriter, place: number, value: number): void => {
+    const descriptor = openSync(writer.path, 'r+');
+    writeSync(descriptor, Buffer.from([value]), 0, 1, place);
+    closeSync(descriptor);
+  };
+  const arrays = 'DamagedFile: its arrays are out of order';
+  const noArray = 'DamagedFile: an array of its entries is none';
+
+  test.each<[string, (writer: JournalWriter, array: number) => void, (number | string)[]]>([
+    ['nothing', () => {}, all],
+    ['a header that is one byte short', ({ path }) => truncateSync(path, 207), ['DamagedFile: it has no whole header']],
+    ['nothing but a header', ({ path }) => truncateSync(path, 208), ['DamagedFile: it ends within its arrays']],
+    ['other first bytes', (writer) => type(writer, 0, 0x6c), ['DamagedFile: it is no journal file']],
+    ['every compression', (writer) => type(writer, 12, 15), all],
+    [
+      'a feature that nobody knows',
+      (writer) => type(writer, 12, 36),
+      ['DamagedFile: it has features that nobody here knows (36)'],
+    ],
+    ['a header that is too small', (writer) => writer.poke(88, 207n), ['DamagedFile: its header size is wrong']],
+    ['the smallest header', (writer) => writer.poke(88, 208n), all],
+    ['a header that is too large', (writer) => writer.poke(88, 65_537n), ['DamagedFile: its header size is wrong']],
+    ['objects in the largest header', (writer) => writer.poke(88, 65_536n), [arrays]],
+    [
+      'a number without bound',
+      (writer) => writer.poke(152, 2n ** 53n),
+      ['DamagedFile: its number of entries is wrong'],
+    ],
+    ['no array', (writer) => writer.poke(176, 0n), []],
+    ['an array at no multiple of eight', (writer, array) => writer.poke(176, BigInt(array + 4)), [arrays]],
+    ['an array at 2^53', (writer) => writer.poke(176, 2n ** 53n), [arrays]],
+    ['an array behind the end', (writer) => writer.poke(176, 2n ** 40n), ['DamagedFile: it ends within its arrays']],
+    ['an array of another type', (writer, array) => type(writer, array, 3), [noArray]],
+    ['an array without room', (writer, array) => writer.poke(array + 8, 31n), [noArray]],
+    ['an array of one', (writer, array) => writer.poke(array + 8, 32n), [1, 5, 6]],
+    ['an array without end', (writer, array) => writer.poke(array + 8, 24n + 8n * 2n ** 32n), [noArray]],
+    ['a chain that leads back', (writer, array) => writer.poke(array + 16, BigInt(array)), [1, 2, 3, 4, arrays]],
+    ['a chain that ends', (writer, array) => writer.poke(array + 16, 0n), [1, 2, 3, 4]],
+    [
+      'an entry twice',
+      (writer, array) => writer.poke(array + 32, BigInt(writer.places[0]!)),
+      [1, 'DamagedFile: its entries are out of order'],
+    ],
+    ['an entry that is not there yet', (writer, array) => writer.poke(array + 32, 0n), [1]],
+    [
+      'an entry in the header',
+      (writer, array) => writer.poke(array + 24, 264n),
+      ['DamagedFile: an entry has no valid place'],
+    ],
+    [
+      'an entry at no multiple of eight',
+      (writer, array) => writer.poke(array + 24, BigInt(writer.places[0]! + 4)),
+      ['DamagedFile: an entry has no valid place'],
+    ],
+    [
+      'another object',
+      (writer) => type(writer, writer.places[1]!, 1),
+      [1, 'DamagedEntry: it is not an entry', 3, 4, 5, 6],
+    ],
+    ...(
+      [
+        ['an entry that is too short', 48n],
+        ['half a field', 72n],
+        ['too many fields', 64n + 16n * BigInt(journalFieldsMax + 1)],
+        ['a size without bound', 2n ** 60n],
+      ] as const
+    ).map(([what, size]): [string, (writer: JournalWriter) => void, (number | string)[]] => [
+      what,
+      (writer) => writer.poke(writer.places[1]! + 8, size),
+      [1, 'DamagedEntry: its size is wrong', 3, 4, 5, 6],
+    ]),
+    ['no fields', (writer) => writer.poke(writer.places[1]! + 8, 64n), all],
+    [
+      'a number above all numbers',
+      (writer) => writer.poke(writer.places[1]! + 16, 2n ** 53n),
+      [1, 'DamagedEntry: its number or time is wrong', 3, 4, 5, 6],
+    ],
+    [
+      'a time above all times',
+      (writer) => writer.poke(writer.places[1]! + 24, 2n ** 53n),
+      [1, 'DamagedEntry: its number or time is wrong', 3, 4, 5, 6],
+    ],
+    [
+      'a field that is the entry',
+      (writer) => writer.poke(writer.places[1]! + 64, BigInt(writer.places[1]!)),
+      [1, 'DamagedEntry: a field has no valid place', 3, 4, 5, 6],
+    ],
+    [
+      'a field at no multiple of eight',
+      (writer) => writer.poke(writer.places[1]! + 64, 276n),
+      [1, 'DamagedEntry: a field has no valid place', 3, 4, 5, 6],
+    ],
+    [
+      'a field that is an entry',
+      (writer) => writer.poke(writer.places[1]! + 64, BigInt(writer.places[0]!)),
+      [1, 'DamagedEntry: a field is none', 3, 4, 5, 6],
+    ],
+    // The process number of the second entry is its first object.
+    [
+      'a field that is too short',
+      (writer, array) => writer.poke(writer.objects[writer.objects.indexOf(array) + 1]! + 8, 63n),
+      [1, 'DamagedEntry: a field is none', 3, 4, 5, 6],
+    ],
+    [
+      'a field without a byte',
+      (writer, array) => writer.poke(writer.objects[writer.objects.indexOf(array) + 1]! + 8, 64n),
+      all,
+    ],
+    [
+      'a field that reaches into its entry',
+      (writer, array) => {
+        const field = writer.objects[writer.objects.indexOf(array) + 1]!;
+        writer.poke(field + 8, BigInt(writer.places[1]! + 1 - field));
+      },
+      [1, 'DamagedEntry: a field is none', 3, 4, 5, 6],
+    ],
+    [
+      'a field that reaches to its entry',
+      (writer, array) => {
+        const field = writer.objects[writer.objects.indexOf(array) + 1]!;
+        writer.poke(field + 8, BigInt(writer.places[1]! - field));
+      },
+      all,
+    ],
+    [
+      'an end within the last entry',
+      (writer) => truncateSync(writer.path, writer.places[5]! + 70),
+      [1, 2, 3, 4, 5, 'DamagedEntry: it ends behind the file'],
+    ],
+  ])('%s', (_, change, expected) => {
+    const { writer, firstArray } = sixEntries();
+    change(writer, firstArray);
+    expect(walk(writer.path)).toEqual(expected);
+    writer.close();
+  });
+
+  test('a file that ends within an array', () => {
+    const writer = new JournalWriter(at('system.journal'), { firstArray: 200 });
+    fill(writer, 1, 100);
+    const array = Number(readFileSync(writer.path).readBigUInt64LE(176));
+    // What is left of the array is read, and what it leads to is behind the end.
+    truncateSync(writer.path, array + 24 + 7);
+    expect(walk(writer.path)).toEqual(['DamagedFile: it ends within an array of its entries']);
+  });
+
+  test.each<[string, JournalForm]>([
+    ['regular', {}],
+    ['compact', { compact: true }],
+  ])('%s: skips what is before, wherever that ends, in any array', (_, form) => {
+    const entries = 150;
+    const writer = new JournalWriter(at('system.journal'), form);
+    fill(writer, 1, entries);
+    for (let last = 0; last <= entries; last++) {
+      const file = new JournalFile(writer.path);
+      const asked: number[] = [];
+      file.seek(() => {
+        asked.push(file.seqnum);
+        return file.seqnum <= last;
+      });
+      expect([file.passed, asked.length < 40]).toEqual([last, true]);
+      expect(file.next()).toBe(last < entries);
+      if (last < entries) expect(file.seqnum).toBe(last + 1);
+      file.close();
+    }
+  });
+
+  test('a damaged entry is not skipped', () => {
+    const { writer } = sixEntries();
+    for (const place of writer.places.slice(3)) type(writer, place, 99);
+    const file = new JournalFile(writer.path);
+    file.seek(() => true);
+    expect(file.passed).toBe(3);
+    expect(() => file.next()).toThrow(DamagedEntry);
+    file.close();
+  });
+
+  test('says what is new, whether it is open or closed, and how far it goes', () => {
+    const { writer } = sixEntries();
+    const file = new JournalFile(writer.path);
+    const state = () => [file.entries, file.passed, file.tailSeqnum, file.online, file.archived];
+    expect([file.fileId, file.seqnumId]).toEqual([writer.ids.fileId, writer.ids.seqnumId]);
+    expect([file.headRealtime, file.tailRealtime]).toEqual([clock + 1, clock + 6]);
+    expect([file.look(), state()]).toEqual([true, [6, 0, 6, true, false]]);
+    while (file.next());
+    expect([file.look(), state()]).toEqual([false, [6, 6, 6, true, false]]);
+    fill(writer, 7, 7);
+    expect([file.look(), state()]).toEqual([true, [7, 6, 7, true, false]]);
+    expect([file.next(), file.seqnum, file.realtime, file.monotonic]).toEqual([true, 7, clock + 7, clock + 7]);
+    writer.archive();
+    expect([file.look(), state()]).toEqual([false, [7, 7, 7, false, true]]);
+    file.close();
+  });
+
+  test('a file that loses entries, or becomes another, is damaged', () => {
+    const { writer } = sixEntries();
+    const [one, other] = [new JournalFile(writer.path), new JournalFile(writer.path)];
+    writer.poke(152, 5n);
+    expect(() => one.look()).toThrow('its number of entries is wrong');
+    fill(writer, 7, 7);
+    writer.become('f'.repeat(32));
+    expect(() => other.look()).toThrow('it became another file');
+    one.close();
+    other.close();
+  });
+
+  test('its bytes are copied from wherever they are, and none from behind its end', () => {
+    const { writer } = sixEntries();
+    const file = new JournalFile(writer.path);
+    const bytes = readFileSync(writer.path);
+    const into = Buffer.alloc(64);
+    // Nothing was read yet; then what was read is near the entry, and other places are not.
+    for (const moves of [false, true]) {
+      if (moves) expect(file.next()).toBe(true);
+      for (const [place, length, to] of [
+        [272, 20, 3],
+        [bytes.length - 8, 8, 0],
+        [0, 8, 56],
+        [272, 0, 0],
+      ] as const) {
+        into.fill(0xee);
+        file.copy(place, length, into, to);
+        const expected = Buffer.alloc(64, 0xee);
+        bytes.copy(expected, to, place, place + length);
+        expect(into).toEqual(expected);
+      }
+      expect(() => file.copy(bytes.length - 8, 9, into, 0)).toThrow('a field ends behind the file');
+    }
+    file.close();
   });
 });
