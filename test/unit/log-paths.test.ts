@@ -7,9 +7,11 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  constants,
   fstatSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   readSync,
   renameSync,
   rmSync,
@@ -20,6 +22,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openDescriptors } from '../../scripts/lab/descriptors.ts';
 import { directoryEntriesMax } from '../../src/limits.ts';
 import type { FileSource } from '../../src/sources/file.ts';
 import { barred, findPaths, isDirectory, namesIn, type Search } from '../../src/sources/find.ts';
@@ -51,6 +54,27 @@ const refusalOf = (run: () => unknown): string => {
     return (error as Error).message;
   }
 };
+
+/** Root may read everything: this is done as another user. */
+function asNobody<Result>(task: () => Result): Result {
+  const effective = process.geteuid!();
+  process.seteuid!(65_534);
+  try {
+    return task();
+  } finally {
+    process.seteuid!(effective);
+  }
+}
+
+/** As if a directory were on a file system that depends on another machine. */
+function withFar(directory: string, task: () => void): void {
+  place.mounts.refresh(() => `36 35 98:0 / ${directory} rw,noatime - nfs server:/export rw\n`);
+  try {
+    task();
+  } finally {
+    place.mounts.refresh();
+  }
+}
 
 describe('a pattern', () => {
   test.each([
@@ -99,6 +123,49 @@ describe('what is opened', () => {
     }
     await new Promise((resolve) => listener.close(resolve));
     expect(refusalOf(() => place.openLog(at('nothing')))).toContain('ENOENT');
+  });
+
+  test('no block device, and what is refused has a code', () => {
+    execFileSync('mknod', [at('disk'), 'b', '7', '200']);
+    expect(() => place.openLog(at('disk'))).toThrow(
+      expect.objectContaining({
+        code: 'ENOTREG',
+        message: `${at('disk')} is a block device; only regular files are followed`,
+      }),
+    );
+  });
+
+  test('without a trace where that may be, and without waiting', () => {
+    const path = write('a.log');
+    const flagsOf = (descriptor: number): number => {
+      const [, flags] = /flags:\t(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8'))!;
+      closeSync(descriptor);
+      return Number.parseInt(flags!, 8);
+    };
+    const { O_NOATIME, O_NONBLOCK } = constants;
+    expect(flagsOf(place.openLog(path).descriptor) & (O_NOATIME | O_NONBLOCK)).toBe(O_NOATIME | O_NONBLOCK);
+    chmodSync(home, 0o755);
+    // Whoever does not own the file may not ask for it, and reads it as everybody does.
+    const flags = asNobody(() => flagsOf(place.openLog(path).descriptor));
+    expect(flags & (O_NOATIME | O_NONBLOCK)).toBe(O_NONBLOCK);
+    chmodSync(path, 0o600);
+    expect(asNobody(() => refusalOf(() => place.openLog(path)))).toMatch(/^EACCES: permission denied, open/);
+  });
+
+  test('nothing on a file system that may hang', () => {
+    const path = write('far', 'a.log');
+    const uses: number[] = [];
+    withFar(at('far'), () => {
+      for (const run of [
+        () => place.look(path),
+        () => place.openLog(path),
+        () => place.openDirectory(at('far')).closeSync(),
+        () => place.withPlace(path, (descriptor) => uses.push(descriptor)),
+      ])
+        expect(refusalOf(run)).toContain(`lies on ${at('far')}, which is nfs`);
+    });
+    expect(uses).toEqual([]);
+    expect(place.look(path)?.isFile()).toBe(true);
   });
 
   test('a file of somebody else, which only its owner may read without a trace', () => {
@@ -162,6 +229,29 @@ describe('what a search finds', () => {
     expect(looks.some((look) => look.includes('deeper'))).toBe(false);
   });
 
+  test('directories too, as names; a name in the root directory is watched there, and nothing above it', () => {
+    mkdirSync(at('sub'));
+    expect(search([at('*')]).found).toEqual({ [at('sub')]: [0] });
+    expect(search(['/no such file of ours'])).toMatchObject({ found: { '/no such file of ours': [0] }, looks: [] });
+    expect(search(['/no such * of ours/x'])).toMatchObject({ found: {}, looks: ['/ no such * of ours'], failures: [] });
+  });
+
+  test('nothing on a file system that may hang, which is said', () => {
+    write('far', 'a.log');
+    withFar(at('far'), () => {
+      expect(search([at('far', '*.log')])).toMatchObject({ found: {}, failures: [at('far')] });
+      expect(isDirectory(at('far'))).toBe(false);
+    });
+    expect(search([at('far', '*.log')])).toMatchObject({ found: { [at('far', 'a.log')]: [0] }, failures: [] });
+  });
+
+  test('and leaves no directory open', () => {
+    for (const name of ['b.log', 'a.log']) write(name);
+    const before = openDescriptors().size;
+    for (let count = 0; count < 5; count++) search([at('*.log')]);
+    expect(openDescriptors().size).toBe(before);
+  });
+
   test('of a directory, only what exists or is being read', () => {
     symlinkSync(at('nowhere'), at('dangling.log'));
     expect(search([at('*.log')]).found).toEqual({});
@@ -195,21 +285,27 @@ test('a directory that may not be read is named', () => {
   mkdirSync(at('open', 'shut'), { recursive: true });
   chmodSync(home, 0o755);
   chmodSync(at('open', 'shut'), 0o700);
-  // Root may read everything: this is asked as another user.
-  const asNobody = (pattern: string): string | undefined => {
-    const effective = process.geteuid!();
-    process.seteuid!(65_534);
-    try {
-      return barred(pattern);
-    } finally {
-      process.seteuid!(effective);
-    }
-  };
-  expect(asNobody(at('open', '*.log'))).toBe(undefined);
-  expect(asNobody(at('open', 'shut', 'a.log'))).toBe(at('open', 'shut'));
-  expect(asNobody(at('open', 'shut', '*', 'a.log'))).toBe(at('open', 'shut'));
-  expect(asNobody(at('open', 'missing', 'deeper', 'a.log'))).toBe(undefined);
-  expect(asNobody(at('open', '*', 'a.log'))).toBe(undefined);
+  const barredTo = (pattern: string): string | undefined => asNobody(() => barred(pattern));
+  expect(barredTo(at('open', '*.log'))).toBe(undefined);
+  expect(barredTo(at('open', 'shut', 'a.log'))).toBe(at('open', 'shut'));
+  expect(barredTo(at('open', 'shut', '*', 'a.log'))).toBe(at('open', 'shut'));
+  expect(barredTo(at('open', 'missing', 'deeper', 'a.log'))).toBe(undefined);
+  expect(barredTo(at('open', '*', 'a.log'))).toBe(undefined);
+  // What is not there would be made in a directory that may be passed but not read.
+  mkdirSync(at('open', 'passed'));
+  chmodSync(at('open', 'passed'), 0o711);
+  expect(barredTo(at('open', 'passed', 'missing', 'a.log'))).toBe(at('open', 'passed'));
+  write('open', 'file');
+  expect(barredTo(at('open', 'file', 'a.log'))).toBe(undefined);
+});
+
+test('which file systems may hang is asked anew for each pattern', () => {
+  const path = write('near', 'a.log');
+  withFar(at('near'), () => {
+    expect(refusalOf(() => place.look(path))).toContain('may hang');
+    expect(barred(path)).toBe(undefined);
+    expect(refusalOf(() => place.look(path))).toBe('none');
+  });
 });
 
 describe('journals', () => {

@@ -1,6 +1,15 @@
 import { expect, test } from 'vitest';
-import { gatherMs, gatherMsMax, gatherTimes, gatherWakes, gatherWithinMs } from '../../src/limits.ts';
-import { Moderation } from '../../src/sources/moderation.ts';
+import {
+  decidedFewMax,
+  decisionsWaitingMax,
+  decisionsWaitingOfAllMax,
+  gatherMs,
+  gatherMsMax,
+  gatherTimes,
+  gatherWakes,
+  gatherWithinMs,
+} from '../../src/limits.ts';
+import { Moderation, waitingMax } from '../../src/sources/moderation.ts';
 
 /**
  * Wake-ups that come `apart` ms after each other, or after the rest before. Returns the rests that
@@ -14,7 +23,7 @@ function wakes(count: number, apart: number, setUp = { clock: { now: 1000 }, mod
     rests.push(rest);
     setUp.clock.now += rest + apart;
   }
-  return { rests, ...setUp, moderation: setUp.moderation };
+  return { ...setUp, rests, moderation: setUp.moderation };
 }
 
 const streamApart = (gatherWithinMs / gatherWakes) * 0.9;
@@ -50,4 +59,24 @@ test('a stream that slows down is served at once again', () => {
   const { rests } = wakes(2 * round, (2.2 * gatherWithinMs) / gatherWakes, stream);
   // One more measurement still includes the fast wake-ups.
   expect(rests.slice(gatherTimes + gatherWakes).every((rest) => rest === 0)).toBe(true);
+});
+
+test('wake-ups that take exactly as long as a stream may are none', () => {
+  const apart = gatherWithinMs / (gatherWakes - 1);
+  expect(wakes(gatherWakes, apart).rests.at(-1)).toBe(0);
+  expect(wakes(gatherWakes, apart * 0.999).rests.at(-1)).toBe(gatherMs);
+});
+
+test('a stream that became a little slower remains one', () => {
+  const stream = wakes(gatherWakes - 1 + round, streamApart);
+  const { rests } = wakes(2 * round, (1.8 * gatherWithinMs) / gatherWakes, stream);
+  expect(rests.filter((rest) => rest > 0).length).toBeGreaterThanOrEqual(2 * gatherTimes - 1);
+});
+
+test('a log that brings few decisions may be read while more of them wait', () => {
+  expect([0, decidedFewMax, decidedFewMax + 1].map(waitingMax)).toEqual([
+    decisionsWaitingOfAllMax,
+    decisionsWaitingOfAllMax,
+    decisionsWaitingMax,
+  ]);
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { symbolicLinksMax } from '../../src/limits.ts';
 import { FarFile, Mounts } from '../../src/sources/mounts.ts';
+import { decodeName } from '../../src/text/names.ts';
 import { temporaryDirectory } from '../support/control.ts';
 
 const home = { path: '', remove: (): void => {} };
@@ -67,6 +68,7 @@ describe('a path on a file system that may hang', () => {
     const mounts = mountsOf(['/a\\040b\\134c\\011d', 'nfs']);
     expect(refusal(mounts, '/a b\\c\td/x')).toContain('which is nfs');
     expect(refusal(mounts, '/a\\040b/x')).toBe(undefined);
+    expect(refusal(mountsOf(['/a\\0401', 'nfs']), '/a 1/x')).toContain('which is nfs');
   });
 });
 
@@ -85,6 +87,15 @@ describe('links', () => {
     }
     expect(refusal(mounts, join(home.path, 'logs', 'a.log'))).toBe(undefined);
     expect(refusal(mounts, join(home.path, 'logs', 'root', 'etc'))).toBe(undefined);
+  });
+
+  test('lead to names that are no UTF-8 too', () => {
+    const name = Buffer.from('caf\xe9', 'latin1');
+    symlinkSync(name, join(home.path, 'link'));
+    const far = decodeName(Buffer.concat([Buffer.from(`${home.path}/`), name]));
+    const mounts = new Mounts();
+    mounts.refresh(() => line(far, 'nfs'));
+    expect(refusal(mounts, join(home.path, 'link', 'a.log'))).toBe(says(join(home.path, 'link', 'a.log'), far, 'nfs'));
   });
 
   test('in a circle end, as many as open(2) follows are followed', () => {
@@ -118,6 +129,14 @@ describe('what the operator allows', () => {
     expect(refusal(mounts, join(home.path, 'out', 'a'))).toContain('/other, which is nfs');
     expect(refusal(mounts, join(home.path, 'a'))).toBe(undefined);
   });
+
+  test('is not looked at either: what stands at the mount point is no link', () => {
+    const point = join(home.path, 'point');
+    symlinkSync('/other', point);
+    const mounts = mountsOf([point, 'nfs'], ['/other', 'nfs']);
+    mounts.allow([join(point, 'x')]);
+    expect(refusal(mounts, join(point, 'a'))).toBe(undefined);
+  });
 });
 
 test('a table of mounts that cannot be read leaves what was known, and an empty one clears it', () => {
@@ -133,6 +152,7 @@ test('a table of mounts that cannot be read leaves what was known, and an empty 
   mounts.refresh(() => '');
   expect(refusal(mounts, '/srv/far/a')).toBe(undefined);
   // That of this machine is readable.
+  mounts.refresh(() => line('/srv/far', 'nfs'));
   mounts.refresh();
-  expect(refusal(mounts, '/proc/self/mountinfo')).toBe(undefined);
+  expect(refusal(mounts, '/srv/far/a')).toBe(undefined);
 });

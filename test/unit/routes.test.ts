@@ -192,6 +192,12 @@ describe('of more files than there is room for', () => {
       '/a2',
       '/c2',
     ]);
+    expect(chosen({ '/a1': [0], '/a2': [0], '/b1': [1], '/b2': [1], '/c1': [2] }, 4)).toEqual([
+      '/a1',
+      '/b1',
+      '/c1',
+      '/a2',
+    ]);
   });
 
   test('a file counts for its first pattern', () => {
