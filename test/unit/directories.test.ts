@@ -2,18 +2,23 @@
  * Renames as a directory hears about them, called by hand: the source looks for a file that is
  * moved again and again.
  */
-import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { movesMax, renameLooksMax } from '../../src/limits.ts';
 import { Directories } from '../../src/sources/directories.ts';
 import {
   type Events,
   type Heard,
+  IN_ATTRIB,
   IN_CREATE,
   IN_DELETE,
+  IN_DELETE_SELF,
+  IN_IGNORED,
+  IN_MOVE_SELF,
   IN_MOVED_FROM,
   IN_MOVED_TO,
+  IN_ONLYDIR,
 } from '../../src/sources/inotify.ts';
 import { temporaryDirectory } from '../support/control.ts';
 
@@ -133,4 +138,174 @@ test('only a bounded number is searched for, the youngest', () => {
   directories.settle(false);
   expect(looked.length).toBe(movesMax);
   expect(looked.at(-1)).toBe(`log.${movesMax + 9}`);
+});
+
+describe('a directory', () => {
+  let number = 0;
+  let here: string;
+  beforeEach(() => {
+    here = join(home.path, `here${number++}`);
+    mkdirSync(here);
+  });
+
+  /** Directories over watches that are called by hand; what is told of them, in order. */
+  function watching(withEvents = true) {
+    const told: string[] = [];
+    const watches: { path: string; mask: number; heard: Heard; open: boolean }[] = [];
+    const refusal = { error: undefined as Error | undefined };
+    const events = {
+      add: (link: string, mask: number, heard: Heard) => {
+        if (refusal.error !== undefined) throw refusal.error;
+        const watch = { path: readlinkSync(link), mask, heard, open: true };
+        watches.push(watch);
+        const close = (): void => {
+          watch.open = false;
+        };
+        return { close };
+      },
+    } as unknown as Events;
+    const short = (path: string): string => path.slice(home.path.length + 1).replace(/^here\d+/, 'here');
+    const directories = new Directories<string>(withEvents ? events : null, {
+      touched: (entry) => told.push(`touched ${entry}`),
+      moved: (entry, path) => {
+        told.push(`moved ${entry} ${short(path)}`);
+        return false;
+      },
+      changed: () => told.push('changed'),
+      failed: (path, error) => told.push(`failed ${short(path)} ${error.message.split(',')[0]}`),
+    });
+    /** What is told after events of the directory that was watched last. */
+    const hear = (...events: [mask: number, name: string, cookie?: number][]): string[] => {
+      for (const [mask, name, cookie = 0] of events) watches.at(-1)!.heard(mask, name, cookie);
+      return told.splice(0);
+    };
+    const open = (): string[] => watches.filter((watch) => watch.open).map(({ path }) => short(path));
+    return { directories, told, watches, refusal, hear, open };
+  }
+
+  test('is watched once, for names, permissions and its own end', () => {
+    const { directories, watches } = watching();
+    directories.lookFor(here, '*.log');
+    directories.follow(here, 'a', 'A');
+    directories.follow(here, 'b', 'B');
+    expect(watches.map(({ path, mask }) => [path, mask])).toEqual([
+      [
+        here,
+        IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
+      ],
+    ]);
+    expect([directories.count, directories.armed]).toEqual([1, 1]);
+  });
+
+  test('tells of every entry with a name, once each, and of no other', () => {
+    const { directories, hear } = watching();
+    for (const entry of ['A', 'B', 'A', 'B', 'C']) directories.follow(here, 'log', entry);
+    directories.follow(here, 'other', 'O');
+    for (const mask of [IN_CREATE, IN_DELETE, IN_MOVED_TO, IN_MOVED_FROM, IN_ATTRIB])
+      expect(hear([mask, 'log'])).toEqual(['touched A', 'touched B', 'touched C']);
+    expect(hear([IN_CREATE, 'other'])).toEqual(['touched O']);
+    expect(hear([IN_CREATE, 'nobody'], [IN_ATTRIB, 'nobody'])).toEqual([]);
+  });
+
+  test('tells of a name for which a pattern waits, once, and not of its permissions', () => {
+    const { directories, hear } = watching();
+    for (const component of ['*.txt', '*.log', 'a*']) directories.lookFor(here, component);
+    directories.follow(here, 'known.log', 'K');
+    expect(hear([IN_CREATE, 'a.log'])).toEqual(['changed']);
+    expect(hear([IN_DELETE, 'x.txt'])).toEqual(['changed']);
+    expect(hear([IN_ATTRIB, 'a.log'], [IN_CREATE, 'x'], [IN_CREATE, '.log'])).toEqual([]);
+    expect(hear([IN_CREATE, 'known.log'])).toEqual(['touched K']);
+  });
+
+  test.each([
+    ['was removed', IN_DELETE_SELF],
+    ['was moved', IN_MOVE_SELF],
+    ['is no longer watched by the kernel', IN_IGNORED],
+  ])('that %s is said, and watched again where it is', (_, mask) => {
+    const { directories, hear, open, watches } = watching();
+    directories.lookFor(here, '*');
+    expect(hear([mask, ''])).toEqual(['changed']);
+    expect(open()).toEqual([]);
+    expect([directories.check(), directories.check(), watches.length, open()]).toEqual([true, false, 2, ['here']]);
+  });
+
+  test('whose permissions changed is said, and its watch stays', () => {
+    const { directories, hear, open } = watching();
+    directories.lookFor(here, '*');
+    expect(hear([IN_ATTRIB, ''])).toEqual(['changed']);
+    expect([directories.check(), open()]).toEqual([false, ['here']]);
+  });
+
+  test('for which nobody asks again is no longer watched', () => {
+    const { directories, hear, open } = watching();
+    mkdirSync(join(here, 'sub'));
+    directories.lookFor(join(here, 'sub'), '*.log');
+    directories.lookFor(here, '*.log');
+    directories.follow(here, 'log', 'L');
+    expect([directories.isWanted(here), directories.count, open()]).toEqual([true, 2, ['here/sub', 'here']]);
+    directories.begin();
+    expect(directories.isWanted(here)).toBe(false);
+    directories.follow(here, 'new', 'N');
+    directories.sweep();
+    expect([directories.isWanted(here), directories.isWanted(join(here, 'sub'))]).toEqual([true, false]);
+    expect([directories.count, open(), directories.armed]).toEqual([1, ['here'], 2]);
+    // What was asked for before is forgotten.
+    expect(hear([IN_CREATE, 'log'], [IN_CREATE, 'a.log'], [IN_CREATE, 'new'])).toEqual(['touched N']);
+    directories.close();
+    expect([directories.count, open()]).toEqual([0, []]);
+  });
+
+  test('that cannot be watched is said once, until it could be', () => {
+    const { directories, told, open, refusal } = watching();
+    const late = join(here, 'late');
+    directories.lookFor(late, '*');
+    expect([directories.check(), directories.count]).toEqual([false, 1]);
+    expect(told.splice(0)).toEqual(['failed here/late ENOENT: no such file or directory']);
+    mkdirSync(late);
+    expect([directories.check(), open()]).toEqual([true, ['here/late']]);
+    rmSync(late, { recursive: true });
+    // The watch of what is gone is closed, which is a change.
+    expect([directories.check(), open(), directories.check()]).toEqual([true, [], false]);
+    expect(told.splice(0)).toEqual(['failed here/late ENOENT: no such file or directory']);
+    mkdirSync(late);
+    refusal.error = new Error('ENOSPC: no space left on device');
+    expect([directories.check(), told.splice(0)]).toEqual([false, []]);
+    directories.lookFor(here, '*');
+    expect(told).toEqual(['failed here ENOSPC: no space left on device']);
+  });
+
+  test('without events is still found to be another one', () => {
+    const { directories } = watching(false);
+    directories.lookFor(here, '*');
+    expect([directories.check(), directories.armed]).toEqual([false, 1]);
+    renameSync(here, `${here}.old`);
+    mkdirSync(here);
+    expect([directories.check(), directories.check(), directories.armed]).toEqual([true, false, 2]);
+    directories.close();
+  });
+
+  test('hears where a file went, also into another directory, and never of one that left all of them', () => {
+    const { directories, hear, watches, told } = watching();
+    mkdirSync(join(here, 'old'));
+    directories.follow(here, 'log', 'L');
+    directories.lookFor(join(here, 'old'), 'nothing');
+    const [first, other] = watches.map(({ heard }) => heard);
+    first!(IN_MOVED_FROM, 'log', 7);
+    other!(IN_MOVED_TO, 'log.1', 8);
+    told.splice(0);
+    directories.settle(true);
+    expect(told.splice(0)).toEqual([]);
+    // The second half of the rename.
+    other!(IN_MOVED_TO, 'log.2', 7);
+    directories.settle(true);
+    expect(told.splice(0)).toEqual(['moved L here/old/log.2']);
+    // A file of that name in the first directory is another one.
+    first!(IN_MOVED_FROM, 'log.2', 9);
+    first!(IN_MOVED_TO, 'elsewhere', 9);
+    directories.settle(true);
+    expect(told.splice(0)).toEqual(['moved L here/old/log.2']);
+    expect(hear([IN_MOVED_FROM, 'log.2', 10])).toEqual([]);
+    directories.settle(true);
+    expect(told).toEqual([]);
+  });
 });

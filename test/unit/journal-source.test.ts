@@ -471,7 +471,7 @@ describe('damage', () => {
 describe('the reader of one file', () => {
   const said = (error: unknown): string => `${(error as Error).constructor.name}: ${(error as Error).message}`;
 
-  /** Number, or what is wrong, of each entry, with all its fields; the last is where reading ends. */
+  /** Number, or what is wrong, of each entry with its fields; the last is where reading ends. */
   function walk(path: string): (number | string)[] {
     const found: (number | string)[] = [];
     let file: JournalFile;
