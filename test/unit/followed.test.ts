@@ -2,14 +2,28 @@
  * Which files are followed, on the clock of the test and without any event: what the poll finds,
  * how often names are looked at, and what is said of paths for which there is no room.
  */
-import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { fileRetryMs, pollFilesMax, rescanMs, rescanRests } from '../../src/limits.ts';
+import { fileRetryMs, lingerMs, pollFilesMax, rescanMs, rescanRests } from '../../src/limits.ts';
 import { type FileEvent, FileSource, type FileSourceOptions } from '../../src/sources/file.ts';
-import type { Events } from '../../src/sources/inotify.ts';
+import { type Events, IN_MODIFY } from '../../src/sources/inotify.ts';
+import { mounts } from '../../src/sources/place.ts';
 import { CollectingSink } from '../support/collecting-sink.ts';
 
 let home: string;
@@ -248,4 +262,220 @@ test('what fails is tried again after pauses that double, and its counter goes o
   clock.ms = from + 8 * fileRetryMs;
   await poll();
   expect([said(events), source.problems()]).toEqual([['appeared log'], []]);
+});
+
+describe('a reload', () => {
+  test('numbers every file anew before anything is opened or closed', () => {
+    for (const name of ['a', 'b', 'c']) writeFileSync(at(name), 'old\n');
+    const order: string[] = [];
+    let numbers = 0;
+    const { source, events } = follow([at('a'), at('b'), at('*')], {
+      assign: (path, patterns, previous) => {
+        order.push(`${path.slice(home.length + 1)} ${patterns} ${previous}`);
+        return previous >= 0 ? previous : numbers++;
+      },
+      release: (number) => order.push(`released ${number}`),
+      event: ({ kind, path }) => order.push(`${kind} ${path.slice(home.length + 1)}`),
+    });
+    expect(order.splice(0)).toEqual(['a 0,2 -1', 'b 1,2 -1', 'c 2 -1', 'appeared a', 'appeared b', 'appeared c']);
+    writeFileSync(at('new'), 'old\n');
+    source.setPatterns([at('a'), '', at('b'), at('new')], () => order.push('assigned'));
+    expect(order).toEqual(['a 0,2 0', 'b 2 1', 'c 2 2', 'assigned', 'released 2', 'a 0 0', 'new 3 -1', 'appeared new']);
+    expect(events).toEqual([]);
+  });
+
+  test('begins a file that joins at its end, and one that comes later at its start', async () => {
+    for (const name of ['a', 'b']) writeFileSync(at(name), 'old\n');
+    const { source, sink, clock, poll } = follow([at('a')]);
+    source.setPatterns([at('a'), at('b'), at('c')]);
+    for (const name of ['a', 'b']) appendFileSync(at(name), `${name} new\n`);
+    writeFileSync(at('c'), 'c new\n');
+    clock.ms += rescanMs;
+    await poll();
+    expect(sink.texts().sort()).toEqual(['a new', 'b new', 'c new']);
+  });
+
+  test('tells which paths may lie on file systems that can hang, and the table of mounts is read at each look', () => {
+    const allow = vi.spyOn(mounts, 'allow');
+    const refresh = vi.spyOn(mounts, 'refresh');
+    try {
+      const { source } = follow([at('a'), at('b')], { network: (pattern) => pattern === 1 });
+      expect(allow.mock.calls).toEqual([[[at('b')]]]);
+      expect(refresh).toHaveBeenCalledTimes(1);
+      source.setPatterns([at('c'), at('d'), at('e')]);
+      expect(allow.mock.calls.slice(1)).toEqual([[[at('d')]]]);
+      source.rescan();
+      expect(refresh).toHaveBeenCalledTimes(3);
+      source.poll();
+      expect(refresh).toHaveBeenCalledTimes(4);
+    } finally {
+      allow.mockRestore();
+      refresh.mockRestore();
+    }
+    expect(() => follow([at('a')])).not.toThrow();
+  });
+
+  test('goes on reading a file whose first name it lets go, under the other', async () => {
+    writeFileSync(at('a'), 'old\n');
+    linkSync(at('a'), at('b'));
+    const { source, sink, events, released, poll } = follow([at('a'), at('b')]);
+    appendFileSync(at('a'), 'one\n');
+    await poll();
+    expect(said(events)).toEqual(['appeared a']);
+    source.setPatterns(['', at('b')]);
+    expect([said(events), released]).toEqual([['appeared b'], [0]]);
+    appendFileSync(at('b'), 'two\n');
+    await poll();
+    expect(sink.texts()).toEqual(['one', 'two']);
+    expect(source.status()).toMatchObject([{ path: at('b'), state: 'reading', offset: 12 }]);
+  });
+});
+
+describe('a file that changes its name unheard', () => {
+  test('is read on under its new name, once, by the jail that read it', async () => {
+    writeFileSync(at('a'), 'old\n');
+    const { sink, events, poll, source } = follow([at('a'), at('b')]);
+    appendFileSync(at('a'), 'one\n');
+    await poll();
+    renameSync(at('a'), at('b'));
+    appendFileSync(at('b'), 'two\n');
+    await poll();
+    await poll();
+    expect(sink.texts()).toEqual(['one', 'two']);
+    expect(said(events)).toEqual(['appeared a', 'vanished a', 'appeared b']);
+    expect(source.status().map(({ state, offset }) => [state, offset])).toEqual([
+      ['missing', 0],
+      ['reading', 12],
+    ]);
+    appendFileSync(at('b'), 'three\n');
+    await poll();
+    expect(sink.texts(1)).toEqual(['two', 'three']);
+  });
+
+  test('is read from its start by the jail that did not read it, when the other has let it go', async () => {
+    writeFileSync(at('a'), '');
+    const { sink, clock, poll } = follow([at('a'), at('b')], { jailOf: (pattern) => pattern });
+    appendFileSync(at('a'), 'one\n');
+    await poll();
+    renameSync(at('a'), at('b'));
+    await poll();
+    expect(sink.texts()).toEqual(['one']);
+    clock.ms += lingerMs + 1;
+    for (let polls = 0; polls < 3; polls++) await poll();
+    expect([sink.texts(0), sink.texts(1)]).toEqual([['one'], ['one']]);
+  });
+
+  test('and comes back after it was let go is read on where reading ended', async () => {
+    mkdirSync(at('away'));
+    writeFileSync(at('app.log'), '');
+    const { sink, events, released, clock, poll, source } = follow([at('*.log')]);
+    appendFileSync(at('app.log'), 'one\n');
+    await poll();
+    renameSync(at('app.log'), at('away/app'));
+    await poll();
+    expect(source.status()).toMatchObject([{ state: 'missing' }]);
+    clock.ms += lingerMs - 1;
+    await poll();
+    expect(released).toEqual([]);
+    clock.ms += 1;
+    await poll();
+    expect([released, source.status(), source.positions()]).toEqual([[0], [], []]);
+    appendFileSync(at('away/app'), 'two\n');
+    renameSync(at('away/app'), at('again.log'));
+    clock.ms += rescanMs;
+    await poll();
+    expect(sink.texts()).toEqual(['one', 'two']);
+    expect(said(events)).toEqual(['appeared app.log', 'vanished app.log', 'appeared again.log']);
+  });
+
+  test('gives its name to another file, which is read from its start, and is itself read on', async () => {
+    for (const name of ['a.log', 'b.log']) writeFileSync(at(name), '');
+    const { sink, poll, source } = follow([at('*.log')]);
+    for (const name of ['a.log', 'b.log']) appendFileSync(at(name), `${name} 1\n`);
+    await poll();
+    // a.log becomes b.log, and b.log becomes c.log.
+    renameSync(at('b.log'), at('c.log'));
+    renameSync(at('a.log'), at('b.log'));
+    writeFileSync(at('a.log'), 'new\n');
+    for (const name of ['b.log', 'c.log']) appendFileSync(at(name), `${name} 2\n`);
+    for (let polls = 0; polls < 3; polls++) {
+      source.rescan();
+      await poll();
+    }
+    expect(sink.texts().sort()).toEqual(['a.log 1', 'b.log 1', 'b.log 2', 'c.log 2', 'new']);
+    expect(source.status().map(({ path, state }) => [path.slice(home.length + 1), state])).toEqual([
+      ['a.log', 'reading'],
+      ['b.log', 'reading'],
+      ['c.log', 'reading'],
+    ]);
+  });
+});
+
+describe('a file of a glob that is gone', () => {
+  test('keeps its number while a late writer may come, and gives it back afterwards', async () => {
+    writeFileSync(at('a.log'), '');
+    const { source, sink, released, clock, poll } = follow([at('*.log')]);
+    const writer = openSync(at('a.log'), 'a');
+    unlinkSync(at('a.log'));
+    source.rescan();
+    await poll();
+    writeSync(writer, 'late\nunfinished');
+    clock.ms += lingerMs - 1;
+    source.rescan();
+    await poll();
+    expect([sink.texts(), released]).toEqual([['late'], []]);
+    closeSync(writer);
+    clock.ms += 1;
+    await poll();
+    expect([sink.texts(), released, source.status()]).toEqual([['late', 'unfinished'], [0], []]);
+  });
+
+  test('is not the end of one that is named without a wildcard', async () => {
+    writeFileSync(at('a.log'), '');
+    const { source, released, clock, poll } = follow([at('a.log'), at('*.log')]);
+    unlinkSync(at('a.log'));
+    for (let polls = 0; polls < 3; polls++) {
+      clock.ms += lingerMs;
+      await poll();
+    }
+    expect([released, source.status()]).toMatchObject([[], [{ path: at('a.log'), state: 'missing' }]]);
+  });
+});
+
+describe('watches', () => {
+  /** Keeps which paths are watched, and refuses those of files if asked to. */
+  class Counted extends Deaf {
+    readonly masks: number[] = [];
+    refuses = false;
+    override add(path: string, mask = 0) {
+      if (this.refuses && mask === IN_MODIFY) throw new Error('ENOSPC: no space left on device, inotify_add_watch');
+      this.masks.push(mask);
+      return super.add(path);
+    }
+  }
+
+  test('are one for a file and one for its directory, and that of a link’s target', () => {
+    for (const name of ['logs', 'target']) mkdirSync(at(name));
+    writeFileSync(at('target/x'), '');
+    writeFileSync(at('logs/a'), '');
+    symlinkSync('../target/x', at('logs/b'));
+    const events = new Counted();
+    const { source } = follow([at('logs/*')], { events: () => events });
+    expect(events.masks.filter((mask) => mask === IN_MODIFY)).toHaveLength(2);
+    expect([events.masks.length, source.watched]).toEqual([4, 2]);
+    source.stop();
+    expect(events.watched.size).toBe(0);
+  });
+
+  test('that are refused are said once, for however many files, and these are polled', async () => {
+    for (const name of ['a', 'b']) writeFileSync(at(name), '');
+    const counted = new Counted();
+    counted.refuses = true;
+    const { events, sink, poll } = follow([at('a'), at('b')], { events: () => counted });
+    const refused = 'not watched, polled instead: ENOSPC: no space left on device, inotify_add_watch';
+    expect(said(events)).toEqual([`error a ${refused}`, 'appeared a', 'appeared b']);
+    for (const name of ['a', 'b']) appendFileSync(at(name), `${name}\n`);
+    await poll();
+    expect(sink.texts()).toEqual(['a', 'b']);
+  });
 });
