@@ -3,6 +3,7 @@
  * form of file, rotation, vacuum, the move from /run to /var, a restart, and files that are set
  * aside.
  */
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   mkdirSync,
@@ -17,9 +18,11 @@ import {
 } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
+  journalCandidatesMax,
   journalDamagedMax,
   journalFieldsMax,
   journalFilesMax,
+  journalPackedBytesMax,
   journalTurnEntries,
   lineBytesMax,
 } from '../../src/limits.ts';
@@ -36,6 +39,13 @@ beforeEach(() => {
   directory = temporaryDirectory();
 });
 afterEach(() => directory.remove());
+
+/** Writes one byte, as a faulty disk may do. */
+function poke({ path }: JournalWriter, place: number, value: number): void {
+  const descriptor = openSync(path, 'r+');
+  writeSync(descriptor, Buffer.from([value]), 0, 1, place);
+  closeSync(descriptor);
+}
 
 /** Now, in microseconds. */
 const clock = Math.floor(Date.now() / 1000) * 1e6;
@@ -468,6 +478,195 @@ describe('damage', () => {
   });
 });
 
+describe('what of an entry is read', () => {
+  const unit: [string, string] = ['_SYSTEMD_UNIT', 'ssh.service'];
+  type Fields = [string, string | Uint8Array][];
+
+  /** A file of these entries, each of sshd's unit. */
+  function written(form: JournalForm, ...entries: Fields[]): JournalWriter {
+    const writer = new JournalWriter(at('system.journal'), form);
+    for (const [index, fields] of entries.entries())
+      writer.append({ seqnum: index + 1, realtime: clock + index, fields: [unit, ...fields] });
+    return writer;
+  }
+  function readOf(options: Parameters<typeof driveJournal>[1] = {}) {
+    const { sink, read, source } = driveJournal(directory.path, options);
+    read();
+    return { texts: sink.taken.map(({ text }) => text), taken: sink.taken, source, unread: [...source.unread] };
+  }
+
+  test.each<[string, Fields, string]>([
+    [
+      'an identifier before the command',
+      [
+        ['SYSLOG_IDENTIFIER', 'sshd'],
+        ['_COMM', 'sh'],
+      ],
+      'sshd: m',
+    ],
+    [
+      'the command where there is no identifier',
+      [
+        ['_COMM', 'sh'],
+        ['_PID', '7'],
+      ],
+      'sh[7]: m',
+    ],
+    [
+      'a given process number before the real one',
+      [
+        ['_COMM', 'sh'],
+        ['SYSLOG_PID', '8'],
+        ['_PID', '7'],
+      ],
+      'sh[8]: m',
+    ],
+    [
+      'an empty identifier',
+      [
+        ['SYSLOG_IDENTIFIER', ''],
+        ['_PID', '7'],
+      ],
+      '-[7]: m',
+    ],
+    [
+      'an empty process number',
+      [
+        ['_COMM', 'sh'],
+        ['_PID', ''],
+      ],
+      'sh: m',
+    ],
+    [
+      'the longest process number',
+      [
+        ['_COMM', 'sh'],
+        ['_PID', '0123456789'],
+      ],
+      'sh[0123456789]: m',
+    ],
+    [
+      'one that is longer',
+      [
+        ['_COMM', 'sh'],
+        ['_PID', '01234567890'],
+      ],
+      'sh: m',
+    ],
+    [
+      'what stands beside digits',
+      [
+        ['_COMM', 'sh'],
+        ['_PID', '1/'],
+      ],
+      'sh: m',
+    ],
+    [
+      'and behind them',
+      [
+        ['_COMM', 'sh'],
+        ['_PID', '1:'],
+      ],
+      'sh: m',
+    ],
+    ['the longest identifier', [['_COMM', 'x'.repeat(64)]], `${'x'.repeat(64)}: m`],
+    ['one that is longer, cut', [['_COMM', `${'x'.repeat(64)}y`]], `${'x'.repeat(64)}: m`],
+    ['signs that would end it early, and those beside them', [['_COMM', '\x1f !9:;Z[\\]^']], '__!9_;Z_\\_^: m'],
+  ])('%s', (_, fields, expected) => {
+    written({}, [...fields, ['MESSAGE', 'm']]);
+    expect(readOf().texts).toEqual([expected]);
+  });
+
+  test('a message that fits its line to the last byte, and one that is a byte longer', () => {
+    const room = lineBytesMax - '-: '.length;
+    for (const compress of [undefined, 'zstd'] as const) {
+      rmSync(at('system.journal'), { force: true });
+      const fields = [room, room + 1].map((bytes): Fields => [['MESSAGE', 'x'.repeat(bytes)]]);
+      written(compress === undefined ? {} : { compress }, ...fields);
+      const { taken, unread } = readOf();
+      expect(taken.map(({ text, cut }) => [text.length, cut])).toEqual([
+        [lineBytesMax, false],
+        [lineBytesMax, true],
+      ]);
+      expect(unread).toEqual([]);
+    }
+  });
+
+  test('a field is looked for by names of so many bytes', () => {
+    const [longest, tooLong] = ['F'.repeat(64), 'G'.repeat(65)];
+    written({}, [
+      [longest, 'x'],
+      [tooLong, 'x'],
+      ['MESSAGE', 'm'],
+    ]);
+    const matches = [longest, tooLong].map((field) => ({ text: '', groups: [{ terms: [[field, ['x']]] }] }));
+    const targets = matches.map((match, source) => ({ match: match as JournalMatch, source, name: `${source}` }));
+    expect(readOf({ targets }).taken.map(({ source }) => source)).toEqual([0]);
+  });
+
+  const long = (text: string): string => text.padEnd(600, '.');
+
+  test('packed fields that are no message are passed over, as many as are tried', () => {
+    const others = (count: number): Fields => Array.from({ length: count }, (_, n) => [`X${n}`, long(`${n}`)]);
+    const message: Fields = [['MESSAGE', long('packed')]];
+    written(
+      { compress: 'zstd' },
+      [...others(3), ['MESSAGE', 'plain']],
+      [...others(journalCandidatesMax - 1), ...message],
+      [...others(journalCandidatesMax), ['MESSAGE', long('too late')]],
+    );
+    expect(readOf()).toMatchObject({ texts: ['-: plain', `-: ${long('packed')}`], unread: [] });
+  });
+
+  test.each<[string, (writer: JournalWriter, field: number) => void, string]>([
+    ['that nobody knows', (writer, field) => poke(writer, field + 1, 3), 'unreadable'],
+    ['whose bytes are broken', (writer, field) => poke(writer, field + 64, 0), 'unreadable'],
+    ['by lz4', (writer, field) => poke(writer, field + 1, 2), 'lz4'],
+    ['by xz', (writer, field) => poke(writer, field + 1, 1), 'xz'],
+  ])('a message in a form %s is counted, unless there is another', (_, damage, reason) => {
+    const writer = written(
+      { compress: 'zstd' },
+      [['MESSAGE', long('packed')]],
+      [
+        ['MESSAGE', long('packed')],
+        ['MESSAGE', 'plain'],
+      ],
+    );
+    const [, field] = writer.objects;
+    damage(writer, field!);
+    const { texts, unread, source } = readOf();
+    expect(texts).toEqual(['-: plain']);
+    expect(unread).toEqual([[reason, 1]]);
+    expect(source.problems()).toEqual([`1 messages in the journal were not read: ${reason}`]);
+  });
+
+  test('a message that is large though packed is not unpacked at all', () => {
+    const noise = randomBytes(journalPackedBytesMax + 1024);
+    written(
+      { compress: 'zstd' },
+      [['MESSAGE', noise]],
+      [
+        ['MESSAGE', noise],
+        ['MESSAGE', 'plain'],
+      ],
+    );
+    expect(readOf()).toMatchObject({ texts: ['-: plain'], unread: [['oversize', 1]] });
+  });
+
+  test('and one that is large only when it is unpacked is counted', () => {
+    const zeros = Buffer.alloc(4 * 1024 * 1024, 0x30);
+    written(
+      { compress: 'zstd' },
+      [['MESSAGE', zeros]],
+      [
+        ['MESSAGE', zeros],
+        ['MESSAGE', 'plain'],
+      ],
+    );
+    expect(readOf()).toMatchObject({ texts: ['-: plain'], unread: [['oversize', 1]] });
+  });
+});
+
 describe('the reader of one file', () => {
   const said = (error: unknown): string => `${(error as Error).constructor.name}: ${(error as Error).message}`;
 
@@ -502,11 +701,6 @@ describe('the reader of one file', () => {
     return { writer, firstArray: Number(readFileSync(writer.path).readBigUInt64LE(176)) };
   }
   const all = [1, 2, 3, 4, 5, 6];
-  const type = (writer: JournalWriter, place: number, value: number): void => {
-    const descriptor = openSync(writer.path, 'r+');
-    writeSync(descriptor, Buffer.from([value]), 0, 1, place);
-    closeSync(descriptor);
-  };
   const arrays = 'DamagedFile: its arrays are out of order';
   const noArray = 'DamagedFile: an array of its entries is none';
 
@@ -514,11 +708,11 @@ describe('the reader of one file', () => {
     ['nothing', () => {}, all],
     ['a header that is one byte short', ({ path }) => truncateSync(path, 207), ['DamagedFile: it has no whole header']],
     ['nothing but a header', ({ path }) => truncateSync(path, 208), ['DamagedFile: it ends within its arrays']],
-    ['other first bytes', (writer) => type(writer, 0, 0x6c), ['DamagedFile: it is no journal file']],
-    ['every compression', (writer) => type(writer, 12, 15), all],
+    ['other first bytes', (writer) => poke(writer, 0, 0x6c), ['DamagedFile: it is no journal file']],
+    ['every compression', (writer) => poke(writer, 12, 15), all],
     [
       'a feature that nobody knows',
-      (writer) => type(writer, 12, 36),
+      (writer) => poke(writer, 12, 36),
       ['DamagedFile: it has features that nobody here knows (36)'],
     ],
     ['a header that is too small', (writer) => writer.poke(88, 207n), ['DamagedFile: its header size is wrong']],
@@ -534,7 +728,7 @@ describe('the reader of one file', () => {
     ['an array at no multiple of eight', (writer, array) => writer.poke(176, BigInt(array + 4)), [arrays]],
     ['an array at 2^53', (writer) => writer.poke(176, 2n ** 53n), [arrays]],
     ['an array behind the end', (writer) => writer.poke(176, 2n ** 40n), ['DamagedFile: it ends within its arrays']],
-    ['an array of another type', (writer, array) => type(writer, array, 3), [noArray]],
+    ['an array of another type', (writer, array) => poke(writer, array, 3), [noArray]],
     ['an array without room', (writer, array) => writer.poke(array + 8, 31n), [noArray]],
     ['an array of one', (writer, array) => writer.poke(array + 8, 32n), [1, 5, 6]],
     ['an array without end', (writer, array) => writer.poke(array + 8, 24n + 8n * 2n ** 32n), [noArray]],
@@ -558,7 +752,7 @@ describe('the reader of one file', () => {
     ],
     [
       'another object',
-      (writer) => type(writer, writer.places[1]!, 1),
+      (writer) => poke(writer, writer.places[1]!, 1),
       [1, 'DamagedEntry: it is not an entry', 3, 4, 5, 6],
     ],
     ...(
@@ -670,7 +864,7 @@ describe('the reader of one file', () => {
 
   test('a damaged entry is not skipped', () => {
     const { writer } = sixEntries();
-    for (const place of writer.places.slice(3)) type(writer, place, 99);
+    for (const place of writer.places.slice(3)) poke(writer, place, 99);
     const file = new JournalFile(writer.path);
     file.seek(() => true);
     expect(file.passed).toBe(3);
