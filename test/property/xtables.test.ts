@@ -2,9 +2,13 @@
  * The blob of a legacy iptables table: whatever its bytes, it is either decoded within its bounds
  * or refused.
  */
+import { openSync } from 'node:fs';
+import { constants } from 'node:os';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { parseTable } from '../../src/backends/xtables/blob.ts';
+import { Xtables } from '../../src/backends/xtables/xtables.ts';
+import { native } from '../../src/native.ts';
 
 /** An empty filter table as the kernel gives it: three policies and the end. */
 function emptyTable(): { blob: Buffer; info: Buffer } {
@@ -68,5 +72,45 @@ describe('legacy iptables table', () => {
       }),
       { numRuns: 2000 },
     );
+  });
+});
+
+describe('a table that other programs write meanwhile', () => {
+  const real = { ...native };
+  afterEach(() => void Object.assign(native, real));
+
+  /** A kernel with an empty table that refuses so many reads and so many replaces. */
+  function kernel(reads: number, replaces: number) {
+    const asked = { reads: 0, replaces: 0 };
+    const { blob, info } = emptyTable();
+    const headerBytes = 40;
+    info.writeUInt32LE(4, 76);
+    info.writeUInt32LE(blob.length, 80);
+    const { EAGAIN } = constants.errno;
+    Object.assign(native, {
+      xtablesOpen: () => openSync('/dev/null', 'r'),
+      tryLock: () => 0,
+      socketOption: (_fd: number, _level: number, option: number, into: Buffer) => {
+        if (option === 64) return info.copy(into);
+        if (asked.reads++ < reads) return -EAGAIN;
+        return blob.copy(into, headerBytes);
+      },
+      xtablesReplace: async () => (asked.replaces++ < replaces ? -EAGAIN : 0),
+      setSocketOption: () => 0,
+    });
+    return asked;
+  }
+
+  test('is read and replaced again, five times and no more', async () => {
+    const put = (): Promise<void> => new Xtables(4, 'f2b-', '/dev/null').put({ chains: [], jumps: [] });
+    const asked = kernel(4, 4);
+    await put();
+    // Each replace is made of a table that was read after the refusal.
+    expect(asked).toEqual({ reads: 4 + 5, replaces: 5 });
+    kernel(5, 0);
+    await expect(put()).rejects.toMatchObject({ code: 'EAGAIN' });
+    const refused = kernel(0, 5);
+    await expect(put()).rejects.toMatchObject({ code: 'EAGAIN' });
+    expect(refused).toEqual({ reads: 5, replaces: 5 });
   });
 });

@@ -117,6 +117,23 @@ test('a batch that the server took, and whose answer was lost, is not sent again
   await until(() => spool.waiting === 0, { what: 'an empty spool' });
 });
 
+test('an alert in doubt is looked for among all since its ban, in whole hours and one more', async () => {
+  const { figures } = await start();
+  for (const hours of [0, 5, 50]) {
+    lapi.fault('/v1/alerts', answerLost);
+    const known = figures.counters.alertsKnown;
+    ban('192.0.2.1', { at: Date.now() / 1000 - hours * 3_600 - 60 });
+    await until(() => figures.counters.alertsKnown === known + 1, { what: `the question after ${hours} hours` });
+    const [path] = lapi.requests.filter((each) => each.startsWith('GET /v1/alerts?')).slice(-1);
+    const { searchParams } = new URL(path!.slice('GET '.length), lapi.url);
+    expect(Object.fromEntries(searchParams)).toEqual({
+      ...{ scope: 'Ip', value: '192.0.2.1' },
+      // 0 is no limit: the one in doubt may be behind many others.
+      ...{ since: `${hours + 2}h`, limit: '0' },
+    });
+  }
+});
+
 test('another alert of the address is not the one in doubt', async () => {
   const { figures, spool } = await start();
   ban('192.0.2.1');

@@ -89,6 +89,22 @@ const said = (events: FileEvent[]): string[] =>
   events.splice(0).map(({ kind, path, detail }) => `${kind} ${path.slice(home.length + 1)} ${detail}`.trim());
 
 describe('a poll', () => {
+  test('sees a mount that came since, and touches nothing on it', async () => {
+    writeFileSync(at('a.log'), 'one\n');
+    const { source, poll } = follow([at('a.log')]);
+    expect(source.status()).toMatchObject([{ state: 'reading' }]);
+    const real = mounts.refresh.bind(mounts);
+    const table = () => `36 35 0:50 / ${home} rw - nfs4 server:/export rw\n`;
+    const refresh = vi.spyOn(mounts, 'refresh').mockImplementation(() => real(table));
+    try {
+      await poll();
+      expect(source.status()).toMatchObject([{ detail: expect.stringContaining('is nfs4 and may hang') }]);
+    } finally {
+      refresh.mockRestore();
+      mounts.refresh();
+    }
+  });
+
   test('looks at so many watched files in turn, and comes back to the first', async () => {
     const files = pollFilesMax + 10;
     const names = Array.from({ length: files }, (_, n) => `${n}`.padStart(4, '0'));

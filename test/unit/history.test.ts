@@ -2,11 +2,21 @@
  * The file of records: each is written once and numbered; the file is bounded and can be read while
  * it is written.
  */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { pipeline } from '../../spec/support/pipeline.ts';
 import { readRecords } from '../../src/client/records.ts';
+import { sealPath } from '../../src/history/chain.ts';
 import type { Event } from '../../src/history/event.ts';
 import { Recorder, type RecorderOptions } from '../../src/history/recorder.ts';
 import { Telling } from '../../src/history/telling.ts';
@@ -225,6 +235,21 @@ describe('records', () => {
     await expect(collect(readRecords(directory.path, () => true))).rejects.toThrow('no regular file');
     symlinkSync('/etc/hostname', path);
     await expect(collect(readRecords(path, () => true))).rejects.toThrow('cannot be read');
+  });
+
+  test('nothing is written through a link in the place of the records or of their seal', async () => {
+    for (const name of [path, sealPath(path)]) {
+      const victim = join(directory.path, 'victim');
+      writeFileSync(victim, 'mine');
+      symlinkSync(victim, name);
+      const { recorder } = await started();
+      recorder.bans('ban', 'sshd', [{ address: '192.0.2.1' }]);
+      await recorder.flush();
+      expect(recorder.problem).toContain('ELOOP');
+      await recorder.close();
+      expect(readFileSync(victim, 'utf8')).toBe('mine');
+      for (const each of [path, sealPath(path)]) rmSync(each, { force: true });
+    }
   });
 
   test('a disk that refuses is a problem; what waits is bounded, what is lost is counted and recorded', async () => {

@@ -172,6 +172,36 @@ bantime = "1h"
     expect(dropped.denied).toBeGreaterThan(0);
     expect(tracked + decisions.length + dropped.denied).toBe(sources);
     expect(fail2zig('replay', '--config', full, flood).out).toContain('table full, for 1h');
+
+    const oldest = write('evict.toml', readFileSync(full, 'utf8').replace('ban_all', 'evict_oldest'));
+    const report = JSON.parse(fail2zig('replay', '--config', oldest, '--json', flood).out);
+    expect(report.decisions).toEqual([]);
+    expect(report.dropped.evicted).toBeGreaterThan(0);
+    expect(report.tracked + report.dropped.evicted).toBe(sources);
+    expect(report.dropped.denied).toBe(0);
+  });
+
+  test('says by its reason what counted for nobody, each as often as it was', () => {
+    const strict = write(
+      'strict.toml',
+      readFileSync(config, 'utf8').replace('maxretry = 2\n', 'ignoreip = ["192.0.2.9"]\nmaxretry = 2\n'),
+    );
+    const at = (time: string, text: string): string => `2026-11-21 ${time} ${text}\n`;
+    const failed = (from: string): string => `login failed for x from ${from}`;
+    const rows: [count: number, line: string][] = [
+      [1, at('03:15:28', `${'x'.repeat(140 * 1024)}`)],
+      [2, at('03:15:28', failed('192.0.2.300'))],
+      [3, at('25:15:28', failed('192.0.2.7'))],
+      [4, at('03:15:28', failed('shop.example.org'))],
+      [5, at('03:15:28', 'login failed for monitor from 192.0.2.8')],
+      [6, at('03:15:28', failed('192.0.2.9'))],
+    ];
+    const mixed = write('mixed.log', rows.map(([count, line]) => line.repeat(count)).join(''));
+    const { dropped } = JSON.parse(fail2zig('replay', '--config', strict, '--json', mixed).out);
+    expect(dropped).toEqual({
+      ...{ tooLong: 1, invalidAddress: 2, invalidTime: 3, hostName: 4, ignoredByFilter: 5, ignoredByJail: 6 },
+      ...{ tooOld: 0, evicted: 0, denied: 0 },
+    });
   });
 
   test('of which one can be chosen', () => {

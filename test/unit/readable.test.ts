@@ -72,6 +72,22 @@ test('rests for the time that it asked for, whatever there is to read, and is th
   end();
 });
 
+test('after a rest that found nothing it is called again with the next event', async () => {
+  const descriptor = queue();
+  let calls = 0;
+  const end = native.whenReadable(descriptor, () => {
+    native.inotifyRead(descriptor, Buffer.alloc(4096));
+    return calls++ === 0 ? 5 : 0;
+  }) as () => void;
+  happen();
+  await until(() => calls === 2);
+  await turns(20);
+  expect(calls).toBe(2);
+  happen();
+  await until(() => calls === 3);
+  end();
+});
+
 test('refuses what is no descriptor', () => {
   expect(native.whenReadable(2 ** 30, () => 0)).toBe(-9);
   expect(() => native.whenReadable(-1, () => 0)).toThrow(TypeError);

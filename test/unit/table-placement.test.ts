@@ -4,7 +4,8 @@
  */
 import { describe, expect, test } from 'vitest';
 import { DENIED, EVICTIONS } from '../../src/engine/counters.ts';
-import type { Build } from '../../src/engine/host.ts';
+import { type Build, Engine } from '../../src/engine/host.ts';
+import * as layout from '../../src/engine/layout.ts';
 import type { EvictionPolicy } from '../../src/types.ts';
 import { addressOf, type Source, TableDriver } from '../support/table-driver.ts';
 
@@ -102,4 +103,16 @@ describe.each(['plain', 'wasm'] as const)('%s build', (build) => {
       expect(restoring.result).toMatchObject({ bans: count, crowded: 0 });
     }
   });
+});
+
+test('the seed of a start is two words that say nothing of each other, nor of the next start', async () => {
+  const words = new Set<number>();
+  const jail = { filter: 'sshd', mode: '', ignore: [], ...jails[0]! };
+  for (let starts = 0; starts < 4; starts++) {
+    const { buffer } = await Engine.create({ build: 'wasm', jails: [jail], tableBytes: 1 << 20 });
+    const memory = new Int32Array(buffer.buffer);
+    for (const at of [0, 4]) words.add(memory[(layout.SEED + at) >> 2]!);
+  }
+  // Two equal words among eight of 32 bits: one run in 150 million.
+  expect(words.size).toBe(8);
 });

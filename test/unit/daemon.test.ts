@@ -1,0 +1,142 @@
+/**
+ * Which rooms the composition root starts, which look again and again while it runs, and which it
+ * stops, in which order: the real daemon in a process of its own, with a backend that only logs.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { temporaryDirectory } from '../support/control.ts';
+import { until } from '../support/until.ts';
+
+const home = { path: '', remove: (): void => {} };
+let daemon: ChildProcess | undefined;
+beforeEach(() => Object.assign(home, temporaryDirectory()));
+afterEach(() => {
+  daemon?.kill('SIGKILL');
+  home.remove();
+});
+
+const at = (name: string): string => join(home.path, name);
+
+/** A port that nobody has now. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** What the daemon does again and again while it runs. */
+const regular = ['Engine.settleAttempts', 'Engine.setClock', 'Log.flush'];
+
+/** Runs the daemon until it has done everything regular after its start, then stops it. */
+async function run(configuration: string) {
+  writeFileSync(at('auth.log'), '');
+  writeFileSync(at('list.txt'), '192.0.2.0/24\n');
+  const path = at('fail2zig.toml');
+  writeFileSync(path, configuration, { mode: 0o644 });
+  const program = join(import.meta.dirname, '../support/recorded-rooms.ts');
+  const { FAIL2ZIG_NOTIFY_FD: _, NODE_V8_COVERAGE: __, ...env } = process.env;
+  const flags = ['--expose-gc', '--max-old-space-size=192'];
+  daemon = spawn(process.execPath, [...flags, program, path], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const said = { out: '', error: '' };
+  daemon.stdout!.on('data', (part) => {
+    said.out += part;
+  });
+  daemon.stderr!.on('data', (part) => {
+    said.error += part;
+  });
+  const ended = once(daemon, 'close');
+  const calls = (): string[] => said.out.split('\n').slice(0, -1);
+  const ready = (): number => calls().indexOf('ServiceManager.ready');
+  const seen = (): boolean => ready() >= 0 && regular.every((call) => calls().includes(call, ready()));
+  await until(() => seen() || daemon!.exitCode !== null, { what: `a running daemon that does ${regular.join(', ')}` });
+  expect(said.error).toContain('info started');
+  daemon.kill('SIGTERM');
+  expect(await ended, said.error).toEqual([0, null]);
+  const all = calls();
+  const starts = all.slice(0, ready() + 1);
+  return {
+    /** Without what timers of the running daemon may do meanwhile. */
+    starts: starts.filter((call) => ![...regular, 'Governor.release'].includes(call)),
+    last: starts.slice(-2),
+    stops: all.slice(all.indexOf('ServiceManager.stopping')),
+  };
+}
+
+const common = (): string => `
+[memory]
+ceiling = "700MB"
+[jails.sshd]
+logpath = ["${at('auth.log')}"]
+port = ["ssh"]
+[firewall]
+backend = "log-only"
+`;
+
+test('with everything configured, every room starts and stops, in its order', async () => {
+  const { starts, last, stops } = await run(`${common()}
+[state]
+path = "${at('state')}"
+[control]
+socket = "${at('socket')}"
+[metrics]
+enabled = true
+port = ${await freePort()}
+[[list]]
+file = "${at('list.txt')}"
+`);
+  expect(starts).toEqual([
+    'Lists.prepare',
+    'LogOnlyBackend.install',
+    'ProcessMemory.govern',
+    'StateKeeper.load',
+    'Recorder.start',
+    'ControlServer.listen',
+    'MetricsServer.start',
+    'Logs.start',
+    'Enforcer.start {"adopts":true}',
+    'Lists.start',
+    ...['DropTally', 'Clock', 'LogClocks', 'CrowdedLinks', 'Telling'].map((looker) => `${looker}.start`),
+    'StateKeeper.start',
+    'ServiceManager.ready',
+  ]);
+  // What the start took is released once it is over.
+  expect(last).toEqual(['Governor.release', 'ServiceManager.ready']);
+  expect(stops).toEqual([
+    'ServiceManager.stopping',
+    'ProcessMemory.stop',
+    ...['DropTally', 'Clock', 'LogClocks', 'CrowdedLinks', 'Telling'].map((looker) => `${looker}.stop`),
+    'Logs.drain',
+    'Engine.settleAttempts true',
+    'Lists.stop',
+    'Enforcer.stop',
+    'StateKeeper.stop',
+    'Logs.stop',
+    'MetricsServer.close',
+    'ControlServer.close',
+    'Recorder.close',
+    'LogOnlyBackend.close',
+    'Log.flush',
+  ]);
+});
+
+test('what is not configured neither starts nor stops; bans that are not to be kept are removed after the last save', async () => {
+  const { starts, stops } = await run(`${common()}keep_bans = false
+[state]
+enabled = false
+[control]
+enabled = false
+[metrics]
+enabled = false
+`);
+  for (const room of ['Lists', 'StateKeeper', 'ControlServer', 'MetricsServer'])
+    expect([...starts, ...stops].filter((call) => call.startsWith(`${room}.`))).toEqual([]);
+  expect(stops).toContain('LogOnlyBackend.remove');
+  expect(stops.indexOf('LogOnlyBackend.remove')).toBe(stops.indexOf('Enforcer.stop') + 1);
+});
