@@ -25,7 +25,7 @@ import {
   type TestRunner,
   TestStatus,
 } from '@stryker-mutator/api/test-runner';
-import { judgesUnder } from './judges.ts';
+import { isLeftOut, judgesUnder } from './judges.ts';
 import { enterFile, type Test, tests } from './vitest.ts';
 
 /** The variables that the instrumented code reads. */
@@ -55,7 +55,7 @@ const passesMore = 100_000;
 /** By test: the passes of its busiest place in the first run. */
 const passes = new Map<string, number>();
 const passesMax = (id: string): number => passesTimes * (passes.get(id) ?? 0) + passesMore;
-/** A test that is busier could not be told from an endless one within `timeoutMS`. */
+/** The most passes of a test that judges: a busier one could take as long as `timeoutMS`. */
 const passesUnmutatedMax = 25_000_000;
 
 /**
@@ -141,6 +141,20 @@ function inOrder(ids: string[]): Test[] {
     .map((id) => tests.get(id)!);
 }
 
+/** A test that passes a mutant too often does not judge: it could not be told from an endless one. */
+function setBusyAside(results: TestResult[], coverage: Record<string, Record<string, number>>): void {
+  for (const [id, places] of Object.entries(coverage)) {
+    const most = Math.max(0, ...Object.values(places));
+    passes.set(id, most);
+    if (most <= passesUnmutatedMax) continue;
+    console.error(`does not judge, since it passes a mutant ${most} times: ${id}`);
+    delete coverage[id];
+    const at = results.findIndex((result) => result.id === id);
+    const { name, timeSpentMs } = results[at]!;
+    results[at] = { id, name, timeSpentMs, status: TestStatus.Skipped };
+  }
+}
+
 /** If a larger share of the tests fails without a mutant, the run itself is at fault. */
 const unfitShareMax = 0.1;
 
@@ -180,6 +194,7 @@ class InProcessRunner implements TestRunner {
     delete instrumenter.activeMutant;
     await load();
     const results: TestResult[] = [];
+    for (const id of tests.keys()) if (isLeftOut(id)) tests.delete(id);
     for (const test of tests.values()) {
       instrumenter.currentTestId = test.id;
       const start = performance.now();
@@ -196,10 +211,10 @@ class InProcessRunner implements TestRunner {
     for (const result of results) await again(result);
     const mutantCoverage = instrumenter.mutantCoverage ?? { static: {}, perTest: {} };
     setAside(results, mutantCoverage.perTest);
-    for (const [id, places] of Object.entries(mutantCoverage.perTest)) {
-      const most = Math.max(0, ...Object.values(places));
-      if (most > passesUnmutatedMax) throw new Error(`${id} passes a mutant ${most} times: too busy to judge mutants`);
-      passes.set(id, most);
+    setBusyAside(results, mutantCoverage.perTest);
+    for (const { id, timeSpentMs } of results) {
+      if (timeSpentMs > trialSecondsMax * 1000)
+        console.error(`does not judge, since it takes ${(timeSpentMs / 1000).toFixed(1)} s: ${id}`);
     }
     const first: FirstRun = { passes: Object.fromEntries(passes), milliseconds: Object.fromEntries(milliseconds) };
     writeFileSync(timesFile, JSON.stringify(first));

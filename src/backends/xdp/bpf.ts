@@ -38,7 +38,12 @@ const nameBytes = 16;
 const mapInfoBytes = 40;
 const programInfoBytes = 80;
 const programMapsMax = 16;
-const { EPERM, ENOENT } = constants.errno;
+/**
+ * How often a program is loaded while the kernel says EAGAIN: the verifier stops when a signal is
+ * pending, which happens on a busy host. libbpf tries as often.
+ */
+const loadTriesMax = 6;
+const { EAGAIN, EPERM, ENOENT } = constants.errno;
 
 /** An error of bpf(2). */
 export class BpfError extends KernelError {
@@ -215,13 +220,14 @@ export function loadXdpProgram(name: string, instructions: Buffer): number {
     }
     return native.bpf(bpfCommand.loadProgram, attributes, ...pointers);
   };
-  const result = load(null);
+  let result = load(null);
+  for (let tries = 1; result === -EAGAIN && tries < loadTriesMax; tries++) result = load(null);
   if (result >= 0) return result;
-  // Loads it again with the log, to learn the reason.
+  // Loads it again with the log, to learn the reason. A log that is cut is an error of its own.
   const log = Buffer.alloc(verifierLogBytes);
   const again = load(log);
   if (again >= 0) return again;
-  throw new BpfError(-again, operation, log.toString('latin1', 0, Math.max(0, log.indexOf(0))));
+  throw new BpfError(-result, operation, log.toString('latin1', 0, Math.max(0, log.indexOf(0))));
 }
 
 /** The id and name of a loaded program and the ids of its maps. */
