@@ -141,7 +141,7 @@ function inOrder(ids: string[]): Test[] {
     .map((id) => tests.get(id)!);
 }
 
-/** A test that passes a mutant too often does not judge: it could not be told from an endless one. */
+/** A test that passes a mutant too often does not judge: it could seem to be endless. */
 function setBusyAside(results: TestResult[], coverage: Record<string, Record<string, number>>): void {
   for (const [id, places] of Object.entries(coverage)) {
     const most = Math.max(0, ...Object.values(places));
