@@ -130,6 +130,7 @@ const claimsOfTests: Readonly<Record<string, string>> = {
   'unit/journal-killed': 'LP-18 X-entries',
   'unit/journal-source': 'LP-18 X-entries X-journal',
   'unit/journal-state': 'LP-18 X-journal X-kept',
+  'unit/kernel-faults': 'FM-6 LP-24 LP-25 LP-26 X-beside',
   'unit/latency': 'LP-30 X-shown',
   'unit/launch': 'MM-01 X-service',
   'unit/ledger': 'X-proof X-verify',

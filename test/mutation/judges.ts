@@ -8,7 +8,8 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const chosen: Readonly<Record<string, string>> = {
-  backends: 'unit/backends unit/pacer unit/recordings unit/xdp-program property/netlink property/xtables',
+  backends: `unit/backends unit/bpf unit/kernel-faults unit/pacer unit/recordings unit/xdp-program
+    property/netlink property/xtables`,
   compiler: `unit/compiler-check unit/compiler-emit unit/compiler-encode unit/compiler-first-look unit/compiler-generate
     unit/compiler-rules unit/compiler-shape unit/compiler-usual unit/filters property/interpreter`,
   config: `unit/config-file unit/config-hints unit/config-jails unit/config-lists unit/config-pieces unit/config-places

@@ -21,22 +21,23 @@ export type Outside = (command: string) => void;
 /** A scene throws if something is not as it should be. */
 export type Scene = (outside: Outside) => Promise<void>;
 
+/** Milliseconds. */
 const hour = 3_600_000;
 
-function address(text: string): Address {
+export function address(text: string): Address {
   const parsed = parseCidr(text, 'clear');
   if (typeof parsed === 'string') throw new Error(`${text}: ${parsed}`);
   return parsed;
 }
 
-const ban = (text: string, timeoutMs = hour, jail = 'sshd'): Change => ({
+export const ban = (text: string, timeoutMs = hour, jail = 'sshd'): Change => ({
   verb: 'ban',
   ban: { jail, address: address(text), timeoutMs },
 });
-const unban = (text: string, jail = 'sshd'): Change => ({ verb: 'unban', jail, address: address(text) });
+export const unban = (text: string, jail = 'sshd'): Change => ({ verb: 'unban', jail, address: address(text) });
 
-const everything: JailScaffold = { name: 'sshd', ipv6Prefix: 64, ports: [], protocols: [], hooks: ['input'] };
-const web: JailScaffold = {
+export const everything: JailScaffold = { name: 'sshd', ipv6Prefix: 64, ports: [], protocols: [], hooks: ['input'] };
+export const web: JailScaffold = {
   name: 'nginx web',
   ipv4Prefix: 24,
   ipv6Prefix: 48,
@@ -51,7 +52,7 @@ const web: JailScaffold = {
 };
 
 /** What a backend holds: jail, address, and seconds, rounded to the next ten, 0 = without end. */
-async function held(backend: Backend): Promise<string[]> {
+export async function held(backend: Backend): Promise<string[]> {
   const seen: string[] = [];
   const count = await backend.each(({ jail, address, timeoutMs }) => {
     seen.push(`${jail} ${formatAddress(address)} ${Math.ceil(timeoutMs / 10_000) * 10}`);
@@ -83,13 +84,41 @@ const heldThen = (single = '203.0.113.0/24'): string[] =>
     'sshd 203.0.113.2 0',
   ].sort();
 
-async function refusal(work: Promise<unknown>): Promise<string> {
+/** The message of an expected error. */
+export async function refusal(work: Promise<unknown>): Promise<string> {
   const error = await work.then(
     () => undefined,
     (cause: unknown) => cause,
   );
   assert(error instanceof Error, 'it was not refused');
   return error.message;
+}
+
+/** Timers do not run by themselves: those that are started are noted here. */
+export function collectTimers() {
+  const real = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
+  const started: { callback: () => unknown; wait: number }[] = [];
+  const stopped = new Set<unknown>();
+  Object.assign(globalThis, {
+    setTimeout: (callback: () => unknown, wait: number) => {
+      const timer = { callback, wait, unref() {} };
+      started.push(timer);
+      return timer;
+    },
+    clearTimeout: (timer: unknown) => {
+      if (timer !== undefined) stopped.add(timer);
+    },
+  });
+  return {
+    started,
+    get stopped() {
+      return stopped.size;
+    },
+    waits: () => started.map(({ wait }) => wait),
+    /** Runs the last one. */
+    fire: async () => await started.at(-1)?.callback(),
+    restore: () => Object.assign(globalThis, real),
+  };
 }
 
 const nftables = (more = {}) => new NftablesBackend({ table: 'fail2zig', ...more });
@@ -386,6 +415,34 @@ export const scenes: Record<string, Scene> = {
     ]);
     await second.remove();
     second.close();
+  },
+
+  async 'iptables-ends'() {
+    let now = 5_000;
+    const timers = collectTimers();
+    try {
+      const backend = new IptablesBackend({ now: () => now });
+      await backend.install([everything]);
+      assert.equal(timers.started.length, 0);
+      await backend.apply([ban('203.0.113.1', 60_000), ban('203.0.113.2', 100_000), ban('203.0.113.3', 0)]);
+      await backend.apply([ban('2001:db8:1:2::/64', 60_100)]);
+      assert.deepEqual(timers.waits(), [60_000, 60_000]);
+      now += 60_000;
+      await timers.fire();
+      assert.deepEqual(await held(backend), ['sshd 2001:db8:1:2::/64 10', 'sshd 203.0.113.2 40', 'sshd 203.0.113.3 0']);
+      // Not sooner than a quarter of a second after the last one.
+      assert.deepEqual(timers.waits(), [60_000, 60_000, 250]);
+      now += 250;
+      await timers.fire();
+      assert.deepEqual(await held(backend), ['sshd 203.0.113.2 40', 'sshd 203.0.113.3 0']);
+      await backend.apply([ban('203.0.113.4', 2 ** 40), unban('203.0.113.2')]);
+      assert.deepEqual(timers.waits(), [60_000, 60_000, 250, 39_750, 2 ** 31 - 1]);
+      await backend.remove();
+      assert.equal(timers.stopped, 5);
+      backend.close();
+    } finally {
+      timers.restore();
+    }
   },
 
   async 'xdp-day'(outside) {
