@@ -9,13 +9,16 @@ import {
   decisionsWaitingOfAllMax,
   journalBehindSeconds,
   journalChangesMs,
+  journalCursorsMax,
   journalIdleLookMs,
   journalIdleMs,
   journalLookMs,
   journalMessagesMax,
   journalTurnEntries,
+  journalTurnUnpacks,
   journalYoungMs,
   quietLookMs,
+  weekHours,
 } from '../../src/limits.ts';
 import { DamagedFile } from '../../src/sources/journal/file.ts';
 import type { JournalSourceOptions } from '../../src/sources/journal/journal.ts';
@@ -266,6 +269,180 @@ describe('a source that runs', () => {
     });
     expect(source.files).toBe(0);
   });
+});
+
+describe('a source that is asked for something else', () => {
+  test('reads new entries with what is asked for now, though their fields are old', () => {
+    const writer = writerOf();
+    fill(writer, 1, 2);
+    const { source, sink, read } = driveJournal(directory.path);
+    stops.push(() => source.stop());
+    read();
+    const cron = { text: '', groups: [{ terms: [['_COMM', ['sshd']] as [string, string[]]] }] };
+    source.setTargets([{ match: cron, source: 8, name: 'journal:other' }], 600);
+    fill(writer, 3, 4);
+    read();
+    expect(sink.taken.map(({ source, seqnum }) => [source, seqnum])).toEqual([
+      [3, 1],
+      [3, 2],
+      [8, 3],
+      [8, 4],
+    ]);
+    expect(source.status()).toMatchObject([{ path: 'journal:other', source: 8, state: 'reading', offset: 0 }]);
+    // The counts of what could not be read go on, and a longer findtime counts for files to come.
+    source.setTargets([], 600);
+    fill(writer, 5, 6);
+    read();
+    expect(sink.taken).toHaveLength(4);
+  });
+
+  test('a file that is found later is read from its own findtime on', () => {
+    const { source, sink, read } = driveJournal(directory.path, { now: () => clock / 1e6 + 1_000, findtime: 10 });
+    stops.push(() => source.stop());
+    fill(writerOf('one.journal'), 1, 3);
+    read();
+    expect(sink.taken).toEqual([]);
+    source.setTargets([{ match: ofSshd, source: 3, name: 'journal:sshd' }], 2_000);
+    fill(writerOf('two.journal'), 4, 6);
+    read();
+    expect(sink.taken.map(({ seqnum }) => seqnum)).toEqual([4, 5, 6]);
+  });
+});
+
+describe('a journal that falls silent', () => {
+  test('is said, with its jails, until it is heard again', async () => {
+    const now = clock / 1e6;
+    const history = {
+      path: 'journal:sshd',
+      since: now - 30 * 86_400,
+      quietSeconds: 8 * 3_600,
+      missed: 5_000,
+      counts: new Float32Array(weekHours).fill(100),
+    };
+    const { source, events } = running({ histories: [history], now: () => now });
+    await pass(journalLookMs);
+    const detail = 'quiet for 8 hours, 5000 lines at least were to be expected meanwhile';
+    expect(events).toEqual([{ kind: 'quiet', path: 'journal:sshd', detail }]);
+    expect(source.problems()).toContain(`journal:sshd: ${detail}`);
+    expect(source.status()).toMatchObject([{ quietSeconds: 8 * 3_600 }]);
+    fill(writerOf(), 1, 1);
+    await pass(2 * journalChangesMs);
+    await settle();
+    expect(events.slice(1).map(({ kind, path }) => [kind, path.replace(directory.path, '')])).toEqual([
+      ['appeared', '/system.journal'],
+      ['heard', 'journal:sshd'],
+    ]);
+    expect(source.problems()).toEqual([]);
+  });
+});
+
+describe('where reading stands', () => {
+  test('is saved for each file and each sequence of numbers, within a bound', () => {
+    const writer = writerOf();
+    fill(writer, 1, 5);
+    const { source, read } = driveJournal(directory.path);
+    stops.push(() => source.stop());
+    expect(source.cursors()).toEqual([]);
+    read();
+    expect(source.cursors()).toEqual([{ kind: 'file', id: writer.ids.fileId, seqnum: 5 }]);
+    read();
+    read();
+    expect(source.cursors()).toEqual([
+      { kind: 'file', id: writer.ids.fileId, seqnum: 5 },
+      { kind: 'numbers', id: writer.ids.seqnumId, seqnum: 5 },
+    ]);
+    const resume = Array.from({ length: journalCursorsMax + 9 }, (_, seqnum) => ({
+      kind: 'file' as const,
+      id: seqnum.toString(16).padStart(32, '0'),
+      seqnum,
+    }));
+    const other = driveJournal(directory.path, { resume });
+    expect(other.source.cursors()).toEqual(resume.slice(0, journalCursorsMax));
+  });
+
+  test('of a file that is gone is kept for a while, and then the numbers say it', () => {
+    const { source, read } = driveJournal(directory.path, {
+      resume: [
+        { kind: 'file', id: 'a'.repeat(32), seqnum: 7 },
+        { kind: 'numbers', id: 'b'.repeat(32), seqnum: 9 },
+      ],
+    });
+    const kinds = () => source.cursors().map(({ kind, seqnum }) => [kind, seqnum]);
+    for (let scans = 0; scans < 3; scans++) {
+      expect(kinds()).toEqual([
+        ['file', 7],
+        ['numbers', 9],
+      ]);
+      read();
+    }
+    expect(kinds()).toEqual([['numbers', 9]]);
+  });
+});
+
+describe('entries that are not new', () => {
+  const machine = '0123456789abcdef0123456789abcdef';
+  const entry = (seqnum: number, monotonic: number) => ({
+    ...sshdEntry(seqnum, clock + seqnum, `m${seqnum}`),
+    monotonic,
+  });
+
+  /** The journal in /run, which was read, and then one in /var with these entries. */
+  function moved(bootId: string | undefined, ...kept: [seqnum: number, monotonic: number][]): number[] {
+    for (const root of ['run', 'var']) mkdirSync(at(`${root}/${machine}`), { recursive: true });
+    const run = writerOf(`run/${machine}/system.journal`);
+    for (const n of [1, 2, 3]) run.append(entry(n, 100 * n));
+    const { source, sink, read } = driveJournal('', { directories: [at('run'), at('var')] });
+    stops.push(() => source.stop());
+    read();
+    const ids = { ...run.ids, fileId: 'f'.repeat(32), ...(bootId !== undefined && { bootId }) };
+    const writer = new JournalWriter(at(`var/${machine}/system.journal`), {}, ids);
+    stops.push(() => writer.close());
+    for (const [seqnum, monotonic] of kept) writer.append(entry(seqnum, monotonic));
+    read();
+    return sink.taken.slice(3).map(({ seqnum }) => seqnum);
+  }
+
+  test('are copies up to the time that was reached, and no later', () => {
+    expect(moved(undefined, [4, 100], [5, 299], [6, 300], [7, 301], [8, 302])).toEqual([7, 8]);
+  });
+
+  test('are none of another boot, however early in it', () => {
+    expect(moved('c'.repeat(32), [4, 1], [5, 2])).toEqual([4, 5]);
+  });
+
+  test('nor in the same directory', () => {
+    const writer = writerOf();
+    const { source, sink, read } = driveJournal(directory.path);
+    stops.push(() => source.stop());
+    for (const [seqnum, monotonic] of [
+      [1, 500],
+      [2, 400],
+      [3, 400],
+    ] as const)
+      writer.append(entry(seqnum, monotonic));
+    read();
+    expect(sink.taken.map(({ seqnum }) => seqnum)).toEqual([1, 2, 3]);
+  });
+
+  test('with a number that was there before is damage, and is counted', () => {
+    const writer = writerOf();
+    for (const n of [1, 2, 2, 1, 3]) writer.append(entry(n, n));
+    const { source, sink, read } = driveJournal(directory.path);
+    stops.push(() => source.stop());
+    read();
+    expect(sink.taken.map(({ seqnum }) => seqnum)).toEqual([1, 2, 3]);
+    expect(source.counters).toEqual({ entries: 3, fed: 3, damaged: 2, aside: 0 });
+  });
+});
+
+test('a turn unpacks a bounded number of messages', async () => {
+  const writer = new JournalWriter(at('system.journal'), { compress: 'zstd' });
+  stops.push(() => writer.close());
+  for (let n = 1; n <= 3 * journalTurnUnpacks; n++) writer.append(sshdEntry(n, clock + n, `${n} `.padEnd(600, 'x')));
+  const read: number[] = [];
+  const { sink } = running({ drain: () => read.push(sink.taken.length) });
+  await settle();
+  expect(read.slice(0, 3)).toEqual([1, 2, 3].map((turns) => turns * journalTurnUnpacks));
 });
 
 describe('messages of one entry', () => {
