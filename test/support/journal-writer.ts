@@ -87,7 +87,7 @@ export class JournalWriter {
 
   append({ fields, seqnum, realtime, monotonic = realtime }: WrittenEntry): void {
     const items = fields.map(([name, value]) =>
-      this.#dataOf(Buffer.concat([Buffer.from(`${name}=`), Buffer.from(value)])),
+      this.#dataOf(Buffer.concat([Buffer.from(`${name}=`, 'latin1'), Buffer.from(value)])),
     );
     const offsets = [...new Set(items)].sort((one, other) => one - other);
     const step = this.#form.compact ? 4 : 16;

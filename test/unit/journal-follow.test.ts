@@ -230,12 +230,21 @@ describe('a source that runs', () => {
     });
     await pass(journalLookMs);
     fill(writer, 1, 5);
+    for (const seqnum of [6, 7])
+      writer.append({
+        seqnum,
+        realtime: clock,
+        fields: [
+          ['_COMM', 'cron'],
+          ['MESSAGE', 'x'],
+        ],
+      });
     await pass(journalChangesMs + journalLookMs);
     await settle();
     const lines = source.histories().map(({ path, ...more }) => [path, (more as unknown as { lines: number }).lines]);
     expect(lines).toEqual([
       ['journal:sshd', 5],
-      ['journal:cron', 0],
+      ['journal:cron', 2],
     ]);
     expect(source.status().map(({ quietSeconds }) => quietSeconds)).toEqual([0, 0]);
   });
@@ -504,6 +513,14 @@ describe('a file that is read whole', () => {
         [1, 3],
       ],
     });
+  });
+
+  test('an error of who takes the entries is passed on', () => {
+    fill(writerOf(), 1, 2);
+    const fails = (): never => {
+      throw new Error('full');
+    };
+    expect(() => readJournal(at('system.journal'), [everyEntry], new JournalSink(), 0, fails)).toThrow('full');
   });
 
   test('a damaged entry is passed over, and where the file is damaged it ends', () => {

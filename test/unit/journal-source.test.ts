@@ -4,34 +4,41 @@
  * aside.
  */
 import { randomBytes } from 'node:crypto';
-import {
+import fs, {
+  appendFileSync,
   closeSync,
   mkdirSync,
   openSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   truncateSync,
   utimesSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openDescriptors } from '../../scripts/lab/descriptors.ts';
 import {
+  journalArraysMax,
   journalCandidatesMax,
   journalDamagedMax,
   journalFieldsMax,
   journalFilesMax,
   journalPackedBytesMax,
   journalTurnEntries,
+  journalWindowLogMax,
   lineBytesMax,
 } from '../../src/limits.ts';
 import { JournalDirectories } from '../../src/sources/journal/directories.ts';
 import { DamagedEntry, JournalFile } from '../../src/sources/journal/file.ts';
 import type { JournalCursor } from '../../src/sources/journal/journal.ts';
+import { everyEntry, isJournal, readJournal } from '../../src/sources/journal/read-whole.ts';
 import type { JournalMatch } from '../../src/types.ts';
 import { temporaryDirectory } from '../support/control.ts';
-import { driveJournal, ofSshd } from '../support/journal-sink.ts';
+import { driveJournal, JournalSink, ofSshd } from '../support/journal-sink.ts';
 import { type JournalForm, JournalWriter, journalIds, sshdEntry } from '../support/journal-writer.ts';
 
 let directory: { path: string; remove(): void };
@@ -592,6 +599,54 @@ describe('what of an entry is read', () => {
     }
   });
 
+  test('of an entry that nobody asked for nothing is counted', () => {
+    const writer = new JournalWriter(at('system.journal'), { compress: 'lz4' });
+    writer.append({
+      seqnum: 1,
+      realtime: clock,
+      fields: [
+        ['_COMM', 'cron'],
+        ['MESSAGE', 'x'.repeat(600)],
+      ],
+    });
+    expect(readOf()).toMatchObject({ texts: [], unread: [] });
+  });
+
+  test('a value that is longer than what is looked at fits nothing', () => {
+    const shown = 'x'.repeat(512 - 64 - 'F='.length);
+    written(
+      {},
+      [
+        ['F', shown.slice(1)],
+        ['MESSAGE', 'short'],
+      ],
+      [
+        ['F', shown.repeat(2)],
+        ['MESSAGE', 'long'],
+      ],
+    );
+    const groups = [shown, shown.slice(1)].map((value) => ({ terms: [['F', [value]] as [string, string[]]] }));
+    expect(readOf({ targets: [{ match: { text: '', groups }, source: 0, name: 'x' }] }).texts).toEqual(['-: short']);
+  });
+
+  test('a packed message is unpacked where its window is no larger than the bound', () => {
+    // A frame without its size: its window says how much memory it takes.
+    const frame = (windowLog: number, text: string): string =>
+      Buffer.concat([
+        Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, (windowLog - 10) << 3]),
+        Buffer.from([1 | (text.length << 3), 0, 0]),
+        Buffer.from(text),
+      ]).toString('latin1');
+    const field = (windowLog: number): [string, string] => {
+      const [name, value] = frame(windowLog, `MESSAGE=${windowLog}`).split('=');
+      return [name!, value!];
+    };
+    const writer = written({}, [field(journalWindowLogMax)], [field(journalWindowLogMax + 1)]);
+    const [, one, , , other] = writer.objects;
+    for (const place of [one!, other!]) poke(writer, place + 1, 4);
+    expect(readOf()).toMatchObject({ texts: [`-: ${journalWindowLogMax}`], unread: [['oversize', 1]] });
+  });
+
   test('a field is looked for by names of so many bytes', () => {
     const [longest, tooLong] = ['F'.repeat(64), 'G'.repeat(65)];
     written({}, [
@@ -723,6 +778,17 @@ describe('the reader of one file', () => {
       'a number without bound',
       (writer) => writer.poke(152, 2n ** 53n),
       ['DamagedFile: its number of entries is wrong'],
+    ],
+    ['entries that are not counted yet', (writer) => writer.poke(152, 5n), [1, 2, 3, 4, 5]],
+    [
+      'the largest number',
+      (writer) => writer.poke(writer.places[1]! + 16, 2n ** 53n - 1n),
+      [1, 2 ** 53 - 1, 3, 4, 5, 6],
+    ],
+    [
+      'as many fields as there may be, behind the end',
+      (writer) => writer.poke(writer.places[5]! + 8, 64n + 16n * BigInt(journalFieldsMax)),
+      [1, 2, 3, 4, 5, 'DamagedEntry: it ends behind the file'],
     ],
     ['no array', (writer) => writer.poke(176, 0n), []],
     ['an array at no multiple of eight', (writer, array) => writer.poke(176, BigInt(array + 4)), [arrays]],
@@ -862,6 +928,125 @@ describe('the reader of one file', () => {
     }
   });
 
+  test('skips nothing that is not counted yet, and says where the order is wrong', () => {
+    const { writer, firstArray } = sixEntries();
+    writer.poke(152, 5n);
+    const counted = new JournalFile(writer.path);
+    counted.seek(() => true);
+    expect([counted.passed, counted.next()]).toEqual([5, false]);
+    counted.close();
+    writer.poke(firstArray + 24 + 16, BigInt(writer.places[0]!));
+    const other = new JournalFile(writer.path);
+    // The last of four is asked for first, then the second, then the third.
+    let asked = 0;
+    other.seek(() => asked++ === 1);
+    expect([asked, other.passed]).toEqual([3, 2]);
+    expect(() => {
+      while (other.next());
+    }).toThrow('its entries are out of order');
+    other.close();
+    writer.poke(firstArray + 24 + 24, BigInt(writer.places[3]! + 4));
+    const damaged = new JournalFile(writer.path);
+    expect(() => damaged.seek(() => true)).toThrow('an entry has no valid place');
+    damaged.close();
+  });
+
+  test('follows no more than so many arrays', () => {
+    const { writer } = sixEntries();
+    const arrays = journalArraysMax + 2;
+    const from = statSync(writer.path).size;
+    const bytes = Buffer.alloc(32 * arrays);
+    for (let array = 0; array < arrays; array++) {
+      bytes[32 * array] = 6;
+      bytes.writeBigUInt64LE(32n, 32 * array + 8);
+      bytes.writeBigUInt64LE(BigInt(from + 32 * (array + 1)), 32 * array + 16);
+      bytes.writeBigUInt64LE(BigInt(writer.places[0]!), 32 * array + 24);
+    }
+    appendFileSync(writer.path, bytes);
+    writer.poke(176, BigInt(from));
+    for (const [entries, isRead] of [
+      [journalArraysMax + 1, true],
+      [journalArraysMax + 2, false],
+    ] as const) {
+      writer.poke(152, BigInt(entries));
+      const file = new JournalFile(writer.path);
+      const seek = (): void => file.seek(() => true);
+      if (isRead) expect(seek).not.toThrow();
+      else expect(seek).toThrow('its entries are in too many arrays');
+      file.close();
+    }
+  });
+
+  test('leaves no descriptor, whatever it finds', () => {
+    const { writer } = sixEntries();
+    writeFileSync(at('none.journal'), 'no journal');
+    const before = openDescriptors().size;
+    expect(walk(writer.path)).toHaveLength(6);
+    expect(walk(at('none.journal'))).toEqual(['DamagedFile: it has no whole header']);
+    const directories = new JournalDirectories([directory.path]);
+    for (let count = 0; count < 3; count++) directories.files(() => {});
+    expect(isJournal(writer.path)).toBe(true);
+    readJournal(writer.path, [everyEntry], new JournalSink(), clock / 1e6, () => {});
+    expect(openDescriptors().size).toBe(before);
+  });
+
+  test('notices a header that was cut, though what it says of entries is the same', () => {
+    const { writer } = sixEntries();
+    const file = new JournalFile(writer.path);
+    truncateSync(writer.path, 200);
+    expect(() => file.look()).toThrow('it has no whole header');
+    file.close();
+  });
+
+  test('two files in turn are not mixed up', () => {
+    const one = sixEntries().writer;
+    renameSync(one.path, at('one.journal'));
+    const other = new JournalWriter(at('other.journal'));
+    fill(other, 11, 16, (n) => `other ${n}`);
+    const files = [new JournalFile(at('one.journal')), new JournalFile(other.path)];
+    const bytes = files.map(({ path }) => readFileSync(path));
+    for (let turn = 0; turn < 6; turn++) {
+      for (const [index, file] of files.entries()) {
+        expect([file.next(), file.seqnum]).toEqual([true, 10 * index + turn + 1]);
+        for (const place of [file.offset, ...file.fields]) {
+          const into = Buffer.alloc(80);
+          file.copy(place, 80, into, 0);
+          expect(into).toEqual(bytes[index]!.subarray(place, place + 80));
+        }
+        // The other one, right after it.
+        const into = Buffer.alloc(80);
+        files[1 - index]!.copy(file.offset, 80, into, 0);
+        expect(into).toEqual(bytes[1 - index]!.subarray(file.offset, file.offset + 80));
+      }
+    }
+    for (const file of files) file.close();
+  });
+
+  test('reads a file about once, in large pieces, however often its entries name the same fields', () => {
+    const writer = new JournalWriter(at('system.journal'));
+    fill(writer, 1, 3_000, (n) => `m${n} `.padEnd(300, 'x'));
+    const { read, sink } = driveJournal(directory.path);
+    const { readSync } = fs;
+    let calls = 0;
+    let bytes = 0;
+    fs.readSync = ((...what: Parameters<typeof readSync>) => {
+      const count = readSync(...what);
+      calls++;
+      bytes += count;
+      return count;
+    }) as typeof readSync;
+    syncBuiltinESMExports();
+    try {
+      read();
+    } finally {
+      fs.readSync = readSync;
+      syncBuiltinESMExports();
+    }
+    expect(sink.taken).toHaveLength(3_000);
+    expect(bytes).toBeLessThan(1.5 * statSync(writer.path).size);
+    expect(calls).toBeLessThan(200);
+  });
+
   test('a damaged entry is not skipped', () => {
     const { writer } = sixEntries();
     for (const place of writer.places.slice(3)) poke(writer, place, 99);
@@ -878,9 +1063,11 @@ describe('the reader of one file', () => {
     const state = () => [file.entries, file.passed, file.tailSeqnum, file.online, file.archived];
     expect([file.fileId, file.seqnumId]).toEqual([writer.ids.fileId, writer.ids.seqnumId]);
     expect([file.headRealtime, file.tailRealtime]).toEqual([clock + 1, clock + 6]);
+    expect(Buffer.from(file.boot, 'latin1').toString('hex')).toBe('');
     expect([file.look(), state()]).toEqual([true, [6, 0, 6, true, false]]);
     while (file.next());
     expect([file.look(), state()]).toEqual([false, [6, 6, 6, true, false]]);
+    expect(Buffer.from(file.boot, 'latin1').toString('hex')).toBe(writer.ids.bootId);
     fill(writer, 7, 7);
     expect([file.look(), state()]).toEqual([true, [7, 6, 7, true, false]]);
     expect([file.next(), file.seqnum, file.realtime, file.monotonic]).toEqual([true, 7, clock + 7, clock + 7]);

@@ -23,7 +23,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openDescriptors } from '../../scripts/lab/descriptors.ts';
-import { directoryEntriesMax } from '../../src/limits.ts';
+import { directoryEntriesMax, journalNamesMax } from '../../src/limits.ts';
 import type { FileSource } from '../../src/sources/file.ts';
 import { barred, findPaths, isDirectory, namesIn, type Search } from '../../src/sources/find.ts';
 import { hasWildcard, splitPattern } from '../../src/sources/glob.ts';
@@ -322,7 +322,14 @@ describe('journals', () => {
     write('one', 'notes.txt');
     write('one', machine, 'system.journal');
     write('one', `${machine}.web`, 'system.journal');
-    for (const name of [`${machine}.`, `${machine}x`, machine.slice(1), machine.toUpperCase(), `g${machine.slice(1)}`])
+    for (const name of [
+      `${machine}.`,
+      `${machine}x`,
+      `${machine}xy`,
+      machine.slice(1),
+      machine.toUpperCase(),
+      `g${machine.slice(1)}`,
+    ])
       write('one', name, 'no.journal');
     write('two', machine, 'system@1.journal');
     const { files, failures } = filesOf(new JournalDirectories([at('one'), at('two'), at('missing')]));
@@ -354,6 +361,20 @@ describe('journals', () => {
     write('later', 'c.journal');
     expect(directories.changed()).toBe(true);
     expect(filesOf(directories).files).toEqual(['1 /later/c.journal']);
+  });
+
+  test('on a file system that may hang are not looked for', () => {
+    write('one', 'a.journal');
+    withFar(at('one'), () => {
+      expect(filesOf(new JournalDirectories([at('one')]))).toEqual({ files: [], failures: [] });
+    });
+  });
+
+  test('of a directory of very many, as many as are read', () => {
+    mkdirSync(at('many'));
+    const last = journalNamesMax + 1;
+    execFileSync('sh', ['-c', `cd "$0" && seq -f %.0f.journal ${last} | xargs touch`, at('many')]);
+    expect(filesOf(new JournalDirectories([at('many')])).files).toHaveLength(journalNamesMax);
   });
 
   test('of a directory that is none are reported', () => {

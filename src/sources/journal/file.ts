@@ -15,7 +15,7 @@
  */
 import { closeSync, readSync } from 'node:fs';
 import { journalArraysMax, journalFieldsMax, journalWindowBytes } from '../../limits.ts';
-import { linkTo, openLog } from '../place.ts';
+import { openLog } from '../place.ts';
 
 export class DamagedFile extends Error {}
 export class DamagedEntry extends Error {}
@@ -119,10 +119,6 @@ export class JournalFile {
       closeSync(descriptor);
       throw error;
     }
-  }
-
-  get link(): string {
-    return linkTo(this.#descriptor);
   }
 
   close(): void {
