@@ -68,8 +68,9 @@ test('a file that is renamed between any two looks is searched for until it stay
 });
 
 test('a path that leads to another directory is watched there', () => {
-  for (const name of ['one', 'two']) mkdirSync(join(home.path, name));
+  for (const name of ['one', 'two']) mkdirSync(join(home.path, name), { recursive: true });
   const link = join(home.path, 'link');
+  rmSync(link, { force: true });
   symlinkSync('one', link);
   const closed: number[] = [];
   let watches = 0;
@@ -119,6 +120,14 @@ test.each([
   hear(event[0], event[1], event[2]);
   directories.settle(false);
   expect(looked).toEqual([]);
+});
+
+test('a moved file whose permissions change is still looked for', () => {
+  const { directories, rename, hear, looked } = followLog(() => false);
+  rename('log', 'log.1');
+  hear(IN_ATTRIB, 'log.1');
+  directories.settle(false);
+  expect(looked).toEqual(['log.1']);
 });
 
 test('two renames whose events are mixed', () => {
@@ -266,6 +275,11 @@ describe('a directory', () => {
     rmSync(late, { recursive: true });
     // The watch of what is gone is closed, which is a change.
     expect([directories.check(), open(), directories.check()]).toEqual([true, [], false]);
+    expect(told.splice(0)).toEqual(['failed here/late ENOENT: no such file or directory']);
+    directories.begin();
+    directories.sweep();
+    expect(directories.count).toBe(0);
+    directories.lookFor(late, '*');
     expect(told.splice(0)).toEqual(['failed here/late ENOENT: no such file or directory']);
     mkdirSync(late);
     refusal.error = new Error('ENOSPC: no space left on device');

@@ -23,6 +23,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openDescriptors } from '../../scripts/lab/descriptors.ts';
 import {
@@ -34,10 +35,11 @@ import {
   lingerMs,
   turnBytesMax,
 } from '../../src/limits.ts';
+import { type Native, native } from '../../src/native.ts';
 import { type FileEvent, FileSource, type FileSourceOptions } from '../../src/sources/file.ts';
 import { type Events, type EventsOptions, IN_MODIFY } from '../../src/sources/inotify.ts';
 import { PortableEvents } from '../../src/sources/portable-events.ts';
-import { readWhole } from '../../src/sources/read-whole.ts';
+import { readWhole, withInput } from '../../src/sources/read-whole.ts';
 import { Tail } from '../../src/sources/tail.ts';
 import { CollectingSink } from '../support/collecting-sink.ts';
 import { until } from '../support/until.ts';
@@ -1098,6 +1100,101 @@ describe('readWhole', () => {
     };
     readWhole(log, sink, { source: 3, now: 0, drain: () => sink.drain() });
     expect(sink.texts(3)).toEqual(lines);
+  });
+
+  describe('a compressed file', () => {
+    const text = Array.from({ length: 3_000 }, (_, index) => `line ${index}`).join('\n');
+    const wholeOf = (path: string): string[] => {
+      const sink = new CollectingSink();
+      expect(readWhole(path, sink, { source: 3, now: 0, drain() {} })).toBe(text.length);
+      return sink.texts(3);
+    };
+    const refusalOf = (path: string): string => {
+      try {
+        wholeOf(path);
+        return 'none';
+      } catch (error) {
+        return (error as Error).message.replace(home, '');
+      }
+    };
+
+    test.each([
+      ['gzip', gzipSync],
+      ['zstd', zstdCompressSync],
+    ] as const)('by %s is read unpacked, which is said', (name, pack) => {
+      const path = join(home, `log.${name}`);
+      writeFileSync(path, pack(text));
+      const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+      const before = openDescriptors().size;
+      try {
+        expect(wholeOf(path)).toEqual(text.split('\n'));
+        expect(stderr.mock.calls).toEqual([[`${path} is compressed with ${name}: read unpacked\n`]]);
+        expect(openDescriptors().size).toBe(before);
+      } finally {
+        stderr.mockRestore();
+      }
+    });
+
+    test.each([
+      ['xz', 'fd377a585a00'],
+      ['bzip2', '425a68'],
+    ])('by %s is refused with what to do', (name, magic) => {
+      writeFileSync(join(home, 'log'), Buffer.from(`${magic}0102030405`, 'hex'));
+      const before = openDescriptors().size;
+      expect(refusalOf(join(home, 'log'))).toBe(`/log is compressed with ${name}: unpack it, and hand it over as "-"`);
+      expect(openDescriptors().size).toBe(before);
+    });
+
+    test('that is damaged, or for which there is no memory, is refused', () => {
+      writeFileSync(join(home, 'log'), gzipSync(text).subarray(0, 100));
+      expect(refusalOf(join(home, 'log'))).toBe(
+        '/log, compressed with gzip, cannot be unpacked: unexpected end of file',
+      );
+      writeFileSync(join(home, 'log'), gzipSync(text));
+      const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+      native.memfd = () => -24;
+      try {
+        expect(refusalOf(join(home, 'log'))).toBe('no memory file for /log (errno 24)');
+      } finally {
+        delete (native as Partial<Native>).memfd;
+        stderr.mockRestore();
+      }
+    });
+
+    test('is none if it only begins a little like one', () => {
+      writeFileSync(join(home, 'log'), Buffer.from('1f8a0a', 'hex'));
+      const sink = new CollectingSink();
+      expect(readWhole(join(home, 'log'), sink, { source: 3, now: 0, drain() {} })).toBe(3);
+      expect(sink.lines).toHaveLength(1);
+    });
+  });
+
+  test('an error of the system names the file, another one does not, and the file is closed', () => {
+    writeFileSync(join(home, 'log'), 'x\n');
+    const before = openDescriptors().size;
+    const failure = (error: Error): Error => {
+      try {
+        withInput(join(home, 'log'), () => {
+          throw error;
+        });
+      } catch (thrown) {
+        return thrown as Error;
+      }
+      return expect.unreachable();
+    };
+    const system = Object.assign(new Error('EIO'), { code: 'EIO' });
+    expect(failure(system)).toBe(system);
+    expect(system).toMatchObject({ path: join(home, 'log') });
+    expect(failure(new Error('ours'))).not.toHaveProperty('path');
+    expect(() => readWhole(home, new CollectingSink(), { source: 0, now: 0, drain() {} })).toThrow(
+      expect.objectContaining({ code: 'EISDIR', path: home }),
+    );
+    expect(openDescriptors().size).toBe(before);
+  });
+
+  test('the standard input is "-", and stays open', () => {
+    expect(withInput('-', (descriptor) => descriptor)).toBe(0);
+    expect(() => fstatSync(0)).not.toThrow();
   });
 
   test('an empty file is nothing', () => {

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { openDescriptors } from '../../scripts/lab/descriptors.ts';
 import { inotifyReadBytes } from '../../src/limits.ts';
 import { type Native, native } from '../../src/native.ts';
 import * as inotify from '../../src/sources/inotify.ts';
@@ -168,6 +169,59 @@ test('events that were lost are said, and the others are passed on', () => {
   expect([lost, names]).toEqual([1, ['a']]);
 });
 
+test('what is left to read is known by the room that was left, and names end where they end', () => {
+  expect(events.drained).toBe(true);
+  const names: [name: string, mask: number][] = [];
+  events.add(home, IN_CREATE, (mask, name) => names.push([name, mask]));
+  mkdirSync(join(home, 'a'));
+  readAll();
+  const { length } = names;
+  const watch = Buffer.alloc(16);
+  const event = (name: string): Buffer => {
+    const bytes = Buffer.concat([watch, Buffer.from(name)]);
+    bytes.writeInt32LE(1, 0);
+    bytes.writeInt32LE(IN_CREATE, 4);
+    bytes.writeInt32LE(name.length, 12);
+    return bytes;
+  };
+  const reading = (bytes: Buffer, count = bytes.length) =>
+    withNative(
+      {
+        inotifyRead: (_: number, into: Uint8Array): number => {
+          into.fill(0x78);
+          into.set(bytes);
+          return count;
+        },
+      },
+      () => events.read(),
+    );
+  // Names of sixteen bytes without the NUL behind them, one of them at the very end.
+  reading(Buffer.concat([event('0123456789abcdef'), event('y\0\0\0\0\0\0\0'), event('fedcba9876543210')]));
+  expect(names.slice(length)).toEqual([
+    ['0123456789abcdef', IN_CREATE],
+    ['y', IN_CREATE],
+    ['fedcba9876543210', IN_CREATE],
+  ]);
+  const zeros = Buffer.alloc(inotifyReadBytes);
+  for (const [count, drained] of [
+    [inotifyReadBytes - 16 - 256, true],
+    [inotifyReadBytes - 16 - 255, false],
+  ] as const) {
+    reading(zeros, count);
+    expect(events.drained).toBe(drained);
+  }
+  withNative({ inotifyRead: () => 0 }, () => expect(events.read()).toBe(false));
+});
+
+test('a queue that is closed leaves no descriptor', () => {
+  const before = openDescriptors().size;
+  const other = new inotify.Inotify({ woken: () => 0, overflowed: () => {} });
+  other.add(home, IN_CREATE, () => {});
+  expect(openDescriptors().size).toBeGreaterThan(before);
+  other.close();
+  expect(openDescriptors().size).toBe(before);
+});
+
 test('a system without room for a queue is an error, and no descriptor is left', () => {
   const options = { woken: () => 0, overflowed: () => {} };
   withNative({ inotifyOpen: () => -24 }, () => {
@@ -209,6 +263,16 @@ describe('without inotify', () => {
     const wakes = await wakesAfter(2);
     expect(heard.slice(1)).toEqual(heard.slice(1).map(() => [IN_ATTRIB, 'log', 0]));
     expect(wakes).toBe(heard.length);
+    events.close();
+  });
+
+  test('a file that is written says no more than that', async () => {
+    const path = join(home, 'log');
+    writeFileSync(path, '');
+    const { portable: events, heard, wakesAfter } = portable(path);
+    appendFileSync(path, 'x');
+    await wakesAfter(1);
+    expect(heard).toEqual(heard.map(() => [IN_ATTRIB, 'log', 0]));
     events.close();
   });
 

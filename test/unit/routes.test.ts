@@ -70,6 +70,25 @@ describe('a log', () => {
     expect(moved).toEqual([other]);
   });
 
+  test('has one route, in whatever order its patterns come, and keeps the first number too', () => {
+    const { made, routes, moved, jailsOf } = routesOf(...['/a', '/b', '/c'].map((path) => jail(path, path)));
+    const first = made.assign([2, 0], -1);
+    expect([first, jailsOf(first)]).toEqual([0, [0, 2]]);
+    expect(jailsOf(made.assign([0, 2], -1))).toEqual([0, 2]);
+    expect(routes).toHaveLength(1);
+    expect([made.assign([1], 0), jailsOf(0), moved]).toEqual([0, [1], [0]]);
+  });
+
+  test('may lie on a file system that can hang where its jail says so', () => {
+    const network = { ...jail('far', '/far', '/away'), network: true } as JailConfig;
+    const { made, jails } = routesOf(network, jail('near', '/near'));
+    expect([0, 1, 2].map((pattern) => made.network(pattern))).toEqual([true, true, false]);
+    jails[0] = { ...jail('far', '/far'), network: true } as JailConfig;
+    made.renew();
+    expect(made.patterns).toEqual(['/far', '', '/near']);
+    expect([0, 1, 2].map((pattern) => made.network(pattern))).toEqual([true, false, false]);
+  });
+
   test('is shown under each jail that reads it now', () => {
     const { made } = routesOf(jail('sshd', '/a'), jail('nginx', '/a', '/b'));
     const both = made.assign([0, 1], -1);
@@ -110,6 +129,34 @@ describe('a log', () => {
   });
 });
 
+describe('routes', () => {
+  const many = (count: number) =>
+    routesOf(...Array.from({ length: count }, (_, index) => jail(`j${index}`, `/${index}`)));
+
+  test('are as many as are bounded', () => {
+    const { made, routes } = many(routesMax + 1);
+    for (let number = 0; number < routesMax; number++) expect(made.assign([number], 5)).toBe(5);
+    expect(made.assign([routesMax], 5)).toBe(-1);
+    expect(made.assign([routesMax - 1], 5)).toBe(5);
+    expect(routes).toHaveLength(routesMax);
+  });
+
+  test('lead to as many jails together as are bounded', () => {
+    const all = [...Array(64).keys()];
+    const { made } = many(all.length);
+    const routes = routeJailsMax / 32;
+    // Each of 32 jails, and no two alike.
+    for (let number = 0; number < routes; number++) {
+      const chosen = all.filter((bit) =>
+        bit < 2 * 16 ? ((number >> (bit % 8)) & 1) === Number(bit % 16 < 8) : bit < 48,
+      );
+      expect(chosen).toHaveLength(32);
+      expect(made.assign(chosen, 5)).toBe(5);
+    }
+    expect(made.assign([63], 5)).toBe(-1);
+  });
+});
+
 describe('a reload', () => {
   test('leaves a path its number, gives that of a removed one to the next, and makes the routes anew', () => {
     const { made, jails, routes, jailsOf } = routesOf(jail('sshd', '/a', '/b'), jail('nginx', '/c'));
@@ -126,6 +173,16 @@ describe('a reload', () => {
     expect(made.jailOf(0)).toBe(1);
     expect(made.jailOf(5)).toBe(1);
     expect(jailsOf(made.assign([1, 5], kept))).toEqual([0, 1]);
+  });
+
+  test('makes the route of a file anew that goes to the same jails, and leaves out removed paths', () => {
+    const { made, jails, routes, jailsOf } = routesOf(jail('sshd', '/a', '/b'), jail('nginx', '/c'));
+    const kept = made.assign([1], -1);
+    jails[0] = jail('sshd', '/b');
+    made.renew();
+    expect(jailsOf(made.assign([1], kept))).toEqual([0]);
+    expect(jailsOf(made.assign([0, 1, 2], kept))).toEqual([0, 1]);
+    expect(routes).toHaveLength(2);
   });
 
   test('without a jail frees its paths', () => {
