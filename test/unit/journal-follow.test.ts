@@ -2,24 +2,29 @@
  * The journal source with the clock of the test: how often it looks, what holds it up, what it says
  * about itself; and a journal file that `match` and `replay` read whole.
  */
-import { chmodSync, mkdirSync, openSync, truncateSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, truncateSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { openDescriptors } from '../../scripts/lab/descriptors.ts';
 import {
   decisionsWaitingOfAllMax,
+  drainMs,
   journalBehindSeconds,
   journalChangesMs,
   journalCursorsMax,
+  journalFilesMax,
   journalIdleLookMs,
   journalIdleMs,
   journalLookMs,
   journalMessagesMax,
+  journalRescanMs,
   journalTurnEntries,
   journalTurnUnpacks,
   journalYoungMs,
   quietLookMs,
   weekHours,
 } from '../../src/limits.ts';
+import { JournalDirectories } from '../../src/sources/journal/directories.ts';
 import { DamagedFile } from '../../src/sources/journal/file.ts';
 import type { JournalSourceOptions } from '../../src/sources/journal/journal.ts';
 import { everyEntry, isJournal, readJournal } from '../../src/sources/journal/read-whole.ts';
@@ -241,9 +246,12 @@ describe('a source that runs', () => {
       });
     await pass(journalChangesMs + journalLookMs);
     await settle();
+    fill(writer, 8, 9);
+    await pass(journalLookMs);
+    await settle();
     const lines = source.histories().map(({ path, ...more }) => [path, (more as unknown as { lines: number }).lines]);
     expect(lines).toEqual([
-      ['journal:sshd', 5],
+      ['journal:sshd', 7],
       ['journal:cron', 2],
     ]);
     expect(source.status().map(({ quietSeconds }) => quietSeconds)).toEqual([0, 0]);
@@ -277,6 +285,287 @@ describe('a source that runs', () => {
       detail: 'it holds fewer entries than it says',
     });
     expect(source.files).toBe(0);
+  });
+});
+
+describe('a source that looks when the test says so', () => {
+  /** On the clock of the test, without a timer. */
+  function byHand(options: Partial<JournalSourceOptions> = {}) {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const all = driveJournal(directory.path, options);
+    stops.push(() => all.source.stop());
+    const look = async (milliseconds = 0): Promise<void> => {
+      vi.advanceTimersByTime(milliseconds);
+      all.source.look();
+      await settle();
+    };
+    return { ...all, look, seqnums: (): number[] => all.sink.taken.map(({ seqnum }) => seqnum) };
+  }
+  const from = (first: number, last: number): number[] =>
+    Array.from({ length: last - first + 1 }, (_, index) => first + index);
+
+  test('judges once a minute by how much it is behind, and says when that changes', async () => {
+    let waiting = 1_000_000;
+    const writer = writerOf();
+    const last = journalTurnEntries + journalBehindSeconds;
+    fill(writer, 1, last, 1e6);
+    const { look, source, events, seqnums } = byHand({
+      findtime: 100_000,
+      waiting: () => waiting,
+      drain: () => {
+        waiting = 1_000_000;
+      },
+    });
+    await look();
+    // Nothing was read yet: the first entry counts.
+    expect([source.lagSeconds, seqnums()]).toEqual([last - 1, []]);
+    expect(source.status()).toMatchObject([{ behind: true }]);
+    waiting = 0;
+    source.wake();
+    await settle();
+    expect([source.lagSeconds, seqnums().length]).toEqual([journalBehindSeconds, journalTurnEntries]);
+    expect(source.status()).toMatchObject([{ behind: false }]);
+    events.length = 0;
+    await look(quietLookMs);
+    expect(events).toEqual([]);
+    fill(writer, last + 1, last + 1, 1e6);
+    await look(1);
+    expect([events, source.lagSeconds]).toEqual([[], journalBehindSeconds + 1]);
+    await look(quietLookMs - 2);
+    expect(events).toEqual([]);
+    await look(1);
+    const detail = (seconds: number): string => `${seconds} seconds of entries are unread`;
+    expect(events.splice(0)).toEqual([{ kind: 'behind', path: 'journal', detail: detail(journalBehindSeconds + 1) }]);
+    await look(quietLookMs);
+    expect(events).toEqual([]);
+    waiting = 0;
+    source.wake();
+    await settle();
+    expect(source.lagSeconds).toBe(0);
+    await look(quietLookMs);
+    expect(events).toEqual([{ kind: 'caught-up', path: 'journal', detail: detail(0) }]);
+  });
+
+  test('asks directories for changes in intervals, and searches them for a reason', async () => {
+    const writer = writerOf();
+    fill(writer, 1, 1);
+    const { look, source, seqnums } = byHand();
+    const changed = vi.spyOn(JournalDirectories.prototype, 'changed');
+    const files = vi.spyOn(JournalDirectories.prototype, 'files');
+    /** How often it asked whether something changed, and searched. */
+    const counts = async (milliseconds: number): Promise<[number, number]> => {
+      changed.mockClear();
+      files.mockClear();
+      await look(milliseconds);
+      return [changed.mock.calls.length, files.mock.calls.length];
+    };
+    try {
+      expect(await counts(0)).toEqual([0, 1]);
+      expect(await counts(journalChangesMs - 1)).toEqual([0, 0]);
+      expect(await counts(1)).toEqual([1, 0]);
+      expect(await counts(journalChangesMs - 1)).toEqual([0, 0]);
+      utimesSync(directory.path, 1, 1);
+      expect(await counts(1)).toEqual([1, 1]);
+      // After a while, for no reason.
+      expect(await counts(journalRescanMs - journalChangesMs)).toEqual([1, 0]);
+      expect(await counts(journalChangesMs)).toEqual([0, 1]);
+      // When a file was closed: another one has taken its place.
+      writer.archive();
+      expect(await counts(1)).toEqual([0, 0]);
+      expect(source.files).toBe(1);
+      expect(await counts(1)).toEqual([0, 1]);
+      expect([source.files, seqnums()]).toEqual([0, [1]]);
+      expect(await counts(1)).toEqual([0, 0]);
+      // When a file could not be read yet.
+      writeFileSync(at('new.journal'), '');
+      expect(await counts(journalChangesMs)).toEqual([1, 1]);
+      expect(await counts(journalChangesMs)).toEqual([0, 1]);
+    } finally {
+      changed.mockRestore();
+      files.mockRestore();
+    }
+  });
+
+  test.each<[string, () => void]>([
+    ['a path that cannot be read', () => mkdirSync(at('x.journal'))],
+    ['a file that is too new', () => writeFileSync(at('x.journal'), '')],
+    [
+      'files that find no room',
+      () => {
+        for (let n = 0; n < journalFilesMax; n++) fill(writerOf(`user-${n}.journal`), 1, 1);
+      },
+    ],
+  ])('does not take unnamed files for read while there is %s', (_, prepare) => {
+    fill(writerOf(), 1, 5);
+    prepare();
+    const { source, read } = byHand();
+    for (let scans = 0; scans < 4; scans++) read();
+    expect(source.cursors().filter(({ kind }) => kind === 'numbers')).toEqual([]);
+  });
+
+  test('reads files in the order of their directories, then of their first entries', () => {
+    for (const name of ['one', 'two']) mkdirSync(at(name));
+    fill(writerOf('one/a.journal'), 20, 22);
+    fill(writerOf('one/b.journal'), 10, 12);
+    fill(writerOf('two/c.journal'), 1, 2);
+    const { read, seqnums } = byHand({ directories: [at('one'), at('two')] });
+    read();
+    expect(seqnums()).toEqual([10, 11, 12, 20, 21, 22, 1, 2]);
+  });
+
+  const share = journalTurnEntries / 2;
+  const inTurns = [...from(1, share), ...from(201, 230), ...from(share + 1, share + 10)];
+  const inOrder = [...from(1, share + 10), ...from(201, 230)];
+  test.each<[string, string, string, (writer: JournalWriter) => void, boolean, number[]]>([
+    ['closed', 'one/system@1.journal', 'one/system.journal', (writer) => writer.archive(), true, inOrder],
+    ['renamed', 'one/system@1.journal', 'one/system.journal', () => {}, true, inOrder],
+    ['in a directory that comes before', 'one/system.journal', 'two/system.journal', () => {}, true, inOrder],
+    ['of the same directory and open', 'one/a.journal', 'one/b.journal', () => {}, true, inTurns],
+    ['of other numbers', 'one/system@1.journal', 'one/system.journal', () => {}, false, inTurns],
+  ])('reads a file that is %s before the others or beside them', (_, first, second, close, isSame, expected) => {
+    for (const name of ['one', 'two']) mkdirSync(at(name));
+    const one = writerOf(first);
+    fill(one, 1, share + 10);
+    close(one);
+    const ids = { ...one.ids, fileId: 'e'.repeat(32), ...(!isSame && { seqnumId: 'd'.repeat(32) }) };
+    const other = new JournalWriter(at(second), {}, ids);
+    stops.push(() => other.close());
+    fill(other, 201, 230);
+    const { read, seqnums } = byHand({ directories: [at('one'), at('two')] });
+    read();
+    expect(seqnums()).toEqual(expected);
+  });
+
+  test.each<[string, number, number]>([
+    ['system.journal', 1, 1],
+    ['system.journal', 0, 1],
+    ['system.journal', 2, 0],
+    ['system.journal~', 1, 0],
+    ['system@2.journal', 0, 0],
+    ['system@2.journal', 1, 1],
+  ])('%s in state %i: %i files stay open', (name, state, open) => {
+    const writer = writerOf(name);
+    fill(writer, 1, 3);
+    const descriptor = openSync(writer.path, 'r+');
+    writeSync(descriptor, Buffer.from([state]), 0, 1, 16);
+    closeSync(descriptor);
+    const before = openDescriptors().size;
+    const { source, read, seqnums, events } = byHand();
+    for (let scans = 0; scans < 3; scans++) read();
+    expect([source.files, seqnums(), openDescriptors().size - before]).toEqual([open, [1, 2, 3], open]);
+    expect(events).toHaveLength(1);
+    source.stop();
+    expect(openDescriptors().size).toBe(before);
+  });
+
+  test('does not open a closed file that was read in an earlier run, nor takes its last entry twice', () => {
+    const writer = writerOf('system@1.journal');
+    fill(writer, 1, 5);
+    const resume = (seqnum: number) => [{ kind: 'file' as const, id: writer.ids.fileId, seqnum }];
+    const unfinished = byHand({ resume: resume(3) });
+    unfinished.read();
+    expect(unfinished.seqnums()).toEqual([4, 5]);
+    expect(unfinished.source.counters).toEqual({ entries: 2, fed: 2, damaged: 0, aside: 0 });
+    unfinished.source.stop();
+    writer.archive();
+    const before = openDescriptors().size;
+    const { source, read, events } = byHand({ resume: resume(5) });
+    read();
+    expect([events, source.files, openDescriptors().size]).toEqual([[], 0, before]);
+  });
+
+  test('passes on an error of ours, and sets a file aside for one of the system', () => {
+    fill(writerOf(), 1, 2);
+    const { source, sink, read, events } = byHand();
+    sink.feedEntry = () => {
+      throw new Error('ours');
+    };
+    expect(() => read()).toThrow('ours');
+    sink.feedEntry = () => {
+      throw Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' });
+    };
+    read();
+    expect(events.slice(1)).toEqual([
+      { kind: 'set aside', path: at('system.journal'), detail: 'EIO: i/o error, read' },
+    ]);
+    expect([source.files, source.problems()]).toEqual([
+      0,
+      [
+        `there is no journal to be read: looked in ${directory.path}`,
+        `${at('system.journal')} is set aside: EIO: i/o error, read`,
+      ],
+    ]);
+  });
+
+  test('sets a file aside that becomes another while it is read', async () => {
+    const writer = writerOf();
+    fill(writer, 1, 2);
+    const before = openDescriptors().size;
+    const { look, source, events } = byHand();
+    await look();
+    writer.become('b'.repeat(32));
+    fill(writer, 3, 3);
+    await look(1);
+    expect(events.slice(1)).toEqual([
+      { kind: 'set aside', path: at('system.journal'), detail: 'it became another file' },
+    ]);
+    expect([source.counters.aside, source.files, openDescriptors().size]).toEqual([1, 0, before]);
+  });
+
+  test('waits for an entry that was counted and is not there, for so long; of a closed file not at all', async () => {
+    const writer = writerOf();
+    fill(writer, 1, 2);
+    writer.poke(152, 3n);
+    let calls = 0;
+    const { look, source, read } = byHand({ waiting: () => 0 * ++calls });
+    await look();
+    // Between the looks nothing is tried.
+    const before = calls;
+    await settle();
+    expect(calls).toBe(before);
+    read();
+    await look(journalYoungMs);
+    expect([source.counters.aside, source.files]).toEqual([0, 1]);
+    await look(1);
+    expect([source.counters.aside, source.files]).toEqual([1, 0]);
+    const other = writerOf('system@1.journal');
+    fill(other, 1, 2);
+    other.archive();
+    other.poke(152, 3n);
+    read();
+    expect([source.counters.aside, source.files]).toEqual([2, 0]);
+  });
+
+  test('ends a drain in time, though entries keep coming', () => {
+    const writer = writerOf();
+    fill(writer, 1, 1);
+    let seqnum = 1;
+    const { read, seqnums } = byHand({
+      drain: () => {
+        fill(writer, ++seqnum, seqnum);
+        vi.advanceTimersByTime(drainMs / 2);
+      },
+    });
+    read();
+    expect(seqnums().length).toBeGreaterThan(0);
+    expect(seqnums().length).toBeLessThan(4);
+  });
+
+  test('reads on after the kernel has accepted decisions, whichever file has something', async () => {
+    let waiting = 0;
+    const [one, other] = [writerOf('a.journal'), writerOf('b.journal')];
+    fill(one, 1, 2);
+    fill(other, 11, 12);
+    const { look, source, seqnums } = byHand({ waiting: () => waiting });
+    await look();
+    waiting = 1_000_000;
+    fill(other, 13, 14);
+    await look(1);
+    expect(seqnums()).toEqual([1, 2, 11, 12]);
+    waiting = 0;
+    source.wake();
+    await settle();
+    expect(seqnums()).toEqual([1, 2, 11, 12, 13, 14]);
   });
 });
 
