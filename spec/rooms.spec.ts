@@ -1,10 +1,9 @@
 /**
- * Promises of single rooms that their tests prove: the body runs the tests, and each twin is a
- * named breakage that they must reject. Further tests of a room speak for its claim by
- * spec/tests.ts.
+ * Promises of single rooms that their tests prove: each twin is a named breakage that a test must
+ * reject, and the body is those tests. All tests of a room speak for its claim by spec/tests.ts.
  */
 import { claim } from './claim.ts';
-import { assertTests, tested, testedTwin } from './support/tested.ts';
+import { assertTests, type Named, tested, testedTwin } from './support/tested.ts';
 
 /** Each promise, and breakages with the file and the test that must reject each. */
 const promises: [id: string, breakages: Record<string, [file: string, title: string]>][] = [
@@ -95,12 +94,11 @@ const promises: [id: string, breakages: Record<string, [file: string, title: str
   ['X-installs', { 'FAIL2ZIG_PACKAGES=no installs packages all the same': ['unit/setup', ''] }],
 ];
 
-const pathOf = (file: string): string => `test/${file}.test.ts`;
-
 for (const [id, breakages] of promises) {
-  const [first, ...more] = Object.entries(breakages).map(([name, [file, title]]) =>
-    testedTwin([pathOf(file)], name, title),
-  );
-  const files = new Set(Object.values(breakages).map(([file]) => pathOf(file)));
-  claim(id, tested([...files]), assertTests, [first!, ...more], { timeoutMs: 600_000 });
+  const rejections = Object.entries(breakages).map(([name, [file, title]]): [string, Named] => [
+    name,
+    [`test/${file}.test.ts`, title],
+  ]);
+  const [first, ...more] = rejections.map(([name, named]) => testedTwin(named, name));
+  claim(id, tested(rejections.map(([, named]) => named)), assertTests, [first!, ...more], { timeoutMs: 600_000 });
 }

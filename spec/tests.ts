@@ -6,6 +6,7 @@
 
 /** Test file below test/ → the ids of its claims. */
 const claimsOfTests: Readonly<Record<string, string>> = {
+  'netns/calls': 'E-01c WHY-02',
   'netns/doctor': 'X-shown',
   'netns/lists': 'X-lists X-lists-ignored',
   'netns/reload': 'X-reload',

@@ -1,7 +1,8 @@
 /**
- * Test files as the body of a claim: what they assert is written once and used twice. They run in a
+ * Tests as the body of a claim: what they assert is written once and used twice. They run in a
  * separate process, over this tree or over a copy with a named breakage.
  */
+import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -15,36 +16,46 @@ export interface Tests {
   remove: () => void;
 }
 
-async function runTests(place: string, files: readonly string[]): Promise<{ count: number; failed: string[] }> {
+/** Tests: the path of their file, and a part of their title, or nothing for all of the file. */
+export type Named = readonly [path: string, title: string];
+
+/** `text` as a regular expression that matches it and nothing else. */
+const exactly = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+
+async function runTests(place: string, named: readonly Named[]): Promise<{ count: number; failed: string[] }> {
   const { NODE_V8_COVERAGE: _, ...env } = process.env;
   const program = join(place, 'spec/support/run-tests.ts');
+  const pattern = named.map(([, title]) => exactly(title)).join('|');
+  const files = new Set(named.map(([path]) => path));
   // Exit status 1 says that tests failed: the last line says which.
-  const { stdout } = await promisify(execFile)(process.execPath, [program, ...files], { cwd: place, env }).catch(
-    (error: { stdout: string }) => error,
-  );
+  const { stdout } = await promisify(execFile)(process.execPath, [program, pattern, ...files], {
+    cwd: place,
+    env,
+  }).catch((error: { stdout: string }) => error);
   return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as { count: number; failed: string[] };
 }
 
-/** The test files, over this tree or over one with the breakage. */
-export function tested(files: readonly string[], breakage?: string): Supply<Tests> {
+/** The tests, over this tree or over one with the breakage. */
+export function tested(named: readonly Named[], breakage?: string): Supply<Tests> {
   return {
     make() {
       const { path, remove } = breakage === undefined ? { path: root, remove: () => {} } : copyWith(breakage);
-      return { run: () => runTests(path, files), remove };
+      return { run: () => runTests(path, named), remove };
     },
     dispose: ({ remove }) => remove(),
   };
 }
 
-/** A twin that the tests must reject; `title` is part of the title of a failing test. */
-export function testedTwin(files: readonly string[], breakage: string, title: string): Twin<Tests> {
-  const expected = new RegExp(`^\\d+ tests failed: .*${title.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}`);
-  return { why: `a tree in which ${breakage}`, piece: tested(files, breakage), expected };
+/** A twin that a test must reject. */
+export function testedTwin(named: Named, breakage: string): Twin<Tests> {
+  const expected = new RegExp(`^\\d+ tests failed: .*${exactly(named[1])}`);
+  return { why: `a tree in which ${breakage}`, piece: tested([named], breakage), expected };
 }
 
 /** Runs them; fails by an assertion that names the failed ones. */
 export async function assertTests({ run }: Tests): Promise<string> {
   const { count, failed } = await run();
+  assert.ok(count > 0 || failed.length > 0, 'no test has that title');
   assertNone(failed, 'tests failed');
   return `${count} tests`;
 }

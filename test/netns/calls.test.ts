@@ -3,7 +3,7 @@
  * process; it makes no call outside of the table, and it needs every row of the table.
  */
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { rowsFor } from '../../src/confinement/filter.ts';
 import { allowed } from '../../src/confinement/system-calls.ts';
 import type { BackendName } from '../../src/types.ts';
@@ -12,35 +12,39 @@ import { tool } from '../support/tools.ts';
 
 const file = join(import.meta.dirname, 'calls.scenario.ts');
 
-describe.skipIf(tool('strace') === undefined)('under strace (npm run setup -- --tools unpacks it)', () => {
-  const seen = new Set<string>();
+interface Traced {
+  calls: string[];
+  starts: string[];
+  banned: number;
+}
 
-  test.each(['nftables', 'ipset', 'xdp'] as BackendName[])(
-    '%s: start, 40 bans, a day',
-    async (backend) => {
-      const { calls, starts, banned } = (await runScenario(file, backend)) as {
-        calls: string[];
-        starts: string[];
-        banned: number;
-      };
-      expect(banned).toBeGreaterThanOrEqual(43);
-      expect(starts).toEqual([]);
-      const inTable = new Set<string>(rowsFor(backend, true).map(({ call }) => call));
-      expect(calls.filter((name) => !inTable.has(name))).toEqual([]);
-      for (const name of calls) seen.add(name);
-    },
-    200_000,
-  );
+const trace = (backend: BackendName) => runScenario(file, backend) as Promise<Traced>;
+
+describe.skipIf(tool('strace') === undefined)('under strace (npm run setup -- --tools unpacks it)', () => {
+  const backends = ['nftables', 'ipset', 'xdp'] as const;
+  const traced = new Map<BackendName, Traced>();
+  // They wait more than they work.
+  beforeAll(async () => {
+    await Promise.all(backends.map(async (backend) => traced.set(backend, await trace(backend))));
+  }, 300_000);
+
+  test.each(backends)('%s: start, 40 bans, a day', (backend) => {
+    const { calls, starts, banned } = traced.get(backend)!;
+    expect(banned).toBeGreaterThanOrEqual(43);
+    expect(starts).toEqual([]);
+    const inTable = new Set<string>(rowsFor(backend, true).map(({ call }) => call));
+    expect(calls.filter((name) => !inTable.has(name))).toEqual([]);
+  });
 
   test('no row of the table is there that nobody needs', async () => {
+    const seen = new Set([...traced.values()].flatMap(({ calls }) => calls));
     const unused = (): string[] =>
       allowed
         .filter(({ call, rarely, untilListening }) => rarely === undefined && !untilListening && !seen.has(call))
         .map(({ call }) => call);
     // The calls of V8's and libuv's threads depend on timing: another day may show them.
     for (let day = 0; day < 2 && unused().length > 0; day++) {
-      const { calls } = (await runScenario(file, 'nftables')) as { calls: string[] };
-      for (const name of calls) seen.add(name);
+      for (const name of (await trace('nftables')).calls) seen.add(name);
     }
     expect(unused()).toEqual([]);
   }, 200_000);

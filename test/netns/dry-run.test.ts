@@ -4,13 +4,11 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { Daemon } from '../../scripts/lab/daemon.ts';
 import { openDescriptors } from '../../scripts/lab/descriptors.ts';
-import { handedRecord } from '../../src/commands/start.ts';
-import { loadConfig } from '../../src/config/load.ts';
 import { temporaryDirectory } from '../support/control.ts';
 import { until } from '../support/until.ts';
 
@@ -88,16 +86,4 @@ logpath = "${join(home.path, 'auth.log')}"
   expect(open.length).toBeGreaterThan(5);
   daemon.kill();
   await ended;
-});
-
-test('the record that is handed to the core can be changed by nobody', () => {
-  const settings = join(home.path, 'handed.toml');
-  writeFileSync(settings, '[jails.sshd]\nsource = "journal"\n', { mode: 0o600 });
-  const descriptor = handedRecord(loadConfig(settings).config);
-  expect(() => writeSync(descriptor, 'other', 0)).toThrow('EPERM');
-  expect(() => ftruncateSync(descriptor, 0)).toThrow('EPERM');
-  const again = openSync(`/proc/self/fd/${descriptor}`, 'r+');
-  expect(() => writeSync(again, 'other', 0)).toThrow('EPERM');
-  closeSync(again);
-  closeSync(descriptor);
 });

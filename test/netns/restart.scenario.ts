@@ -95,10 +95,14 @@ export const scenarios: Record<string, Scenario> = {
     await banned(daemon, '192.0.2.1');
     // The daemon says where the records are, and the client reads them.
     const words = ['--socket', daemon.socket, '--json', 'history', '192.0.2.1'];
-    const history = execFileSync(process.execPath, [join('dist', 'client.cjs'), ...words], { encoding: 'utf8' });
-    const { events } = JSON.parse(history) as { events: Event[] };
+    const history = (): Event[] => {
+      const text = execFileSync(process.execPath, [join('dist', 'client.cjs'), ...words], { encoding: 'utf8' });
+      return (JSON.parse(text) as { events: Event[] }).events;
+    };
+    // A ban is listed before its record is on the disk.
+    await until(() => history().length > 0, { ...timeout, what: 'the record of the ban' });
     assert.deepEqual(
-      events.map(({ event, failures, addresses }) => [event, failures, addresses]),
+      history().map(({ event, failures, addresses }) => [event, failures, addresses]),
       [['ban', 3, ['192.0.2.1']]],
     );
     assert.equal(await daemon.stop(), 0);

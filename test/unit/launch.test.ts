@@ -1,8 +1,12 @@
 /** What the launch stage hands to the core: V8 flags, arguments and environment, each of them. */
-import { expect, test } from 'vitest';
-import { coreArguments, coreEnvironment, coreFile, coreFlags } from '../../src/commands/start.ts';
+import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { coreArguments, coreEnvironment, coreFile, coreFlags, handedRecord } from '../../src/commands/start.ts';
 import { coreOldSpaceMegabytes, corePoolThreads, coreSemiSpaceMegabytes } from '../../src/config/limits.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { followedFileBytes, followedFilesUsual } from '../../src/limits.ts';
+import { temporaryDirectory } from '../support/control.ts';
 
 test('the heap is bounded, nothing is compiled for speed, text never becomes code, no debugger opens', () => {
   expect(coreFlags).toEqual([
@@ -50,4 +54,18 @@ test('and no other variable, and has its own', () => {
     ...own,
     ...Object.fromEntries(Object.entries(process.env).filter(([name]) => inherited.includes(name))),
   });
+});
+
+test('the record that is handed to the core can be changed by nobody', () => {
+  const home = temporaryDirectory();
+  onTestFinished(() => home.remove());
+  const settings = join(home.path, 'handed.toml');
+  writeFileSync(settings, '[jails.sshd]\nsource = "journal"\n', { mode: 0o600 });
+  const descriptor = handedRecord(loadConfig(settings).config);
+  expect(() => writeSync(descriptor, 'other', 0)).toThrow('EPERM');
+  expect(() => ftruncateSync(descriptor, 0)).toThrow('EPERM');
+  const again = openSync(`/proc/self/fd/${descriptor}`, 'r+');
+  expect(() => writeSync(again, 'other', 0)).toThrow('EPERM');
+  closeSync(again);
+  closeSync(descriptor);
 });

@@ -31,7 +31,7 @@ export const confinement: readonly Breakage[] = [
     name: 'a full metrics page ends the daemon',
     find: "  { call: 'getpeername', why: 'Node asks whom it turns away from a full metrics page' },",
     put: '',
-    claims: [],
+    claims: ['E-01c'],
     tests: ['test/netns/calls.test.ts'],
   },
   {

@@ -97,8 +97,8 @@ export const daemon: readonly Breakage[] = [
     name: 'the record handed to the core may still be changed',
     find: 'const sealed = native.seal(fd);',
     put: 'const sealed = fd < 0 ? native.seal(fd) : 0;',
-    claims: [],
-    tests: ['test/netns/dry-run.test.ts'],
+    claims: ['X-service'],
+    tests: ['test/unit/launch.test.ts'],
   },
   {
     name: 'the daemon opens its socket before it has judged the configuration',
@@ -199,7 +199,7 @@ export const daemon: readonly Breakage[] = [
     name: 'the confined daemon may not ask which thread it is on',
     find: "  { call: 'gettid', why: 'V8 looks on which thread it compiles' },\n",
     put: '',
-    claims: ['LP-22'],
+    claims: ['E-01c'],
     tests: ['test/netns/calls.test.ts'],
   },
 ];

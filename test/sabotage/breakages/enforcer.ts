@@ -280,7 +280,7 @@ export const enforcer: readonly Breakage[] = [
     name: 'a pause of the delivery goes on after the stop',
     find: '    clearTimeout(this.#down);\n    this.#down = undefined;\n    clearTimeout(this.#refusals);',
     put: '    this.#down = undefined;',
-    claims: [],
+    claims: ['FM-6'],
     tests: ['test/unit/delivery.test.ts'],
   },
   {
@@ -301,7 +301,7 @@ export const enforcer: readonly Breakage[] = [
     name: 'while others write comparisons follow each other without a rest',
     find: 'this.#comparedMs * limits.comparisonRests.disturbed',
     put: '0',
-    claims: [],
+    claims: ['X-repair'],
     tests: ['test/unit/reconciliation.test.ts'],
   },
   {
@@ -315,7 +315,7 @@ export const enforcer: readonly Breakage[] = [
     name: 'bans of a list that is ignored now stay in the kernel',
     find: ' || (ignored?.isListed(address) ?? false);',
     put: ';',
-    claims: [],
+    claims: ['X-repair'],
     tests: ['test/unit/reconciliation.test.ts'],
   },
 ];
