@@ -2,20 +2,36 @@
  * In which order files are read, and when an old one is given up: the reader alone, over real files
  * and with the clock of the test.
  */
-import { appendFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openDescriptors } from '../../scripts/lab/descriptors.ts';
 import {
   behindBytes,
   decisionsWaitingMax,
+  fingerprintBytesMax,
   giveUpBytesMax,
   inputBytes,
+  lineBytesMax,
   lingerMs,
   retiredTailsMax,
   turnBytesMax,
 } from '../../src/limits.ts';
+import { type Native, native } from '../../src/native.ts';
 import type { FileCounters, FileSourceOptions } from '../../src/sources/file.ts';
 import type { Followed, Shared } from '../../src/sources/followed.ts';
 import { Reader } from '../../src/sources/reader.ts';
@@ -334,4 +350,230 @@ test('at a stop, what is written by now is read, also in old files that were rea
   append('new', 'too late\n');
   reader.drain([file], clock.ms);
   expect(sink.texts().at(-1)).toBe('late');
+});
+
+describe('one open file', () => {
+  /** Opens a file of this text; what it gives to a sink. */
+  function tailOf(text: string, name = 'log') {
+    const path = join(home, name);
+    writeFileSync(path, text);
+    return { path, ...opening(path) };
+  }
+  function opening(path: string) {
+    const tail = Tail.open(path);
+    opened.push(tail);
+    const sink = new CollectingSink();
+    const read = (final = false): string => tail.read(sink, 7, 1_700_000_000, final);
+    /** Reads to the end; the lines that came. */
+    const lines = (): string[] => {
+      const before = sink.lines.length;
+      for (let reads = 0; read() !== 'end'; reads++) if (reads > 99) throw new Error('there is no end');
+      return sink.texts(7).slice(before);
+    };
+    return { tail, sink, read, lines };
+  }
+  const write = (path: string, text: string, place: number): void => {
+    const descriptor = openSync(path, 'r+');
+    writeSync(descriptor, text, place);
+    closeSync(descriptor);
+  };
+
+  test('is known by its inode, and leads to it wherever it goes', () => {
+    const { tail, path, read } = tailOf('one\ntwo\n');
+    const { dev, ino, size } = statSync(path);
+    expect([tail.id, tail.size(), readlinkSync(tail.link)]).toEqual([`${dev}:${ino}`, size, path]);
+    renameSync(path, `${path}.1`);
+    expect(readlinkSync(tail.link)).toBe(`${path}.1`);
+    expect([tail.position, tail.atEnd, tail.bytesRead, tail.fingerprint().length]).toEqual([0, false, 0, 0]);
+    expect(read()).toBe('end');
+    expect([tail.position, tail.atEnd, tail.bytesRead, tail.fingerprint().length]).toEqual([8, true, 8, 8]);
+    // What is read again to compare it does not count.
+    expect([read(), tail.bytesRead]).toEqual(['end', 8]);
+  });
+
+  test('is closed with its watch', () => {
+    const path = join(home, 'log');
+    writeFileSync(path, '');
+    const before = openDescriptors().size;
+    const tail = Tail.open(path);
+    let closes = 0;
+    tail.watch = { close: () => closes++ };
+    tail.close();
+    expect([closes, openDescriptors().size]).toEqual([1, before]);
+    expect(() => tail.size()).toThrow('EBADF');
+  });
+
+  test.each<[string, string, number, string[]]>([
+    ['nothing', '', 0, ['tail', 'next']],
+    ['a whole line', 'a\n', 2, ['tail', 'next']],
+    ['a line that is not whole', 'a\nb', 2, ['btail', 'next']],
+    ['nothing but a line that is not whole', 'abc', 0, ['abctail', 'next']],
+    ['the longest line that is not whole', 'x'.repeat(lineBytesMax), 0, ['x'.repeat(lineBytesMax), 'next']],
+    ['one that is longer', 'x'.repeat(lineBytesMax + 1), lineBytesMax + 1, ['next']],
+    [
+      'a line feed as far back as anybody looks',
+      `\n${'x'.repeat(lineBytesMax - 1)}`,
+      1,
+      [`${'x'.repeat(lineBytesMax - 1)}t`, 'next'],
+    ],
+    ['and one that is farther', `\n${'x'.repeat(lineBytesMax)}`, lineBytesMax + 1, ['next']],
+  ])('begins at its end behind %s', (_, text, position, expected) => {
+    const { tail, path, sink, lines } = tailOf(text);
+    tail.seekEnd(sink.buffer);
+    expect(tail.position).toBe(position);
+    appendFileSync(path, 'tail\nnext\n');
+    expect(lines()).toEqual(expected);
+  });
+
+  test('goes on where it stood if the bytes before are the same, and nowhere else', () => {
+    const text = 'one\ntwo\nthree\n';
+    const { tail, path, lines } = tailOf(text);
+    lines();
+    const [offset, mark] = [tail.position, tail.fingerprint()];
+    const from = (place: number, at = mark): [boolean, number, string[]] => {
+      const other = opening(path);
+      const isThere = other.tail.seekTo(place, at);
+      return [isThere, other.tail.position, other.lines()];
+    };
+    const all = ['one', 'two', 'three'];
+    expect(from(offset)).toEqual([true, offset, []]);
+    expect(from(offset, { ...mark, hash: mark.hash + 1 })).toEqual([false, 0, all]);
+    expect(from(offset + 1)).toEqual([false, 0, all]);
+    expect(from(offset - 1, { ...mark, length: 4 })).toEqual([false, 0, all]);
+    const anything = { hash: 1, length: 0 };
+    expect(from(0, anything)).toEqual([true, 0, all]);
+    expect(from(4, anything)).toEqual([true, 4, ['two', 'three']]);
+    // The rest of a line is none.
+    expect(from(5, anything)).toEqual([true, 5, ['three']]);
+    appendFileSync(path, 'four\n');
+    expect(from(offset)).toEqual([true, offset, ['four']]);
+  });
+
+  test('is known by the last bytes, more of them than a short line has, up to a bound', () => {
+    const { tail, path, lines } = tailOf('one\ntwo\n');
+    lines();
+    appendFileSync(path, 'a\n');
+    expect(lines()).toEqual(['a']);
+    // Half of what was read: two bytes of the line, and three before it.
+    const mark = tail.fingerprint();
+    expect(mark.length).toBe(5);
+    const isKnown = (): boolean => opening(path).tail.seekTo(10, mark);
+    expect(isKnown()).toBe(true);
+    write(path, 'X', 4);
+    expect(isKnown()).toBe(true);
+    write(path, 'X', 5);
+    expect(isKnown()).toBe(false);
+    const long = tailOf(`${'y'.repeat(3 * fingerprintBytesMax)}\n`, 'long');
+    long.lines();
+    expect(long.tail.fingerprint().length).toBe(fingerprintBytesMax);
+    appendFileSync(long.path, 'short\n');
+    long.lines();
+    expect(long.tail.fingerprint().length).toBe(fingerprintBytesMax);
+  });
+
+  test('that was cut is read from where it is still the same', () => {
+    const { tail, path, read, lines } = tailOf('one\ntw');
+    expect(lines()).toEqual(['one']);
+    // Only what was not fed yet is gone.
+    truncateSync(path, 4);
+    expect([read(), tail.position, read()]).toEqual(['cut', 4, 'end']);
+    appendFileSync(path, 'two\n');
+    expect(lines()).toEqual(['two']);
+    truncateSync(path, 0);
+    expect([read(), tail.position]).toEqual(['cut', 0]);
+    expect([read(), read()]).toEqual(['end', 'end']);
+    // The same text again is not read again, and what follows it is.
+    appendFileSync(path, 'one\ntwo\nthree\n');
+    expect([lines(), tail.position]).toEqual([['three'], 14]);
+    writeFileSync(path, 'else\n');
+    expect([lines(), tail.position]).toEqual([['else'], 5]);
+  });
+
+  test('in the place of another goes on behind what was read there, unless it is read already', () => {
+    const old = tailOf('one\ntwo\nthree\n', 'old');
+    old.lines();
+    const copy = tailOf('one\ntwo\nthree\nfour\n', 'copy');
+    copy.tail.replaces([old.tail]);
+    expect(copy.lines()).toEqual(['four']);
+    const second = tailOf('one\ntwo\nthree\nfour\n', 'second');
+    second.tail.replaces([tailOf('', 'none').tail, old.tail]);
+    expect(second.lines()).toEqual(['four']);
+    const late = tailOf('', 'late');
+    late.tail.replaces([old.tail]);
+    expect(late.read()).toBe('end');
+    appendFileSync(late.path, 'one\ntwo\nthree\nfour\n');
+    expect(late.lines()).toEqual(['four']);
+    const known = tailOf('zero\n', 'known');
+    known.lines();
+    known.tail.replaces([old.tail]);
+    appendFileSync(known.path, 'two\nthree\nfour\n');
+    expect(known.lines()).toEqual(['two', 'three', 'four']);
+  });
+
+  test('feeds an unfinished last line when that is asked for, once', () => {
+    const { tail, path, read, sink } = tailOf('one\ntwo');
+    expect([read(), tail.position]).toEqual(['end', 4]);
+    expect([read(true), tail.position, sink.texts(7)]).toEqual(['end', 7, ['one', 'two']]);
+    expect([read(true), sink.lines.length]).toEqual(['end', 2]);
+    appendFileSync(path, 'three\n');
+    expect([read(), sink.texts(7).slice(2), sink.lines.at(-1)!.offset]).toEqual(['end', ['three'], 7]);
+  });
+
+  test('ends a cut line for who reads on elsewhere, and passes over its rest later', () => {
+    const long = 'z'.repeat(2 * inputBytes);
+    for (const comesBack of [true, false]) {
+      const { tail, path, sink, lines } = tailOf(long);
+      expect(lines()).toEqual([long.slice(0, lineBytesMax)]);
+      const { feeds } = sink;
+      tail.leave(sink, 7, 0, comesBack);
+      expect([sink.feeds, sink.buffer[0]]).toEqual([feeds + 1, 10]);
+      tail.leave(sink, 7, 0, comesBack);
+      expect(sink.feeds).toBe(feeds + 1);
+      appendFileSync(path, 'rest\nnext\n');
+      expect(lines()).toEqual(comesBack ? ['next'] : ['rest', 'next']);
+    }
+    const whole = tailOf('one\n');
+    whole.lines();
+    const { feeds } = whole.sink;
+    whole.tail.leave(whole.sink, 7, 0, true);
+    expect(whole.sink.feeds).toBe(feeds);
+  });
+
+  test('passes over holes, to the next byte that was written, and only at the start of a line', () => {
+    const { tail, path, lines } = tailOf('one\n');
+    lines();
+    truncateSync(path, 2 ** 30);
+    appendFileSync(path, 'two\n');
+    expect(lines()).toEqual(['two']);
+    expect(tail.position).toBe(2 ** 30 + 4);
+    expect(tail.bytesRead).toBeLessThan(4 * inputBytes);
+    appendFileSync(path, '\0\0\0three\n');
+    appendFileSync(path, 'fo\0ur\n');
+    expect(lines()).toEqual(['three', 'fo\0ur']);
+    truncateSync(path, 2 ** 31);
+    expect([lines(), tail.position]).toEqual([[], 2 ** 31]);
+  });
+
+  test('where the system knows no holes, their bytes are read', () => {
+    const { tail, path, lines } = tailOf('');
+    truncateSync(path, 3 * inputBytes);
+    appendFileSync(path, 'one\n');
+    native.nextData = () => -22;
+    try {
+      expect(lines()).toEqual(['one']);
+      expect(tail.bytesRead).toBeGreaterThanOrEqual(3 * inputBytes);
+    } finally {
+      delete (native as Partial<Native>).nextData;
+    }
+  });
+
+  test('that the system cannot read is an error with its code', () => {
+    const { read } = tailOf('one\n');
+    native.readAround = () => -5;
+    try {
+      expect(() => read()).toThrow(expect.objectContaining({ code: 'EIO', message: 'EIO: i/o error, preadv' }));
+    } finally {
+      delete (native as Partial<Native>).readAround;
+    }
+  });
 });
