@@ -20,10 +20,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { fileRetryMs, lingerMs, pollFilesMax, rescanMs, rescanRests } from '../../src/limits.ts';
+import {
+  fileRetryMs,
+  gatherMs,
+  gatherWakes,
+  lingerMs,
+  pollFilesMax,
+  pollMs,
+  quietLookMs,
+  rescanMs,
+  rescanRests,
+  weekHours,
+} from '../../src/limits.ts';
 import { type FileEvent, FileSource, type FileSourceOptions } from '../../src/sources/file.ts';
-import { type Events, IN_MODIFY } from '../../src/sources/inotify.ts';
+import { type Events, type EventsOptions, IN_MODIFY } from '../../src/sources/inotify.ts';
 import { mounts } from '../../src/sources/place.ts';
+import { Silence } from '../../src/sources/silence.ts';
 import { CollectingSink } from '../support/collecting-sink.ts';
 
 let home: string;
@@ -493,5 +505,107 @@ describe('watches', () => {
     for (const name of ['a', 'b']) appendFileSync(at(name), `${name}\n`);
     await poll();
     expect(sink.texts()).toEqual(['a', 'b']);
+  });
+});
+
+describe('the source as a whole', () => {
+  test('says which log fell silent, looks once a minute, and says when it is heard again', async () => {
+    writeFileSync(at('log'), '');
+    const sink = new CollectingSink();
+    const now = 1_763_942_400;
+    const history = {
+      path: at('log'),
+      since: now - 30 * 86_400,
+      quietSeconds: 8 * 3_600,
+      missed: 5_000,
+      counts: new Float32Array(weekHours).fill(100),
+    };
+    const look = vi.spyOn(Silence.prototype, 'look');
+    try {
+      const { source, events, clock, poll } = follow([at('log'), at('missing')], {
+        sink,
+        histories: [history],
+        lines: () => sink.lines.length,
+        now: () => now,
+      });
+      await poll();
+      const detail = 'quiet for 8 hours, 5000 lines at least were to be expected meanwhile';
+      expect(events.splice(1)).toEqual([{ kind: 'quiet', path: at('log'), source: -1, offset: 0, detail }]);
+      expect(source.problems()).toEqual([`${at('log')}: ${detail}`]);
+      expect(source.status().map(({ quietSeconds }) => quietSeconds)).toEqual([8 * 3_600, 0]);
+      expect(source.histories().map(({ path }) => path)).toEqual([at('log'), at('missing')]);
+      expect(look.mock.calls).toEqual([[now, [at('log'), at('missing')]]]);
+      clock.ms += quietLookMs - 1;
+      await poll();
+      expect(look).toHaveBeenCalledTimes(1);
+      clock.ms += 1;
+      await poll();
+      expect(look).toHaveBeenCalledTimes(2);
+      appendFileSync(at('log'), 'x\n');
+      await poll();
+      expect(events.splice(1)).toEqual([{ kind: 'heard', path: at('log'), source: -1, offset: 0, detail: '' }]);
+      expect(source.problems()).toEqual([]);
+    } finally {
+      look.mockRestore();
+    }
+  });
+
+  test('keeps no history where nobody counts lines', async () => {
+    writeFileSync(at('log'), '');
+    const { source, poll } = follow([at('log')]);
+    await poll();
+    expect([source.histories(), source.status()[0]!.quietSeconds]).toEqual([[], undefined]);
+  });
+
+  test('rests between wake-ups when they come one after the other, and counts them', () => {
+    writeFileSync(at('log'), '');
+    let options: EventsOptions | undefined;
+    const deaf = new Deaf();
+    let isAny = true;
+    deaf.read = () => isAny;
+    const { source } = follow([at('log')], {
+      events: (given) => {
+        options = given;
+        return deaf;
+      },
+    });
+    const rests = Array.from({ length: gatherWakes }, () => options!.woken());
+    expect([rests.slice(0, -1), rests.at(-1)]).toEqual([Array(gatherWakes - 1).fill(0), gatherMs]);
+    expect(source.counters.wakes).toBe(gatherWakes);
+    isAny = false;
+    expect([options!.woken(), source.counters.wakes]).toEqual([0, gatherWakes + 1]);
+  });
+
+  test('ends with its timer and its events', () => {
+    writeFileSync(at('log'), '');
+    const deaf = new Deaf();
+    const close = vi.spyOn(deaf, 'close');
+    const { source } = follow([at('log')], { events: () => deaf });
+    expect([vi.getTimerCount(), deaf.watched.size]).toEqual([1, 2]);
+    source.stop();
+    source.stop();
+    expect([vi.getTimerCount(), deaf.watched.size, close.mock.calls.length]).toEqual([0, 0, 1]);
+    expect([source.status(), source.positions(), source.watched]).toEqual([[], [], 0]);
+  });
+
+  test('stands still while it is paused, and reads on where it stood', async () => {
+    writeFileSync(at('log'), '');
+    const { source, sink, poll } = follow([at('log')]);
+    source.pause();
+    appendFileSync(at('log'), 'one\n');
+    await poll();
+    expect(sink.texts()).toEqual([]);
+    source.unpause();
+    for (let turns = 0; turns < 5; turns++) await turn();
+    expect(sink.texts()).toEqual(['one']);
+  });
+
+  test('polls by its timer', async () => {
+    writeFileSync(at('log'), '');
+    const { sink } = follow([at('log')]);
+    appendFileSync(at('log'), 'one\n');
+    vi.advanceTimersByTime(pollMs);
+    for (let turns = 0; turns < 5; turns++) await turn();
+    expect(sink.texts()).toEqual(['one']);
   });
 });
