@@ -44,6 +44,7 @@ const claimsOfTests: Readonly<Record<string, string>> = {
   'unit/attempts': 'X-attempts',
   'unit/audit': 'R-01a R-01d X-records',
   'unit/audit-kill': 'R-01d X-records',
+  'unit/backend-parts': 'FM-1 FM-6 LP-24 LP-25 X-beside',
   'unit/backends': 'D-05a D-05b FM-1 FM-2 FM-6 LP-24 X-beside X-reload X-repair',
   'unit/backoff': 'FM-6',
   'unit/bench': 'LP-13 PE-25',

@@ -364,6 +364,74 @@ describe('the xdp backend', () => {
     );
   });
 
+  describe('over a program of an earlier run', () => {
+    const calls = callsOf('xdp-restart');
+    const open = calls.findIndex((call) => call.startsWith('bpf 13 '));
+    const start = calls.lastIndexOf('netlinkOpen 0 0 1048576 1048576 = 701', open);
+    const record = '/run/f2z-record';
+    const install = async () =>
+      new XdpBackend({ interfaces: ['veth0'], bansMax: 3, record }).install([{ ...everything, ipv6Prefix: 56 }]);
+    const looking = calls.slice(start, open);
+    const read = `readFileSync "${record}" "latin1" = `;
+    const boot = calls.find((call) => call.startsWith('readFileSync "/proc/sys/kernel/random/boot_id"'))!;
+    const written = calls.find((call) => call.startsWith(`writeFileSync "${record}"`))!;
+    const ours = written.slice(`writeFileSync "${record}" `.length, written.indexOf(' x = '));
+    const hidden = answered(calls[open]!, -EPERM);
+    const makeBans = calls.find((call) => call.startsWith('bpf 0 '))!.replace(/= \d+$/, '= -1');
+
+    test('that may not be opened, a program that the record names is ours', async () => {
+      await replay([...looking, hidden, `${read}${ours}`, boot, makeBans], async () =>
+        expect(await refusal(install())).toBe('create map f2z_bans: EPERM (needs CAP_BPF and CAP_NET_ADMIN)'),
+      );
+    });
+
+    test('an error other than that of a right that is missing is passed on', async () => {
+      await replay([...looking, answered(calls[open]!, -EBADF)], async () =>
+        expect(await refusal(install())).toMatch(/^open program \d+: EBADF/),
+      );
+    });
+
+    test("a program with another name is somebody else's, and is closed", async () => {
+      const other = calls[open + 1]!.replace('6661696c327a6967', '6661696c327a6968');
+      expect(other).not.toBe(calls[open + 1]);
+      await replay(
+        [...looking, calls[open]!, other, 'closeSync 702 = nothing', makeBans.replace('702', '703')],
+        async () => expect(await refusal(install())).toMatch(/^create map f2z_bans: EPERM/),
+      );
+    });
+
+    test('a map that cannot be made has the others closed', async () => {
+      const makes = calls.slice(open).filter((call) => call.startsWith('bpf 0 '));
+      const first = calls.slice(start, calls.indexOf(makes[0]!, open));
+      const failed = [
+        makes[0]!,
+        makes[1]!,
+        answered(makes[2]!, -EPERM),
+        'closeSync 704 = nothing',
+        'closeSync 705 = nothing',
+      ];
+      await replay([...first, ...failed, 'closeSync 702 = nothing'], async () =>
+        expect(await refusal(install())).toMatch(/^create map f2z_dropped: EPERM/),
+      );
+    });
+
+    test('a program that cannot be loaded or attached leaves nothing behind', async () => {
+      const loading = calls.findIndex((call, index) => index > open && call.startsWith('bpf 5 '));
+      const maps = [
+        'closeSync 704 = nothing',
+        'closeSync 705 = nothing',
+        'closeSync 706 = nothing',
+        'closeSync 702 = nothing',
+      ];
+      const acknowledged = calls[loading + 3]!;
+      const refusedBy = acknowledged.replace(/(01000020)01\(7\)/, '$101000000f0ffffff');
+      expect(refusedBy).not.toBe(acknowledged);
+      await replay([...calls.slice(start, loading + 3), refusedBy, 'closeSync 707 = nothing', ...maps], async () =>
+        expect(await refusal(install())).toMatch(/^attach program to interface veth0: EBUSY/),
+      );
+    });
+  });
+
   test('before it is installed holds nothing', async () => {
     native.netlinkOpen = () => 0x7ffffff0;
     const backend = new XdpBackend({ interfaces: ['lo'] });
