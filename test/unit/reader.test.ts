@@ -220,7 +220,119 @@ describe('a file that is queued', () => {
   });
 });
 
+describe('what the reader is told', () => {
+  test('files behind one that fills the turn keep their place', async () => {
+    const { reader, sink, follow } = reading();
+    const line = `${'x'.repeat(99)}\n`;
+    const quiet = follow('quiet', 'hello\n');
+    const loud = follow('loud', line.repeat((3 * turnBytesMax) / 100));
+    reader.enqueue(quiet);
+    reader.enqueue(loud);
+    reader.takeTurn();
+    expect([quiet.queued, loud.queued]).toEqual([false, true]);
+    for (let turns = 0; turns < 10; turns++) await settle();
+    expect(sink.texts(loud.source)).toHaveLength(Math.floor((3 * turnBytesMax) / 100));
+    expect(loud.queued).toBe(false);
+  });
+
+  test('a file that brought decisions is read where nobody counts those that wait', () => {
+    const { reader, sink, follow } = reading();
+    const file = follow('a', 'one\n');
+    file.decided = 1_000;
+    reader.enqueue(file);
+    reader.takeTurn();
+    expect([sink.texts(), file.decided]).toEqual([['one'], 0]);
+  });
+
+  test('the lines of each read are told, and a read without any is not', () => {
+    const { reader, follow, append, heard } = reading();
+    const file = follow('a', 'one\ntwo\n');
+    for (const text of ['', 'three\n', 'unfinished']) {
+      append('a', text);
+      reader.enqueue(file);
+      reader.takeTurn();
+    }
+    expect(heard).toEqual([
+      [file.path, 2],
+      [file.path, 1],
+    ]);
+  });
+
+  test('a file without a file has nothing to retire', () => {
+    const { reader, follow } = reading();
+    const file = follow('a', '');
+    file.tail = null;
+    reader.retire(file);
+    expect([file.retired, file.queued]).toEqual([[], false]);
+  });
+
+  test('a file that another record takes over ends its cut line here', async () => {
+    const { reader, sink, follow } = reading();
+    const [file, other] = [follow('a', 'z'.repeat(2 * inputBytes)), follow('b', '')];
+    reader.enqueue(file);
+    await settle();
+    const { tail } = file;
+    expect([file.fed, sink.lines.length]).toEqual([tail, 1]);
+    const { feeds } = sink;
+    file.tail = null;
+    reader.leave(file, tail!);
+    expect([file.fed, sink.feeds]).toEqual([null, feeds + 1]);
+    await settle();
+    // The rest of the line is none, whoever reads it.
+    other.tail = tail;
+    appendFileSync(file.path, 'rest\nnext\n');
+    reader.enqueue(other);
+    await settle();
+    expect(sink.texts(other.source)).toEqual(['next']);
+    reader.leave(other, file.tail ?? opened[1]!);
+    expect(other.fed).toBe(tail);
+  });
+
+  test('a file that could not be read is not tried at once again', () => {
+    const { reader, follow, failures } = reading();
+    const bad = follow('bad', 'x\n');
+    bad.tail!.read = () => {
+      throw new Error('EIO');
+    };
+    reader.enqueue(bad);
+    reader.takeTurn();
+    reader.takeTurn();
+    expect([failures, bad.queued]).toEqual([['EIO'], false]);
+  });
+
+  test('an old file is read to its bound, however much is written to it', () => {
+    for (const [more, closes] of [
+      [0, 1],
+      [1, 0],
+    ] as const) {
+      const { reader, follow, closed } = reading();
+      const file = follow(`old${more}`, 'one\ntwo\n');
+      const { tail } = file;
+      reader.enqueue(file);
+      reader.takeTurn();
+      file.tail = null;
+      file.retired = [{ tail: tail!, until: lingerMs, bytesMax: tail!.bytesRead + more }];
+      reader.visit(file, 0);
+      expect(closed).toHaveLength(closes);
+    }
+  });
+});
+
 describe('a backlog', () => {
+  test('is what stands behind the place that was read', () => {
+    const { reader, follow, reports } = reading();
+    const file = follow('a', 'one\n');
+    reader.enqueue(file);
+    reader.takeTurn();
+    reader.pause();
+    truncateSync(file.path, behindBytes + 4);
+    reader.visit(file, 0);
+    expect(reports).toEqual([]);
+    truncateSync(file.path, behindBytes + 5);
+    reader.visit(file, 0);
+    expect(reports).toEqual([`behind a 4 ${behindBytes + 1} bytes unread`]);
+  });
+
   test('is said once, and its end too', () => {
     const { reader, follow, reports } = reading();
     const file = follow('a', 'one\n');
@@ -363,7 +475,11 @@ describe('one open file', () => {
     const tail = Tail.open(path);
     opened.push(tail);
     const sink = new CollectingSink();
-    const read = (final = false): string => tail.read(sink, 7, 1_700_000_000, final);
+    const read = (final = false): string => {
+      // What an earlier read left in the buffer means nothing.
+      sink.buffer.fill(10);
+      return tail.read(sink, 7, 1_700_000_000, final);
+    };
     /** Reads to the end; the lines that came. */
     const lines = (): string[] => {
       const before = sink.lines.length;
@@ -419,6 +535,7 @@ describe('one open file', () => {
     ['and one that is farther', `\n${'x'.repeat(lineBytesMax)}`, lineBytesMax + 1, ['next']],
   ])('begins at its end behind %s', (_, text, position, expected) => {
     const { tail, path, sink, lines } = tailOf(text);
+    sink.buffer.fill(10);
     tail.seekEnd(sink.buffer);
     expect(tail.position).toBe(position);
     appendFileSync(path, 'tail\nnext\n');
@@ -487,6 +604,59 @@ describe('one open file', () => {
     expect([lines(), tail.position]).toEqual([['three'], 14]);
     writeFileSync(path, 'else\n');
     expect([lines(), tail.position]).toEqual([['else'], 5]);
+  });
+
+  test('whose last line is not whole waits, and notices that it was written anew meanwhile', () => {
+    const { tail, path, read, sink } = tailOf('one\ntwo');
+    expect([read(), read(), tail.position, sink.feeds]).toEqual(['end', 'end', 4, 1]);
+    write(path, 'X', 5);
+    expect([read(), tail.position]).toEqual(['cut', 4]);
+    expect([read(), sink.lines.length]).toEqual(['end', 1]);
+    truncateSync(path, 6);
+    expect([read(), tail.position]).toEqual(['cut', 4]);
+    appendFileSync(path, 'o\nthree\n');
+    expect([read(), sink.texts(7)]).toEqual(['end', ['one', 'tXo', 'three']]);
+  });
+
+  test('whose last line is not whole is fed when it is longer than a line may be, and passed over from there', () => {
+    const { path, read, sink } = tailOf('x'.repeat(lineBytesMax));
+    expect([read(), sink.feeds]).toEqual(['end', 0]);
+    appendFileSync(path, 'y');
+    expect([read(), sink.texts(7)]).toEqual(['end', ['x'.repeat(lineBytesMax)]]);
+    appendFileSync(path, 'the rest');
+    read();
+    appendFileSync(path, '\nnext\n');
+    read();
+    expect(sink.texts(7).slice(1)).toEqual(['next']);
+    const second = tailOf('x'.repeat(lineBytesMax + 1), 'second');
+    expect([second.read(), second.sink.lines.length]).toEqual(['end', 1]);
+  });
+
+  test('whose rest of a line is passed over goes on doing so until the line ends', () => {
+    const { tail, path, sink, read } = tailOf('x'.repeat(lineBytesMax + 1));
+    tail.seekEnd(sink.buffer);
+    for (const text of ['a', 'bc']) {
+      appendFileSync(path, text);
+      expect([read(), read()]).toEqual(['more', 'end']);
+    }
+    appendFileSync(path, 'd\n');
+    expect([read(), read()]).toEqual(['more', 'end']);
+    appendFileSync(path, 'next\n');
+    expect([read(), sink.texts(7)]).toEqual(['end', ['next']]);
+  });
+
+  test('says that there is more while the sink takes one line after the other', () => {
+    const path = join(home, 'log');
+    writeFileSync(path, 'one\ntwo\nthree\nfour');
+    const tail = Tail.open(path);
+    opened.push(tail);
+    const sink = new CollectingSink(inputBytes, 1);
+    const read = (): string => {
+      sink.drain();
+      return tail.read(sink, 7, 0, false);
+    };
+    expect([read(), read(), read(), read()]).toEqual(['more', 'more', 'end', 'end']);
+    expect([sink.texts(7), tail.position]).toEqual([['one', 'two', 'three'], 14]);
   });
 
   test('in the place of another goes on behind what was read there, unless it is read already', () => {
