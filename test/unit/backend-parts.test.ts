@@ -8,13 +8,14 @@ import { backendRows, chooseBackend, NoBackendError } from '../../src/backends/c
 import * as elements from '../../src/backends/elements.ts';
 import { errorName, KernelError } from '../../src/backends/kernel-error.ts';
 import { LogOnlyBackend } from '../../src/backends/log-only.ts';
-import { AttributeReader, MessageWriter } from '../../src/backends/netlink/message.ts';
+import { kernelName } from '../../src/backends/names.ts';
+import { AttributeReader, decodeMessages, decodeVerdict, MessageWriter } from '../../src/backends/netlink/message.ts';
 import { NetlinkSocket, openTransport } from '../../src/backends/netlink/socket.ts';
 import { bansMaxLargest, changesPerTransactionMax, timeoutToleranceMs } from '../../src/limits.ts';
 import { native } from '../../src/native.ts';
 import type { Backend, Change, JailScaffold } from '../../src/types.ts';
 import { address, ban, everything, refusal, unban } from '../support/recorded-scenes.ts';
-import { type Answer, message, recordedTransport } from '../support/recorded-transport.ts';
+import { type Answer, acknowledgement, message, recordedTransport } from '../support/recorded-transport.ts';
 
 const { EAGAIN, EBADF, EINTR, ENOBUFS } = constants.errno;
 
@@ -157,6 +158,36 @@ test.each([
   expect(new KernelError(errno, 'try').message).toBe(`try: ${name}`);
 });
 
+test('the dry run has no kernel, and its bans end', async () => {
+  let now = 50_000;
+  const said: Change[] = [];
+  const backend = new LogOnlyBackend(
+    (change) => said.push(change),
+    () => now,
+  );
+  expect([backend.name, backend.holds]).toEqual(['log-only', false]);
+  await backend.install([everything]);
+  await backend.apply([
+    ban('203.0.113.1', 5_000),
+    ban('203.0.113.1', -1),
+    ban('203.0.113.2', 2_000),
+    ban('203.0.113.3', 0),
+  ]);
+  now += 500;
+  const left: number[] = [];
+  expect(await backend.each(({ timeoutMs }) => left.push(timeoutMs))).toBe(2);
+  expect(left).toEqual([1_500, 0]);
+  now += 1_500;
+  expect(await backend.each(() => undefined)).toBe(1);
+  await backend.remove();
+  expect(await backend.each(() => undefined)).toBe(0);
+  expect(await refusal(backend.apply([unban('203.0.113.1')]))).toBe('jail sshd is not installed');
+  await backend.install([{ ...everything, name: 'web' }]);
+  await backend.install([everything]);
+  expect(await refusal(backend.apply([unban('203.0.113.1', 'web')]))).toBe('jail web is not installed');
+  expect(said.length).toBe(4);
+});
+
 test('the dry run forgets the bans of jails that are gone', async () => {
   const backend = new LogOnlyBackend(() => undefined);
   await backend.install([everything, { ...everything, name: 'web' }]);
@@ -183,12 +214,118 @@ describe('a message', () => {
     long.begin(1);
     long.raw(1, new Uint8Array(40_000));
     long.raw(1, new Uint8Array(40_000));
+    const within = writer();
+    within.raw(1, Uint8Array.of(1, 2, 3, 4, 5), 1, 4);
+    expect([...within.bytes().subarray(20)]).toEqual([7, 0, 1, 0, 2, 3, 4, 0]);
     expect(() => long.end()).toThrow('nested attribute of 80012 bytes');
     const largest = writer();
     largest.raw(1, new Uint8Array(65_531));
     largest.endMessage();
     const reader = new AttributeReader(Buffer.from(largest.bytes()), 20, largest.length);
     expect([reader.next(), reader.end - reader.start]).toEqual([true, 65_531]);
+  });
+});
+
+describe('a datagram', () => {
+  const two = Buffer.concat([message(5, 2, 7, Buffer.from('abc')), message(6, 0, 8, Buffer.alloc(0))]);
+  const headers = [
+    { type: 5, flags: 2, sequence: 7, start: 16, end: 19 },
+    { type: 6, flags: 0, sequence: 8, start: 36, end: 36 },
+  ];
+
+  test('is its messages', () => {
+    expect(decodeMessages(two, two.length)).toEqual({ messages: headers, malformed: null });
+  });
+
+  test('that was cut says what is left', () => {
+    const first = headers.slice(0, 1);
+    expect(decodeMessages(two, 35)).toEqual({ messages: first, malformed: '15 bytes left, no header' });
+    expect(decodeMessages(two, 19)).toEqual({ messages: first, malformed: null });
+    expect(decodeMessages(two, 18)).toEqual({ messages: [], malformed: 'message claims 19 bytes of 18' });
+    const none = Buffer.from(two);
+    none.writeUInt32LE(15, 20);
+    expect(decodeMessages(none, none.length)).toEqual({ messages: first, malformed: 'message claims 15 bytes of 16' });
+  });
+});
+
+describe('a text', () => {
+  const textOf = (payload: string, behind = '') => {
+    const bytes = Buffer.from(`\0\0\0\0${payload}${behind}`, 'latin1');
+    bytes.writeUInt16LE(4 + payload.length, 0);
+    const reader = new AttributeReader(bytes, 0, 4 + payload.length);
+    reader.next();
+    return reader.text();
+  };
+  test('ends at its zero, or with its attribute', () => {
+    expect(textOf('abc\0')).toBe('abc');
+    expect(textOf('ab\0c')).toBe('ab');
+    expect(textOf('abc')).toBe('abc');
+    expect(textOf('abc', 'def\0')).toBe('abc');
+    expect(textOf('abc', '\0')).toBe('abc');
+    expect(textOf('\0')).toBe('');
+  });
+});
+
+describe('a verdict', () => {
+  /** An NLMSG_ERROR: errno, the header of the request (its length first), and what follows. */
+  const verdict = (errno: number, flags: number, asked: number, behind = Buffer.alloc(0), copied = 16) => {
+    const payload = Buffer.concat([Buffer.alloc(4 + copied), behind]);
+    payload.writeInt32LE(-errno, 0);
+    if (copied >= 4) payload.writeUInt32LE(asked, 4);
+    const bytes = message(2, flags, 1, payload);
+    return decodeVerdict(bytes, decodeMessages(bytes, bytes.length).messages[0]!);
+  };
+  const words = (text: string) => {
+    const writer = new MessageWriter();
+    writer.beginMessage(0, 0, 0, 0);
+    writer.u32(2, 5);
+    writer.text(1, text);
+    writer.endMessage();
+    return Buffer.from(writer.bytes()).subarray(20);
+  };
+  const [capped, extended] = [0x100, 0x200];
+
+  test('is an errno, within its bounds', () => {
+    expect(verdict(0, 0, 16)).toEqual({ errno: 0, words: '' });
+    expect(verdict(8_191, 0, 16)).toEqual({ errno: 8_191, words: '' });
+    expect(verdict(8_192, 0, 16)).toBe(null);
+    expect(verdict(-1, 0, 16)).toBe(null);
+    expect(verdict(1, 0, 16, Buffer.alloc(0), 15)).toBe(null);
+  });
+
+  test('has the words of the kernel behind the request or its header', () => {
+    expect(verdict(1, capped | extended, 400, words('no'))?.words).toBe('no');
+    expect(verdict(1, extended, 16, words('no'))?.words).toBe('no');
+    expect(verdict(1, extended, 19, Buffer.concat([Buffer.alloc(4), words('no')]))?.words).toBe('no');
+    expect(verdict(1, capped, 16, words('no'))?.words).toBe('');
+  });
+
+  test('has none where the length of the request is wrong', () => {
+    expect(verdict(1, extended, 15, words('no'))?.words).toBe('');
+    expect(verdict(1, extended, 400, words('no'))?.words).toBe('');
+    expect(verdict(1, extended, 0, words('no'))?.words).toBe('');
+    expect(verdict(1, extended, 16 + words('no').length, words('no'))?.words).toBe('');
+  });
+
+  test('has at most so many', () => {
+    const long = 'x'.repeat(1_000);
+    const found = verdict(1, capped | extended, 16, words(long))!.words;
+    expect(found.length).toBeLessThan(1_000);
+    expect(long.startsWith(found)).toBe(true);
+  });
+});
+
+describe('the name of a kernel object', () => {
+  test('is that of the jail as long as it fits', () => {
+    expect(kernelName('p-', 'x'.repeat(18), 20)).toBe(`p-${'x'.repeat(18)}`);
+    const cut = kernelName('p-', 'x'.repeat(19), 20);
+    expect(cut).toMatch(/^p-x+\.[0-9a-f]{8}$/);
+    expect(cut.length).toBe(20);
+  });
+
+  test('has other signs replaced, and a checksum that tells jails apart', () => {
+    expect(kernelName('p-', 'a b/c', 40)).toMatch(/^p-a_b_c\.[0-9a-f]{8}$/);
+    expect(kernelName('p-', 'a b/c', 40)).not.toBe(kernelName('p-', 'a b.c', 40));
   });
 });
 
@@ -225,6 +362,29 @@ describe('a netlink socket', () => {
   test('that sends a part of a datagram does not go on', async () => {
     const socket = over(() => 7);
     expect(await refusal(request(socket))).toBe('try: EBADMSG (7 bytes of 20 sent)');
+  });
+
+  test('reads what was left before it sends, interrupted or not, but not without end', async () => {
+    const transport = recordedTransport((bytes) => [acknowledgement(sequenceOf(bytes))]);
+    const { receive, send } = transport;
+    const left = [-ENOBUFS, -EINTR, 20, -EAGAIN];
+    let reads = 0;
+    let isSent = false;
+    transport.send = (bytes) => {
+      isSent = true;
+      return send(bytes);
+    };
+    transport.receive = (into) => {
+      if (isSent) return receive(into);
+      reads++;
+      return left[reads - 1] ?? 20;
+    };
+    const socket = new NetlinkSocket(transport, 5);
+    await request(socket);
+    expect(reads).toBe(4);
+    isSent = false;
+    await request(socket);
+    expect(reads).toBe(4 + 4096);
   });
 
   test('tries six times to send', async () => {
