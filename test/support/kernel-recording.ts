@@ -38,7 +38,7 @@ type Value = number | bigint | string | Uint8Array;
 type Callable = (...values: Value[]) => unknown;
 
 /** Two digits a byte; `(7)` are seven zeros. */
-function hexOf(bytes: Uint8Array): string {
+export function hexOf(bytes: Uint8Array): string {
   let text = '';
   for (let at = 0; at < bytes.length; ) {
     let zeros = 0;

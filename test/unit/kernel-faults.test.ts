@@ -6,6 +6,8 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { hasDestinationNat } from '../../src/backends/destination-nat.ts';
+import { MessageWriter } from '../../src/backends/netlink/message.ts';
 import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { XdpBackend } from '../../src/backends/xdp/xdp.ts';
 import { IpsetBackend } from '../../src/backends/xtables/ipset.ts';
@@ -14,7 +16,7 @@ import { Xtables } from '../../src/backends/xtables/xtables.ts';
 import { xdpPrefixesMax, xdpScopesMax } from '../../src/limits.ts';
 import { native } from '../../src/native.ts';
 import type { Change, JailScaffold } from '../../src/types.ts';
-import { replayKernel } from '../support/kernel-recording.ts';
+import { hexOf, replayKernel } from '../support/kernel-recording.ts';
 import { ban, collectTimers, everything, held, refusal, unban, web } from '../support/recorded-scenes.ts';
 import { acknowledgement, askedSequences, message, recordedTransport } from '../support/recorded-transport.ts';
 
@@ -214,6 +216,76 @@ describe('the ipset backend', () => {
       const backend = new IpsetBackend({ open: () => transport });
       expect(await refusal(backend.install([everything]))).toBe(`create set f2z4-sshd: ${name}`);
     });
+  });
+});
+
+describe('a destination NAT', () => {
+  const calls = callsOf('destination-nat');
+  /** The calls of the first question: no legacy table, and then the rules. */
+  const [names4, names6, ...asking] = calls.slice(0, 5) as [string, string, ...string[]];
+  const done = calls[5]!;
+  const answer = async (recorded: string[], found: boolean) =>
+    replay(recorded, async () => expect(await hasDestinationNat()).toBe(found));
+  const legacy = calls.slice(34, 39);
+  const none = [names6, ...asking, done, calls[6]!];
+
+  test('is not looked for where the names of the tables cannot be read', async () => {
+    await answer([`${names4.split(' = ')[0]} = !ENOENT`, ...none], false);
+  });
+
+  test('is not there where the kernel refuses the legacy table, or its rules', async () => {
+    const [names, opened, info, entries, closed] = legacy as [string, string, string, string, string];
+    await answer([names, opened, answered(info, -EPERM), closed, ...none], false);
+    await answer([names, opened, info, answered(entries, -EPERM), closed, ...none], false);
+    await answer([names, answered(opened, -1), answered(info.replace(' 701 ', ' -1 '), -EBADF), ...none], false);
+  });
+
+  test('is not there where the kernel refuses its rules of nftables', async () => {
+    await answer([names4, names6, ...asking.slice(0, -1), answered(asking.at(-1)!, -EPERM), calls[6]!], false);
+  });
+
+  /** A rule with one expression, as the kernel lists it. */
+  const rule = (name: string, ...data: [type: number, value: number | string][]) => {
+    const writer = new MessageWriter();
+    writer.beginMessage(0xa06, 2, 0x20000000, 2);
+    writer.text(1, 'nat');
+    writer.begin(4);
+    writer.begin(1);
+    writer.text(1, name);
+    writer.begin(2);
+    writer.fields(data);
+    writer.end();
+    writer.end();
+    writer.end();
+    writer.endMessage();
+    return `netlinkReceiveAside 701 [65536] = ${writer.length} > 1:x${hexOf(writer.bytes())}`;
+  };
+  test.each<[string, boolean, string, [number, number | string][]]>([
+    [
+      'one of iptables-nft',
+      true,
+      'target',
+      [
+        [2, 1],
+        [1, 'DNAT'],
+      ],
+    ],
+    ['another target', false, 'target', [[1, 'SNAT']]],
+    ['a match of that name', false, 'match', [[1, 'DNAT']]],
+    ['another attribute of that name', false, 'target', [[3, 'DNAT']]],
+    [
+      'one of nftables',
+      true,
+      'nat',
+      [
+        [2, 2],
+        [1, 1],
+      ],
+    ],
+    ['a source NAT', false, 'nat', [[1, 0]]],
+    ['another attribute of that number', false, 'nat', [[2, 1]]],
+  ])('is found in %s: %s', async (_what, found, name, data) => {
+    await answer([names4, names6, ...asking, rule(name, ...data), done, calls[6]!], found);
   });
 });
 
