@@ -18,7 +18,7 @@ import { assertScene, breakage, impatient, type Scenarios, type Scene, scenarios
 import { failureLine } from './support/tracker.ts';
 
 const needs = ['linux', 'root', 'namespaces', 'built', 'nft'] as const;
-const kernel = { needs: [...needs], timeoutMs: 600_000 };
+const kernel = { needs: [...needs], timeoutMs: 600_000, together: true };
 
 /** What bans do to packets, seen from outside the backend. */
 const nftables = [

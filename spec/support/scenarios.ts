@@ -33,6 +33,9 @@ export interface Scene {
   remove: () => void;
 }
 
+/** Scenarios at once: they wait more than they work. */
+const atOnceMax = 2 * availableParallelism();
+
 const sources = ['src', 'test', 'scripts', 'spec', 'bin', 'native', 'package.json', 'tsconfig.json'];
 /** Copied after the sources, and so newer: only what depends on a change is rebuilt. */
 const built = ['dist', 'build'];
@@ -75,7 +78,7 @@ export function scenarios(picked: Scenarios, ...changes: Change[]): Supply<Scene
             await runScenario(file, name).catch((error) => failed.push(`${name}: ${reasonOf(error)}`));
           }
         };
-        await Promise.all(Array.from({ length: availableParallelism() }, worker));
+        await Promise.all(Array.from({ length: atOnceMax }, worker));
         return failed;
       };
       return { count, run, remove: tree.remove };
