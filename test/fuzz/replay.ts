@@ -37,6 +37,8 @@ const poolLinesDefault = 20_000;
  */
 export const blockMsMax = 10_000;
 
+const lineEnd = Buffer.from('\n');
+
 /** The lines of one filter, each with its line end. */
 function poolOf(index: number, poolLines: number, random: Random): Buffer[] {
   const target = lineTargets[index] as (typeof lineTargets)[number];
@@ -44,7 +46,8 @@ function poolOf(index: number, poolLines: number, random: Random): Buffer[] {
   return Array.from({ length: poolLines }, (_, number) => {
     const whole = number % 4 === 0 ? random.pick(corpus) : mutated(random, corpus, words);
     const line = whole.length > 300 && random.below(20) > 0 ? whole.subarray(0, 300) : whole;
-    return Buffer.concat([line.filter((byte) => byte !== 10), Buffer.from('\n')]);
+    const oneLine = line.includes(10) ? line.filter((byte) => byte !== 10) : line;
+    return Buffer.concat([oneLine, lineEnd]);
   });
 }
 
