@@ -159,6 +159,7 @@ const claimsOfTests: Readonly<Record<string, string>> = {
   'unit/mounts': 'X-places',
   'unit/native-arguments': 'E-01c LP-16 LP-24 LP-25 LP-26 S-01 X-alone X-service',
   'unit/native-effects': 'E-01c LP-16 LP-20 LP-24 LP-36 R-01d S-01 X-alone X-locks X-service',
+  'unit/nftables-rules': 'E-02b LP-24 WHY-01 X-lists-ignored X-neighbours X-published',
   'unit/old-states': 'X-kept X-states',
   'unit/operator': 'E-02b R-01a R-01b R-01c X-asked X-ignore X-lists-ignored X-shown',
   'unit/operator-answers': 'R-01a R-01b X-asked X-ignore X-reload X-shown',

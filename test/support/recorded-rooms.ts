@@ -39,13 +39,13 @@ const watched: readonly [object: { prototype: object; name: string }, methods: s
   [Log, 'flush'],
   [LogClocks, 'start stop'],
   [LogOnlyBackend, 'install remove close'],
-  [Logs, 'start drain stop'],
+  [Logs, 'start wake drain stop'],
   [MetricsServer, 'start close'],
   [ProcessMemory, 'govern stop'],
   [Recorder, 'start close'],
   [ServiceManager, 'ready stopping'],
-  [StateKeeper, 'load start stop'],
-  [Telling, 'start stop'],
+  [StateKeeper, 'load start changed stop'],
+  [Telling, 'start decided stop'],
 ];
 
 /** Arguments that are printed: true, and an object of nothing but truth values. */

@@ -12,6 +12,7 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   statSync,
   symlinkSync,
@@ -92,7 +93,11 @@ describe('who is let in', () => {
     expect(await listAs(0, 0)).toMatchObject({ ok: true });
     expect(await listAs(nobody, groupId)).toMatchObject({ ok: true });
     expect(await listAs(nobody, nobody, [4, groupId])).toMatchObject({ ok: true });
-    expect(server.counters).toMatchObject({ connectionsTotal: 3, refusedTotal: 0 });
+    // The kernel sorts groups; ours is behind more than a first question has room for.
+    const many = Array.from({ length: 200 }, (_, index) => 100_000 + index);
+    const last = await listAs(nobody, nobody, [...many, groupId]);
+    expect(last).toMatchObject({ ok: true });
+    expect(server.counters).toMatchObject({ connectionsTotal: 4, refusedTotal: 0 });
   });
 
   test('the file mode keeps others out, and the client says what to do', async () => {
@@ -427,7 +432,16 @@ describe('peers that take more than their share', () => {
 });
 
 describe('a descriptor that is handed over', () => {
-  const receive = native.receiveDescriptor;
+  /** Flags of each descriptor that was received, as the kernel shows them. */
+  const flags: number[] = [];
+  const receive: typeof native.receiveDescriptor = (socket) => {
+    const file = native.receiveDescriptor(socket);
+    if (file >= 0)
+      flags.push(
+        Number.parseInt(/^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${file}`, 'utf8'))![1]!, 8),
+      );
+    return file;
+  };
   const frame = encodeFrame({ verb: 'reload', args: {} });
   const ready = (peer: ReturnType<typeof rawPeer>) =>
     until(() => peer.responses.some((response) => response.ok && 'ready' in (response.data as object)), {
@@ -450,6 +464,8 @@ describe('a descriptor that is handed over', () => {
       await until(() => peer.responses.length === 4, { what: 'another answer' });
       expect(operator.calls).toHaveLength(2 * count);
     }
+    // No program that is started later has it: O_CLOEXEC, for which Node has no constant.
+    expect(flags.map((each) => each & 0o2000000)).toEqual(new Array(3).fill(0o2000000));
     peer.socket.destroy();
   });
 

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -33,9 +33,14 @@ async function freePort(): Promise<number> {
 
 /** What the daemon does again and again while it runs. */
 const regular = ['Engine.settleAttempts', 'Engine.setClock', 'Log.flush'];
+/** What a ban is followed by: logs that waited for it are read on. */
+const onBan = ['Telling.decided', 'Logs.wake'];
 
-/** Runs the daemon until it has done everything regular after its start, then stops it. */
-async function run(configuration: string) {
+/**
+ * Runs the daemon until it has done everything regular after its start and everything in `banned`
+ * after a ban, then stops it.
+ */
+async function run(configuration: string, banned: readonly string[]) {
   writeFileSync(at('auth.log'), '');
   writeFileSync(at('list.txt'), '192.0.2.0/24\n');
   const path = at('fail2zig.toml');
@@ -54,9 +59,15 @@ async function run(configuration: string) {
   const ended = once(daemon, 'close');
   const calls = (): string[] => said.out.split('\n').slice(0, -1);
   const ready = (): number => calls().indexOf('ServiceManager.ready');
-  const seen = (): boolean => ready() >= 0 && regular.every((call) => calls().includes(call, ready()));
-  await until(() => seen() || daemon!.exitCode !== null, { what: `a running daemon that does ${regular.join(', ')}` });
+  const does = async (what: readonly string[]): Promise<void> => {
+    const seen = (): boolean => ready() >= 0 && what.every((call) => calls().includes(call, ready()));
+    await until(() => seen() || daemon!.exitCode !== null, { what: `a daemon that does ${what.join(', ')}` });
+  };
+  await does(regular);
   expect(said.error).toContain('info started');
+  const line = `${new Date().toISOString()} host sshd[7]: Failed password for root from 192.0.2.7 port 40022 ssh2\n`;
+  appendFileSync(at('auth.log'), line);
+  await does(banned);
   daemon.kill('SIGTERM');
   expect(await ended, said.error).toEqual([0, null]);
   const all = calls();
@@ -75,12 +86,14 @@ ceiling = "700MB"
 [jails.sshd]
 logpath = ["${at('auth.log')}"]
 port = ["ssh"]
+maxretry = 1
 [firewall]
 backend = "log-only"
 `;
 
 test('with everything configured, every room starts and stops, in its order', async () => {
-  const { starts, last, stops } = await run(`${common()}
+  const { starts, last, stops } = await run(
+    `${common()}
 [state]
 path = "${at('state')}"
 [control]
@@ -90,7 +103,9 @@ enabled = true
 port = ${await freePort()}
 [[list]]
 file = "${at('list.txt')}"
-`);
+`,
+    [...onBan, 'StateKeeper.changed'],
+  );
   expect(starts).toEqual([
     'Lists.prepare',
     'LogOnlyBackend.install',
@@ -127,14 +142,17 @@ file = "${at('list.txt')}"
 });
 
 test('what is not configured neither starts nor stops; bans that are not to be kept are removed after the last save', async () => {
-  const { starts, stops } = await run(`${common()}keep_bans = false
+  const { starts, stops } = await run(
+    `${common()}keep_bans = false
 [state]
 enabled = false
 [control]
 enabled = false
 [metrics]
 enabled = false
-`);
+`,
+    onBan,
+  );
   for (const room of ['Lists', 'StateKeeper', 'ControlServer', 'MetricsServer'])
     expect([...starts, ...stops].filter((call) => call.startsWith(`${room}.`))).toEqual([]);
   expect(stops).toContain('LogOnlyBackend.remove');

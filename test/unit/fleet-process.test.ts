@@ -56,8 +56,9 @@ test('started with less, it keeps that', async () => {
 test('it runs with a bounded heap, takes no code from text and opens no debugger', async () => {
   const pid = await start(0);
   const command = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
-  expect(command.slice(1, 4)).toEqual([
+  expect(command.slice(1, 5)).toEqual([
     `--max-old-space-size=${heapMegabytes}`,
+    '--no-concurrent-sparkplug',
     '--disallow-code-generation-from-strings',
     '--disable-sigusr1',
   ]);

@@ -42,6 +42,39 @@ function exposure(text: string): number {
   }
 }
 
+/** Settings that say what runs and when, not what it may. */
+const ofTheProgram =
+  /^(?:After|CPUWeight|Description|Documentation|Exec\w+|MemoryMax|Nice|NotifyAccess|Restart\w*|TimeoutStopSec|Type|WantedBy|Wants|WatchdogSec)=/;
+
+/** What neither service may, whatever else it may. */
+const confinedAlike = [
+  ...['Clock', 'ControlGroups', 'Hostname', 'KernelLogs', 'KernelModules', 'KernelTunables'].map(
+    (what) => `Protect${what}=yes`,
+  ),
+  ...['Namespaces', 'Realtime', 'SUIDSGID'].map((what) => `Restrict${what}=yes`),
+  ...['KeyringMode=private', 'LockPersonality=yes', 'NoNewPrivileges=yes', 'PrivateDevices=yes', 'PrivateTmp=yes'],
+  ...['ProtectProc=invisible', 'ProtectSystem=strict', 'RemoveIPC=yes', 'SystemCallArchitectures=native'],
+  'SystemCallErrorNumber=EPERM',
+];
+
+/** What each unit gives or takes besides. */
+const given = {
+  'fail2zig.service': [
+    'CapabilityBoundingSet=CAP_NET_ADMIN CAP_DAC_READ_SEARCH CAP_BPF CAP_CHOWN CAP_SETGID CAP_SETPCAP',
+    'ProtectHome=read-only',
+    'ReadWritePaths=-/run/xtables.lock',
+    'RestrictAddressFamilies=AF_NETLINK AF_UNIX AF_INET AF_INET6',
+    ...['RuntimeDirectory=fail2zig', 'RuntimeDirectoryMode=0755', 'StateDirectory=fail2zig', 'StateDirectoryMode=0750'],
+    'SystemCallFilter=@system-service seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self bpf',
+  ],
+  'fail2zig-fleet.service': [
+    ...['CapabilityBoundingSet=', 'DynamicUser=yes', 'SupplementaryGroups=fail2zig', 'PrivateUsers=yes', 'UMask=0077'],
+    ...['ProcSubset=pid', 'ProtectHome=yes', 'StateDirectory=fail2zig-fleet', 'StateDirectoryMode=0700'],
+    'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6',
+    ...['SystemCallFilter=@system-service', 'SystemCallFilter=~@privileged @resources'],
+  ],
+};
+
 describe('the unit', () => {
   test.skipIf(analyze === undefined)('is accepted by systemd-analyze, which notices a wrong key', () => {
     expect(verdict(unit)).toBe('');
@@ -68,6 +101,12 @@ describe('the unit', () => {
     expect(exposure(fleet)).toBeLessThan(exposure(unit));
     for (const line of ['RestartPreventExitStatus=78', `Nice=${niceness}`, 'CPUWeight=10'])
       expect(fleet.split('\n')).toContain(line);
+  });
+
+  test.each(Object.entries(given))('%s gives its service these rights and no others', (name, rights) => {
+    const lines = readFileSync(join(root, 'systemd', name), 'utf8').split('\n');
+    const confining = lines.filter((line) => /^[A-Z]\w*=/.test(line) && !ofTheProgram.test(line));
+    expect(confining.toSorted()).toEqual([...rights, ...(name.endsWith('.service') ? confinedAlike : [])].toSorted());
   });
 
   test('waits for readiness and is not started again with a configuration that cannot be used', () => {
