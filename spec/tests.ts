@@ -122,6 +122,7 @@ const claimsOfTests: Readonly<Record<string, string>> = {
   'unit/import-plan': 'LP-11 LP-28 WHY-15',
   'unit/import-report': 'LP-11 LP-28 LP-34 LP-35 WHY-15',
   'unit/import-tree': 'LP-11 LP-28',
+  'unit/iptables': 'FM-6 LP-25 X-room',
   'unit/installer': 'E-04b T-01a',
   'unit/interpreter': 'PE-04 PE-08 PE-10',
   'unit/inotify': 'LP-16 X-followed',

@@ -157,7 +157,7 @@ describe('nftables over a socket that loses answers', () => {
    * A kernel that dumps `held` for any set, accepts everything, and loses the ACKs of element
    * batches while `loses` is true.
    */
-  function losingKernel(held: number[][], loses: () => boolean) {
+  function losingKernel(held: number[][], loses: () => boolean, left = 59_000) {
     return recordedTransport((request) => {
       const type = request.readUInt16LE(4);
       const sequence = request.readUInt32LE(8);
@@ -172,7 +172,7 @@ describe('nftables over a socket that loses answers', () => {
           writer.raw(1, Uint8Array.from(key));
           writer.end();
           writer.u64(4, 60_000);
-          writer.u64(5, 59_000);
+          writer.u64(5, left);
           writer.end();
         }
         writer.end();
@@ -193,6 +193,47 @@ describe('nftables over a socket that loses answers', () => {
     loses = true;
     return backend;
   }
+
+  /** The types of the messages of one request, in order. */
+  function typesOf(request: Buffer): number[] {
+    const types: number[] = [];
+    for (let at = 0; at < request.length; at += (request.readUInt32LE(at) + 3) & ~3)
+      types.push(request.readUInt16LE(at + 4));
+    return types;
+  }
+  const [begin, end, add, remove] = [0x10, 0x11, 0xa0c, 0xa0e];
+
+  test.each([
+    [true, [begin, add, end]],
+    // Added to an element that is there, a time would be passed over.
+    [false, [begin, add, remove, add, end]],
+  ])(
+    'a ban has its new end, whether the kernel renews the time of an element (%s) or not',
+    async (refreshes, types) => {
+      const transport = losingKernel([], () => false);
+      const backend = new NftablesBackend({ table: 'fail2zig', refreshes, open: () => transport });
+      await backend.install([jail]);
+      await backend.apply([ban('203.0.113.1'), ban('203.0.113.2')]);
+      expect(typesOf(transport.requests.at(-1)!)).toEqual(types);
+    },
+  );
+
+  test.each([
+    [59_000, [begin, add, remove, add, end]],
+    [3_600_001, [begin, add, end]],
+  ])(
+    'what the kernel does is tried once: of two hours for an element with one, %i ms are left',
+    async (left, types) => {
+      const transport = losingKernel([[192, 0, 2, 1]], () => false, left);
+      const backend = new NftablesBackend({ table: 'fail2zig', open: () => transport });
+      await backend.install([jail]);
+      await backend.apply([ban('203.0.113.1')]);
+      expect(typesOf(transport.requests.at(-1)!)).toEqual(types);
+      const probes = transport.requests.filter((request) => request.includes('fail2zig-probe')).length;
+      await backend.install([jail]);
+      expect(transport.requests.filter((request) => request.includes('fail2zig-probe'))).toHaveLength(probes);
+    },
+  );
 
   test('a ban that reading back finds has succeeded', async () => {
     const backend = await installedOver([[203, 0, 113, 1]]);

@@ -11,6 +11,7 @@ import { Receiver, reasonOf, requestsOf } from '../../src/fleet/receiver.ts';
 import { Server } from '../../src/fleet/server.ts';
 import { addressesPerRequestMax } from '../../src/limits.ts';
 import { decision, dropped, type StandInDecision, StandInLapi, status } from '../support/lapi.ts';
+import { until } from '../support/until.ts';
 
 /** A daemon that bans IPv6 by /64, no IPv4 prefix, and nothing of 203.0.113.0/24. */
 class StandInDaemon {
@@ -304,6 +305,37 @@ test('another daemon is asked what it holds, and told all anew', async () => {
   await fleet.turn();
   expect(banned()).toEqual(['192.0.2.1']);
 });
+
+test.each([
+  ['daemon', 2],
+  ['server', 1],
+] as const)(
+  'after a failure of the %s the jail is looked at anew where it may differ: %i looks',
+  async (part, looks) => {
+    list([decision('192.0.2.1')]);
+    const fleet = receiver();
+    await fleet.turn();
+    const { ban } = daemon;
+    daemon.ban = async (...asked) => {
+      daemon.ban = ban;
+      if (part === 'server') return ban.apply(daemon, asked);
+      // It may have taken some of them.
+      throw new Error('the daemon went away');
+    };
+    if (part === 'server') lapi.fault('/v1/decisions', dropped);
+    else list([decision('192.0.2.2')]);
+    list([decision('192.0.2.1'), decision('192.0.2.2')]);
+    const stop = new AbortController();
+    const running = fleet.run(stop.signal);
+    await until(() => figures.errors.get(part) === 1, { what: 'the failure' });
+    await until(() => figures.counters.polls === 2, { what: 'the next list' });
+    stop.abort();
+    await running;
+    expect(daemon.lists).toBe(looks);
+    expect(banned()).toEqual(['192.0.2.1', '192.0.2.2']);
+    expect(figures.problems.has(part)).toBe(false);
+  },
+);
 
 test('a ban that the kernel would hold longer than its decision ends in time', async () => {
   const fleet = receiver();
