@@ -76,6 +76,7 @@ const claimsOfTests: Readonly<Record<string, string>> = {
   'unit/config-problems': 'FM-5 I-01 LP-10 MM-06 MM-17 T-01c WHY-01 X-meant X-prefix',
   'unit/config-record': 'X-meant',
   'unit/config-values': 'I-01 T-01c WHY-01 X-meant X-terminal',
+  'unit/confine': 'E-01c T-02a X-files X-first-filter X-privileges X-shown',
   'unit/confinement': 'E-01c X-first-filter',
   'unit/connection': 'S-02 X-attempts X-headed',
   'unit/connection-pids': 'S-02',
