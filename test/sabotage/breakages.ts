@@ -19,6 +19,7 @@ import { parser } from './breakages/parser.ts';
 import { product } from './breakages/product.ts';
 import { promised } from './breakages/promised.ts';
 import { proof } from './breakages/proof.ts';
+import { random } from './breakages/random.ts';
 import { release } from './breakages/release.ts';
 import { reload } from './breakages/reload.ts';
 import { sources } from './breakages/sources.ts';
@@ -43,6 +44,7 @@ export const breakages: readonly Breakage[] = [
   ...parser,
   ...promised,
   ...product,
+  ...random,
   ...reload,
   ...lists,
   ...release,

@@ -1,21 +1,27 @@
 /**
  * What the launch stage makes, gives up and forbids, in which order, and what it says where the
- * kernel or the configuration forbids less. The kernel's side is replaced: spec/elevation.kernel.spec.ts
- * asks the kernel itself.
+ * kernel or the configuration forbids less. The kernel's side is replaced; that itself is asked by
+ * spec/elevation.kernel.spec.ts.
  */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { launch } from '../../src/commands/start.ts';
 import { compileConfig } from '../../src/config/compile.ts';
 import { knownFilters } from '../../src/config/known-filters.ts';
 import { confine as confineCore } from '../../src/confined.ts';
+import { permissionsFor } from '../../src/confinement/files.ts';
+import { rights } from '../../src/confinement/landlock.ts';
 import { confine } from '../../src/confinement/launch.ts';
 import { native } from '../../src/native.ts';
 import { temporaryDirectory } from '../support/control.ts';
 
-const real = { ...native };
+/** Functions of the addon that the tests replace by ones that do the same and say so. */
+const real = Object.fromEntries(
+  (['memfd', 'seal', 'datagramTo', 'datagramOpen'] as const).map((name) => [name, native[name]]),
+) as Record<string, (...given: unknown[]) => number>;
 const { chmodSync, chownSync, mkdirSync, openSync } = fs;
 const { setgroups } = process;
 const home = { path: '', remove: (): void => {} };
@@ -24,15 +30,22 @@ let asked: string[];
 /** What the kernel answers. */
 let answers: { landlock: number; seccomp: number };
 
+const replaced = new Set<string>();
+function replace(functions: Record<string, (...given: never[]) => number>): void {
+  for (const name of Object.keys(functions)) replaced.add(name);
+  Object.assign(native, functions);
+}
+
+function answer(text: string, result = 0): number {
+  asked.push(text);
+  return result;
+}
+
 beforeEach(() => {
   Object.assign(home, temporaryDirectory());
   asked = [];
   answers = { landlock: 6, seccomp: 0 };
-  const answer = (text: string, result = 0): number => {
-    asked.push(text);
-    return result;
-  };
-  Object.assign(native, {
+  replace({
     prctl: (option: number, second: number) => answer(`prctl ${option} ${second}`),
     capset: (low: number, high: number) => answer(`capset ${low} ${high}`),
     seccomp: (flags: number) => answer(`seccomp ${flags}`, answers.seccomp),
@@ -56,15 +69,15 @@ beforeEach(() => {
   process.setgroups = (groups) => void asked.push(`setgroups ${groups.join(' ')}`);
 });
 afterEach(() => {
-  Object.assign(native, real);
+  // Without a replacement the addon's own function is there again.
+  for (const name of replaced) Reflect.deleteProperty(native, name);
   Object.assign(fs, { chmodSync, chownSync, mkdirSync, openSync });
   syncBuiltinESMExports();
   process.setgroups = setgroups!;
   home.remove();
 });
 
-function configured(text: string) {
-  const whole = `
+const configuration = (text: string): string => `
 [state]
 path = "${join(home.path, 'own', 'state')}"
 [control]
@@ -75,7 +88,9 @@ enabled = false
 [jails.sshd]
 logpath = "/var/log/auth.log"
 ${text}`;
-  return compileConfig(whole, 'fail2zig.toml', { filters: knownFilters, groupId: () => 997 }).config;
+
+function configured(text: string) {
+  return compileConfig(configuration(text), 'fail2zig.toml', { filters: knownFilters, groupId: () => 997 }).config;
 }
 const confined = (text = '') => confine(configured(text), undefined);
 
@@ -139,6 +154,103 @@ describe('the launch stage', () => {
     expect(said.map((each, index) => each.slice(0, lacking[index]?.length))).toEqual(lacking);
     expect(handed.filters === undefined).toBe(!asked.some((each) => each.startsWith('seccomp')) || answers.seccomp < 0);
   });
+});
+
+describe('the core is started', () => {
+  const { execve } = process;
+  const environment = { ...process.env };
+  afterEach(() => {
+    process.execve = execve!;
+    process.env = environment;
+  });
+
+  /** What the launch does between the confinement and its end, in order. */
+  function launched(text = ''): { steps: string[]; command: readonly string[]; env: NodeJS.ProcessEnv } {
+    const path = join(home.path, 'fail2zig.toml');
+    // Only the group that every host has is sure to be there.
+    fs.writeFileSync(path, configuration(text).replace('"fail2zig"', '"root"'), { mode: 0o644 });
+    for (const [name, call] of Object.entries(real)) {
+      replace({
+        [name]: (...given: unknown[]) => {
+          const result = call(...given);
+          return answer(`${name} ${given.join(' ')}${name === 'seal' ? '' : ` = ${result}`}`, result);
+        },
+      });
+    }
+    replace({
+      closeOnExec: (first: number, last: number) => answer(`closeOnExec ${first} ${last}`),
+      keepOnExec: (fd: number) => answer(`keepOnExec ${fd}`),
+    });
+    let command: readonly string[] = [];
+    let env: NodeJS.ProcessEnv = {};
+    process.execve = ((_file: string, words: string[], variables: NodeJS.ProcessEnv) => {
+      asked.push('execve');
+      [command, env] = [words, variables];
+    }) as never;
+    const { write } = process.stderr;
+    let said = '';
+    process.stderr.write = ((text: string) => {
+      said += text;
+      return true;
+    }) as never;
+    try {
+      launch(path);
+    } finally {
+      process.stderr.write = write;
+    }
+    expect(asked, said).toContain('execve');
+    const at = asked.findLastIndex((each) => each.startsWith('seccomp'));
+    return { steps: asked.slice(at + 1), command, env };
+  }
+  const made = (steps: readonly string[], name: string): number[] =>
+    steps.filter((each) => each.startsWith(`${name} `)).map((each) => Number(each.split(' = ')[1]));
+
+  test('with a sealed record, and no descriptor but the standard ones and those that it needs', () => {
+    const { steps, command } = launched('[audit]\njournal = false');
+    const [record] = made(steps, 'memfd');
+    expect(steps).toEqual([
+      `memfd fail2zig-config = ${record}`,
+      `seal ${record}`,
+      `closeOnExec 3 ${0xffff_ffff}`,
+      `keepOnExec ${record}`,
+      'execve',
+    ]);
+    // F_SEAL_SEAL, _SHRINK, _GROW and _WRITE.
+    expect(native.seals(record!)).toBe(15);
+    expect(command.slice(-2)).toEqual(['--config-fd', String(record)]);
+    fs.closeSync(record!);
+  });
+
+  test('with the sockets of the service manager and of syslog, and a clean environment', () => {
+    const socket = join(home.path, 'socket');
+    fs.closeSync(native.unixBind(socket));
+    process.env = { ...environment, NOTIFY_SOCKET: '@nobody-hears', LD_PRELOAD: '/tmp/x.so', WATCHDOG_USEC: '7' };
+    const { steps, env } = launched('[log]\ntarget = "syslog"\nsocket = "/nowhere"');
+    const kept = steps.filter((each) => each.startsWith('keepOnExec')).map((each) => Number(each.split(' ')[1]));
+    const [record] = made(steps, 'memfd');
+    // It is opened before the confinement, which may forbid it.
+    const syslog = made(asked, 'datagramOpen');
+    expect(syslog).toHaveLength(1);
+    expect(kept).toEqual([record, ...syslog]);
+    expect([env.LD_PRELOAD, env.NOTIFY_SOCKET, env.WATCHDOG_USEC]).toEqual([undefined, undefined, '7']);
+    for (const fd of kept) fs.closeSync(fd);
+  });
+});
+
+test('what may be written may not be run, and only the runtime may be run', () => {
+  const [execute, write] = [0x1, 0x2];
+  const permissions = permissionsFor(configured('[firewall]\nbackend = "ipset"'), undefined, () => {});
+  const run = permissions.filter(({ may }) => (may & execute) !== 0);
+  expect(
+    run.every(({ path, may }) => (may & ~rights.run) === 0 && (path === process.execPath || /\/ld-[^/]*$/.test(path))),
+  ).toBe(true);
+  expect(run.some(({ path }) => path === process.execPath)).toBe(true);
+  const written = permissions.filter(({ may }) => (may & write) !== 0).map(({ path }) => path);
+  const own = [join(home.path, 'own'), '/run/fail2zig', '/run/xtables.lock', '/dev/null', '/proc/self/fd/2'];
+  expect(written.filter((path) => path !== process.env.NODE_V8_COVERAGE)).toEqual(own);
+  // execute; and of what is only read: nothing is written, made or removed.
+  expect([rights.read, rights.run, rights.write]).toEqual([0xc, 0x5, 0x4006]);
+  expect(rights.keep & ~(0xc | 0x4002 | 0x20 | 0x80 | 0x100 | 0x200)).toBe(0);
 });
 
 describe('the started core', () => {

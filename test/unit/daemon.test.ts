@@ -4,10 +4,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, closeSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { takeLock } from '../../src/sole.ts';
 import { temporaryDirectory } from '../support/control.ts';
 import { until } from '../support/until.ts';
 
@@ -31,6 +32,9 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+const program = join(import.meta.dirname, '../support/recorded-rooms.ts');
+const flags = ['--expose-gc', '--max-old-space-size=192'];
+
 /** What the daemon does again and again while it runs. */
 const regular = ['Engine.settleAttempts', 'Engine.setClock', 'Log.flush'];
 /** What a ban is followed by: logs that waited for it are read on. */
@@ -45,9 +49,7 @@ async function run(configuration: string, banned: readonly string[]) {
   writeFileSync(at('list.txt'), '192.0.2.0/24\n');
   const path = at('fail2zig.toml');
   writeFileSync(path, configuration, { mode: 0o644 });
-  const program = join(import.meta.dirname, '../support/recorded-rooms.ts');
   const { FAIL2ZIG_NOTIFY_FD: _, NODE_V8_COVERAGE: __, ...env } = process.env;
-  const flags = ['--expose-gc', '--max-old-space-size=192'];
   daemon = spawn(process.execPath, [...flags, program, path], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const said = { out: '', error: '' };
   daemon.stdout!.on('data', (part) => {
@@ -157,4 +159,47 @@ enabled = false
     expect([...starts, ...stops].filter((call) => call.startsWith(`${room}.`))).toEqual([]);
   expect(stops).toContain('LogOnlyBackend.remove');
   expect(stops.indexOf('LogOnlyBackend.remove')).toBe(stops.indexOf('Enforcer.stop') + 1);
+});
+
+test('a daemon with a table of its own does not share the state file of another', async () => {
+  const path = at('fail2zig.toml');
+  writeFileSync(at('auth.log'), '');
+  const configuration = `${common().replace('log-only', 'nftables')}table = "own"
+[state]
+path = "${at('state')}"
+[control]
+enabled = false
+[metrics]
+enabled = false
+`;
+  writeFileSync(path, configuration, { mode: 0o644 });
+  const lock = takeLock(at('state.lock'), 'state file', 'file of its own');
+  // In a network of its own, in case that it starts after all.
+  const alone = process.getuid?.() === 0 ? ['-n'] : ['-rn'];
+  const { FAIL2ZIG_NOTIFY_FD: _, NODE_V8_COVERAGE: __, ...env } = process.env;
+  daemon = spawn('unshare', [...alone, process.execPath, ...flags, program, path], { env, stdio: 'pipe' });
+  let said = '';
+  daemon.stderr!.on('data', (part) => {
+    said += part;
+    if (said.includes('info started')) daemon!.kill('SIGKILL');
+  });
+  expect(await once(daemon, 'close'), said).toEqual([69, null]);
+  expect(said).toContain(`another fail2zig (process ${process.pid}) holds the state file ${at('state')}`);
+  closeSync(lock);
+});
+
+test('a ceiling that is too small is a mistake in the configuration, and nothing is started', async () => {
+  const path = at('fail2zig.toml');
+  writeFileSync(path, common().replace('700MB', '45MB'), { mode: 0o644 });
+  const { FAIL2ZIG_NOTIFY_FD: _, NODE_V8_COVERAGE: __, ...env } = process.env;
+  daemon = spawn(process.execPath, [...flags, program, path], { env, stdio: 'pipe' });
+  let said = '';
+  for (const stream of [daemon.stdout!, daemon.stderr!]) {
+    stream.on('data', (part) => {
+      said += part;
+    });
+  }
+  expect(await once(daemon, 'close'), said).toEqual([78, null]);
+  expect(said).toContain('memory.ceiling is 45MB; at least ');
+  expect(said).not.toMatch(/Logs\.start|Enforcer\.start/);
 });

@@ -3,6 +3,7 @@ import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Figures } from '../../src/fleet/figures.ts';
+import { loginMarginMs } from '../../src/fleet/limits.ts';
 import { alertOf, bansOf, Sender } from '../../src/fleet/sender.ts';
 import { Server } from '../../src/fleet/server.ts';
 import { Spool } from '../../src/fleet/spool.ts';
@@ -192,6 +193,24 @@ test('a server that was started anew, and knows no login of before, is asked for
   ban('192.0.2.1');
   await until(() => figures.counters.alertsSent === 2, { what: 'the alert' });
   expect(figures.errors.size).toBe(0);
+});
+
+test('a login that is about to end is made anew before it is used', async () => {
+  let now = Date.now();
+  const server = new Server({
+    config: { url: lapi.url },
+    credentials: { machine: 'web-1', password: 'p', tls: {} },
+    now: () => now,
+  });
+  const logins = (): number => lapi.requests.filter((each) => each === 'POST /v1/watchers/login').length;
+  await server.heartbeat();
+  // The stand-in lets a login hold for an hour.
+  now += 3_600_000 - loginMarginMs - 60_000;
+  await server.heartbeat();
+  expect(logins()).toBe(1);
+  now += 120_000;
+  await server.heartbeat();
+  expect(logins()).toBe(2);
 });
 
 test('a wrong password is named as what it is', async () => {

@@ -51,6 +51,53 @@ describe('the spool', () => {
     expect(again.read).toEqual({ number: 3, index: 0, at: 1_003 });
   });
 
+  test('nobody else reads whom it banned, whatever the umask, in each file that it makes', async () => {
+    const path = place();
+    const umask = process.umask(0);
+    try {
+      const spool = await open(path, 300);
+      const modes = () =>
+        ['.', 'spool', 'position'].map((name) => [name, (statSync(join(path, name)).mode & 0o777).toString(8)]);
+      const ours = [
+        ['.', '700'],
+        ['spool', '600'],
+        ['position', '600'],
+      ];
+      expect(modes()).toEqual(ours);
+      // A full spool is written anew.
+      for (let number = 1; number < 9; number++) await spool.append([ban(number)]);
+      await spool.save();
+      expect(spool.counters.dropped).toBeGreaterThan(0);
+      expect(modes()).toEqual(ours);
+      await spool.close();
+      // What is no spool of ours is set aside, and a new one begun.
+      writeFileSync(join(path, 'spool'), 'another\n');
+      await open(path);
+      expect(modes()).toEqual(ours);
+    } finally {
+      process.umask(umask);
+    }
+  });
+
+  test('of bans that a full disk took in part nothing stays, and the next ones are whole', async () => {
+    const path = place();
+    const spool = await open(path);
+    await spool.append([ban(1)]);
+    const probe = await openFile(directory.path);
+    const handles = Object.getPrototypeOf(probe) as FileHandle;
+    await probe.close();
+    const { appendFile } = handles;
+    vi.spyOn(handles, 'appendFile').mockImplementationOnce(async function (this: FileHandle, text) {
+      await appendFile.call(this, String(text).slice(0, 70));
+      throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+    });
+    await expect(spool.append([ban(2)])).rejects.toMatchObject({ code: 'ENOSPC' });
+    await spool.append([ban(2), ban(3)]);
+    expect(numbers((await spool.next(9))!.bans)).toEqual([1, 2, 3]);
+    expect(spool.counters.damaged).toBe(0);
+    expect(statSync(join(path, 'spool')).size).toBe(spool.bytes);
+  });
+
   test('what was being sent when the process ended is in doubt, and no more than that', async () => {
     const path = place();
     const spool = await open(path);

@@ -11,7 +11,6 @@ import { native } from '../../src/native.ts';
 import { parseCidr } from '../../src/text/address.ts';
 import type { Address, Change, JailScaffold } from '../../src/types.ts';
 
-const open = native.xtablesOpen;
 let put: { family: number; rules: number }[];
 /** How many of the next replaces are refused. */
 let refusals: number;
@@ -50,7 +49,7 @@ afterEach(() => {
   backend.close();
   vi.restoreAllMocks();
   vi.useRealTimers();
-  native.xtablesOpen = open;
+  Reflect.deleteProperty(native, 'xtablesOpen');
 });
 
 async function pass(ms: number): Promise<void> {
