@@ -1,14 +1,14 @@
 /**
- * The tests that judge mutants of a room. Of engine and compiler: those that import them or know
- * the filters. Of the other rooms: those whose matter the room is, by name. Tests of other rooms
- * pass its code too, but notice a mutant late if at all, and a run over them takes ten times as
- * long. Tests of processes and of the kernel would run an unmutated program.
+ * The tests that judge mutants of a room. Of the engine: those that import it or know the filters.
+ * Of the other rooms: those whose matter the room is, by name. Tests of other rooms pass its code
+ * too, but notice a mutant late if at all, and a run over them takes ten times as long. Tests of
+ * processes and of the kernel would run an unmutated program.
  */
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const chosen: Readonly<Record<string, string>> = {
-  backends: `unit/backends unit/bpf unit/kernel-faults unit/pacer unit/recordings unit/xdp-program
+  backends: `unit/backend-parts unit/backends unit/bpf unit/kernel-faults unit/pacer unit/recordings unit/xdp-program
     property/netlink property/xtables`,
   compiler: `unit/compiler-check unit/compiler-emit unit/compiler-encode unit/compiler-first-look unit/compiler-generate
     unit/compiler-rules unit/compiler-shape unit/compiler-usual unit/filters property/interpreter`,
@@ -31,7 +31,7 @@ const chosen: Readonly<Record<string, string>> = {
   text: 'unit/address unit/config-hints unit/config-record unit/config-values unit/text property/config',
 };
 
-/** What a test must import, itself or through a helper, to notice one of engine or compiler. */
+/** What a test must import, itself or through a helper, to notice a mutant of the engine. */
 const subjects = [
   'src/engine/',
   'src/compiler/',
