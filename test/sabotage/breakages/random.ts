@@ -578,18 +578,14 @@ export const random: readonly Breakage[] = [
     find: "void page.start('127.0.0.1', fleet.metricsPort);",
     put: "void page.start('0.0.0.0', fleet.metricsPort);",
     claims: ['X-fleet', 'I-01'],
+    tests: ['test/unit/fleet-process.test.ts'],
   },
   {
     name: 'a problem of the fleet is said every second',
     find: '    if (toldOf.get(part) === problem) continue;\n',
     put: '',
     claims: ['X-fleet'],
-  },
-  {
-    name: 'what waits in the spool when it stops is not saved',
-    find: '  await spool?.close();\n  await page.close();',
-    put: '  await page.close();',
-    claims: ['X-shared', 'X-fleet'],
+    tests: ['test/unit/fleet-process.test.ts'],
   },
   {
     name: 'a filter that only writes down is told of as one that refuses',
