@@ -3,7 +3,8 @@
  * be meant.
  */
 import { describe, expect, test } from 'vitest';
-import type { Token } from '../../src/compiler/pattern.ts';
+import { emitFilter } from '../../src/compiler/emit/filter.ts';
+import type { Pattern, Token } from '../../src/compiler/pattern.ts';
 import { usualEndOf } from '../../src/compiler/usual.ts';
 import { filters } from '../../src/filters/index.ts';
 
@@ -85,4 +86,71 @@ test('the frequent messages of sshd have one', () => {
     const segment = tokens.slice(tokens.findLastIndex(({ kind }) => kind === 'text') + 1);
     expect(usualEndOf(segment, sample), name).toMatchObject({ between: ' port ' });
   }
+});
+
+describe('the function for a usual end', () => {
+  const emitted = (after: Token[], ending: string, more: Pattern[] = []): string => {
+    const tokens: Token[] = [
+      { kind: 'literal', text: 'no ' },
+      { kind: 'text', from: 'right', capture: 'user' },
+      { kind: 'literal', text: ' from ' },
+      { kind: 'ip' },
+      { kind: 'literal', text: ' port ' },
+      { kind: 'span', of: { name: 'digit' }, min: 1, max: 5 },
+      ...after,
+      { kind: 'end' },
+    ];
+    const own = { name: 'one', tokens, sample: `no anna from 192.0.2.1 port 22${ending}`, counter: '' };
+    const patterns = [own, ...more.map((each) => ({ ...own, ...each }))];
+    return emitFilter({ name: 'usual', about: '', prefixes: ['bare'], patterns }, 'a test');
+  };
+  const functionIn = (code: string): string => /\/\*\* Where the usual end.*?\n}\n/s.exec(code)?.[0] ?? '';
+
+  test('compares from the right, each literal at its place', () => {
+    const code = emitted([{ kind: 'optional', tokens: [{ kind: 'literal', text: ' ssh2' }] }], ' ssh2');
+    expect(
+      functionIn(code),
+    ).toBe(`/** Where the usual end of [at, end) begins, ' from ' ip ' port ' digit{1,5} ' ssh2', or -1: it ends otherwise. */
+function usualEnd1(at: i32, end: i32): i32 {
+  if (end - at < 19) return -1;
+  if (!(word(end - 5) === 0x68737320 && word(end - 5 + 1) === 0x32687373)) return -1; // ' ssh2'
+  const number = digitsBefore(at, end - 5);
+  if (number >= end - 5 || number < end - 10) return -1;
+  const stop = number - 6;
+  if (!(word(stop) === 0x726f7020 && word(stop + 2) === 0x2074726f)) return -1; // ' port '
+  const address = findByteLast(at, stop, 32) + 1;
+  const place = address - 6;
+  if (place < at || !(word(place) === 0x6f726620 && word(place + 2) === 0x206d6f72)) return -1; // ' from '
+  return fillsAddress(address, stop, end) ? place : -1;
+}
+`);
+    expect(code).toContain('const near1 = usualEnd1(at, end);');
+    expect(code).toMatch(/import \{ .*digitsBefore, findByteLast,.* \} from '#linear';/);
+    expect(code).toMatch(/import \{ fillsAddress, .* \} from '\.\.\/scan\.ts';/);
+  });
+
+  test('has nothing to compare behind a number at the end', () => {
+    expect(
+      functionIn(emitted([], '')),
+    ).toBe(`/** Where the usual end of [at, end) begins, ' from ' ip ' port ' digit{1,5}, or -1: it ends otherwise. */
+function usualEnd1(at: i32, end: i32): i32 {
+  if (end - at < 14) return -1;
+  const number = digitsBefore(at, end);
+  if (number >= end || number < end - 5) return -1;
+  const stop = number - 6;
+  if (!(word(stop) === 0x726f7020 && word(stop + 2) === 0x2074726f)) return -1; // ' port '
+  const address = findByteLast(at, stop, 32) + 1;
+  const place = address - 6;
+  if (place < at || !(word(place) === 0x6f726620 && word(place + 2) === 0x206d6f72)) return -1; // ' from '
+  return fillsAddress(address, stop, end) ? place : -1;
+}
+`);
+  });
+
+  test('is one for all patterns that end alike, and absent where the sample ends otherwise', () => {
+    const other = emitted([], '', [{ name: 'two', effect: { stage: 2 } } as Pattern]);
+    expect(other.match(/function usualEnd/g)?.length).toBe(1);
+    expect(other.match(/usualEnd1\(at, end\);/g)?.length).toBe(2);
+    expect(emitted([], ' and more')).not.toContain('usualEnd');
+  });
 });
