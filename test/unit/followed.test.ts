@@ -4,6 +4,7 @@
  */
 import {
   appendFileSync,
+  chmodSync,
   closeSync,
   linkSync,
   mkdirSync,
@@ -163,6 +164,29 @@ describe('a poll', () => {
     await poll();
     expect(said(events)).toEqual(['appeared log', 'vanished log', 'appeared log']);
     expect(source.status()).toMatchObject([{ path: at('log'), state: 'reading', offset: 2 }]);
+  });
+});
+
+describe('the turn of the poll', () => {
+  test('begins anew where it ended exactly with the last file, and passes over none that is missing', async () => {
+    const names = Array.from({ length: pollFilesMax }, (_, n) => `${n}.log`.padStart(8, '0'));
+    for (const name of names) writeFileSync(at(name), '');
+    const { sink, poll } = follow([at('*.log'), at('missing')]);
+    await turn();
+    await poll();
+    writeFileSync(at('missing'), 'here\n');
+    await poll();
+    expect(sink.texts()).toEqual(['here']);
+    for (const name of names) appendFileSync(at(name), `${name}\n`);
+    await poll();
+    await poll();
+    expect(sink.texts()).toHaveLength(pollFilesMax + 1);
+    const exact = follow([at('*.log')]);
+    await turn();
+    await exact.poll();
+    for (const name of names) appendFileSync(at(name), 'again\n');
+    await exact.poll();
+    expect(exact.sink.texts()).toEqual(names.map(() => 'again'));
   });
 });
 
@@ -505,6 +529,86 @@ describe('watches', () => {
     for (const name of ['a', 'b']) appendFileSync(at(name), `${name}\n`);
     await poll();
     expect(sink.texts()).toEqual(['a', 'b']);
+  });
+});
+
+describe('a directory', () => {
+  test('that may not be read is said once, and counted each time', () => {
+    mkdirSync(at('shut'));
+    writeFileSync(at('shut/a.log'), '');
+    chmodSync(home, 0o755);
+    chmodSync(at('shut'), 0o711);
+    const effective = process.geteuid!();
+    process.seteuid!(65_534);
+    try {
+      const { source, events } = follow([at('shut/*.log')]);
+      source.rescan();
+      const detail = 'EACCES: permission denied, opendir';
+      expect(events).toEqual([{ kind: 'error', path: at('shut'), source: -1, offset: 0, detail }]);
+      expect(source.counters.errors).toBe(2);
+    } finally {
+      process.seteuid!(effective);
+    }
+  });
+
+  test('that cannot be watched is said, and polled', async () => {
+    const refusing = new Deaf();
+    refusing.add = () => {
+      throw new Error('ENOSPC: no space left on device, inotify_add_watch');
+    };
+    const { events, sink, clock, poll } = follow([at('*.log')], { events: () => refusing });
+    const detail = 'not watched, polled instead: ENOSPC: no space left on device, inotify_add_watch';
+    expect(events).toEqual([{ kind: 'error', path: home, source: -1, offset: 0, detail }]);
+    writeFileSync(at('a.log'), 'one\n');
+    clock.ms += rescanMs;
+    await poll();
+    expect(sink.texts()).toEqual(['one']);
+  });
+});
+
+describe('a file of several names', () => {
+  test('goes to the jails of all of them, in their order, and of those that are left', async () => {
+    writeFileSync(at('a'), '');
+    linkSync(at('a'), at('b'));
+    linkSync(at('a'), at('c'));
+    const fits: string[] = [];
+    const { source, sink, poll } = follow([at('b'), at('a'), at('c')], {
+      assign: (path, patterns, previous) => {
+        fits.push(`${path.slice(home.length + 1)} ${patterns}`);
+        return Math.max(0, previous);
+      },
+    });
+    expect(fits.splice(0)).toEqual(['b 0', 'a 1', 'c 2', 'b 0,1', 'b 0,1,2']);
+    unlinkSync(at('c'));
+    await poll();
+    expect(fits.splice(0)).toEqual(['b 0,1']);
+    // The first name goes to another file: the second reads on.
+    writeFileSync(at('new'), 'new\n');
+    renameSync(at('new'), at('b'));
+    appendFileSync(at('a'), 'one\n');
+    await poll();
+    await poll();
+    expect(fits.splice(0)).toEqual(['b 0']);
+    expect(sink.texts().sort()).toEqual(['new', 'one']);
+    expect(source.status().map(({ path, state }) => [path.slice(home.length + 1), state])).toEqual([
+      ['b', 'reading'],
+      ['a', 'reading'],
+      ['c', 'missing'],
+    ]);
+  });
+
+  test('for whose jails there is no room keeps those that it had, which is said once', async () => {
+    writeFileSync(at('a'), '');
+    linkSync(at('a'), at('b'));
+    let numbers = 0;
+    const { source, events } = follow([at('a'), at('b')], {
+      assign: (_path, patterns, previous) => (previous < 0 ? numbers++ : patterns.length > 1 ? -1 : previous),
+    });
+    expect(said(events)).toEqual([
+      'appeared a',
+      'error a there is no room for what its jails have in common; not followed',
+    ]);
+    expect(source.status().map(({ source }) => source)).toEqual([0, 0]);
   });
 });
 
