@@ -7,10 +7,13 @@ import { once } from 'node:events';
 import { appendFileSync, closeSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { takeLock } from '../../src/sole.ts';
 import { temporaryDirectory } from '../support/control.ts';
 import { until } from '../support/until.ts';
+
+/** Several starts of a process that reads all of its sources, on a machine that may be busy. */
+vi.setConfig({ testTimeout: 90_000 });
 
 const home = { path: '', remove: (): void => {} };
 let daemon: ChildProcess | undefined;
@@ -63,7 +66,10 @@ async function run(configuration: string, banned: readonly string[]) {
   const ready = (): number => calls().indexOf('ServiceManager.ready');
   const does = async (what: readonly string[]): Promise<void> => {
     const seen = (): boolean => ready() >= 0 && what.every((call) => calls().includes(call, ready()));
-    await until(() => seen() || daemon!.exitCode !== null, { what: `a daemon that does ${what.join(', ')}` });
+    await until(() => seen() || daemon!.exitCode !== null, {
+      what: `a daemon that does ${what.join(', ')}`,
+      withinMs: 40_000,
+    });
   };
   await does(regular);
   expect(said.error).toContain('info started');
