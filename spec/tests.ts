@@ -114,7 +114,7 @@ const claimsOfTests: Readonly<Record<string, string>> = {
   'unit/glob': 'X-followed',
   'unit/header': 'S-02 X-headed X-zones',
   'unit/heads-corpus': 'X-headed X-wrapped',
-  'unit/history': 'I-03 R-01a R-01b X-records',
+  'unit/history': 'I-03 R-01a R-01b X-records X-shown',
   'unit/history-times': 'R-01a R-01b R-01d X-records',
   'unit/ignored': 'E-02b MM-03 X-ignore X-prefix',
   'unit/import-command': 'LP-11 LP-28 LP-34 LP-35 WHY-15',

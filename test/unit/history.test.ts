@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { pipeline } from '../../spec/support/pipeline.ts';
-import { readRecords } from '../../src/client/records.ts';
+import { knownBans, readRecords } from '../../src/client/records.ts';
 import { sealPath } from '../../src/history/chain.ts';
 import type { Event } from '../../src/history/event.ts';
 import { Recorder, type RecorderOptions } from '../../src/history/recorder.ts';
@@ -235,6 +235,26 @@ describe('records', () => {
     await expect(collect(readRecords(directory.path, () => true))).rejects.toThrow('no regular file');
     symlinkSync('/etc/hostname', path);
     await expect(collect(readRecords(path, () => true))).rejects.toThrow('cannot be read');
+  });
+
+  test('what is known of a ban is of the last one of its jail; a restored one keeps what led to it', async () => {
+    const { recorder } = await started();
+    const by = { uid: 0, pid: 7 };
+    recorder.bans('restored', 'sshd', [{ address: '192.0.2.1' }], { reason: 'found in the kernel' });
+    recorder.bans('ban', 'sshd', [{ address: '192.0.2.2' }], { by, reason: 'first' });
+    recorder.bans('ban', 'nginx', [{ address: '192.0.2.2' }], { reason: 'elsewhere' });
+    recorder.bans('restored', 'sshd', [{ address: '192.0.2.2' }]);
+    recorder.bans('ban', 'sshd', [{ address: '192.0.2.3' }], { reason: 'first' });
+    recorder.bans('unban', 'sshd', [{ address: '192.0.2.3' }]);
+    recorder.bans('ban', 'sshd', [{ address: '192.0.2.3' }], { reason: 'second' });
+    await recorder.flush();
+    expect([...(await knownBans(path))].map(([ban, { start, ...known }]) => [ban, start > 0, known])).toEqual([
+      ['sshd 192.0.2.1', true, { reason: 'found in the kernel' }],
+      ['sshd 192.0.2.2', true, { by, reason: 'first' }],
+      ['nginx 192.0.2.2', true, { reason: 'elsewhere' }],
+      ['sshd 192.0.2.3', true, { reason: 'second' }],
+    ]);
+    expect(await knownBans(undefined)).toEqual(new Map());
   });
 
   test('nothing is written through a link in the place of the records or of their seal', async () => {
