@@ -649,4 +649,18 @@ export const random: readonly Breakage[] = [
     put: 'return this.#offsets[slot] > 0 ? this.#found[slot] : undefined;',
     claims: ['X-entries', 'LP-18'],
   },
+  {
+    name: 'fail2zig-fleet gives up what a busy daemon put off',
+    find: "new Set<RefusalCode>(['rate-limited', 'busy'])",
+    put: "new Set<RefusalCode>(['rate-limited'])",
+    claims: ['X-received'],
+    tests: ['test/unit/fleet-local.test.ts'],
+  },
+  {
+    name: 'no room for the networks that are ignored is said once and forgotten',
+    find: 'if (!ignored?.look()) return this.#areAllIgnored;',
+    put: 'if (!ignored?.look()) return true;',
+    claims: ['X-ignore'],
+    tests: ['test/unit/enforcer-commands.test.ts'],
+  },
 ];
