@@ -57,7 +57,7 @@ export class CollectingSink implements LineSink {
         this.room--;
       }
       this.skipping.delete(source);
-      if (!whole && !final) this.skipping.add(source);
+      if (!whole && (long || skipped)) this.skipping.add(source);
       start = whole ? end + 1 : end;
     }
     return length;

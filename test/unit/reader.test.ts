@@ -533,11 +533,24 @@ describe('one open file', () => {
       [`${'x'.repeat(lineBytesMax - 1)}t`, 'next'],
     ],
     ['and one that is farther', `\n${'x'.repeat(lineBytesMax)}`, lineBytesMax + 1, ['next']],
+    [
+      'one as far back in a longer file',
+      `y\n${'x'.repeat(lineBytesMax - 1)}`,
+      2,
+      [`${'x'.repeat(lineBytesMax - 1)}t`, 'next'],
+    ],
+    [
+      'a line that is not whole in a longer file',
+      `${'x'.repeat(lineBytesMax)}\nb`,
+      lineBytesMax + 1,
+      ['btail', 'next'],
+    ],
   ])('begins at its end behind %s', (_, text, position, expected) => {
     const { tail, path, sink, lines } = tailOf(text);
     sink.buffer.fill(10);
     tail.seekEnd(sink.buffer);
     expect(tail.position).toBe(position);
+    expect(tail.fingerprint().length > 0).toBe(position > 0);
     appendFileSync(path, 'tail\nnext\n');
     expect(lines()).toEqual(expected);
   });
@@ -560,6 +573,7 @@ describe('one open file', () => {
     const anything = { hash: 1, length: 0 };
     expect(from(0, anything)).toEqual([true, 0, all]);
     expect(from(4, anything)).toEqual([true, 4, ['two', 'three']]);
+    expect(from(offset + 1, anything)).toEqual([false, 0, all]);
     // The rest of a line is none.
     expect(from(5, anything)).toEqual([true, 5, ['three']]);
     appendFileSync(path, 'four\n');
@@ -676,8 +690,26 @@ describe('one open file', () => {
     const known = tailOf('zero\n', 'known');
     known.lines();
     known.tail.replaces([old.tail]);
-    appendFileSync(known.path, 'two\nthree\nfour\n');
-    expect(known.lines()).toEqual(['two', 'three', 'four']);
+    appendFileSync(known.path, 'one\ntwo\nthree\nfour\n');
+    expect(known.lines()).toEqual(['one', 'two', 'three', 'four']);
+  });
+
+  test('finds what was read there far from the end of what is there now, wherever the pieces it reads begin', () => {
+    const text = (from: number, to: number): string =>
+      Array.from({ length: to - from }, (_, index) => `${String(from + index).padStart(99, '.')}\n`).join('');
+    const lineCount = Math.floor((3 * inputBytes) / 100);
+    const old = tailOf(text(0, lineCount), 'old');
+    old.lines();
+    // The old text ends where a piece of the new file begins, or a little before or behind that.
+    for (const odd of [-200, -100, 0, 100, 200]) {
+      const gone = Math.floor(lineCount * 0.4);
+      const kept = text(gone, lineCount);
+      const size = kept.length + inputBytes + odd;
+      const rows = Math.floor((size - kept.length) / 100);
+      const copy = tailOf(kept + text(lineCount, lineCount + rows), 'copy');
+      copy.tail.replaces([old.tail]);
+      expect(copy.lines().length, `${odd}`).toBe(rows);
+    }
   });
 
   test('feeds an unfinished last line when that is asked for, once', () => {
@@ -687,6 +719,25 @@ describe('one open file', () => {
     expect([read(true), sink.lines.length]).toEqual(['end', 2]);
     appendFileSync(path, 'three\n');
     expect([read(), sink.texts(7).slice(2), sink.lines.at(-1)!.offset]).toEqual(['end', ['three'], 7]);
+  });
+
+  test.each<[string, string, string[]]>([
+    ['is of the greatest length, begins a new one', 'x'.repeat(lineBytesMax), ['rest', 'next']],
+    ['is longer, is its rest', 'x'.repeat(lineBytesMax + 1), ['next']],
+    ['is longer and not the first, is its rest', `a\n${'x'.repeat(lineBytesMax + 1)}`, ['next']],
+    ['is longer than the buffer, is its rest', 'x'.repeat(inputBytes + 10), ['next']],
+  ])('what follows an unfinished last line that %s', (_, text, expected) => {
+    const { path, read, lines } = tailOf(text);
+    for (let reads = 0; read(true) !== 'end'; reads++) expect(reads).toBeLessThan(9);
+    appendFileSync(path, 'rest\nnext\n');
+    expect(lines()).toEqual(expected);
+  });
+
+  test('feeds an empty first line, and waits for the one behind it', () => {
+    const { tail, path, read, lines } = tailOf('\nabc');
+    expect([read(), tail.position]).toEqual(['end', 1]);
+    appendFileSync(path, 'd\n');
+    expect(lines()).toEqual(['abcd']);
   });
 
   test('ends a cut line for who reads on elsewhere, and passes over its rest later', () => {
@@ -722,6 +773,38 @@ describe('one open file', () => {
     expect(lines()).toEqual(['three', 'fo\0ur']);
     truncateSync(path, 2 ** 31);
     expect([lines(), tail.position]).toEqual([[], 2 ** 31]);
+  });
+
+  test('passes over the rest of a cut line though it begins with NULs', () => {
+    for (const isCut of [true, false]) {
+      const { tail, path, sink, lines } = tailOf('x'.repeat(2 * inputBytes));
+      if (isCut) lines();
+      else tail.seekEnd(sink.buffer);
+      appendFileSync(path, '\0\0rest\nnext\n');
+      expect(lines()).toEqual(['next']);
+    }
+    const { tail, path, sink, lines } = tailOf('x'.repeat(2 * inputBytes));
+    tail.seekEnd(sink.buffer);
+    appendFileSync(path, '\nnext\n');
+    expect(lines()).toEqual(['next']);
+  });
+
+  test('goes on where a writer that does not append left a hole, and reads anew what is none', () => {
+    const { tail, path, read, lines } = tailOf('one\ntwo\n');
+    lines();
+    const over = (...bytes: string[]): void => {
+      truncateSync(path, 0);
+      writeFileSync(path, bytes.join(''));
+    };
+    over('\0'.repeat(8), 'new\n');
+    expect([read(), tail.position, read(), tail.position]).toEqual(['cut', 8, 'end', 12]);
+    over('\0'.repeat(12), 'newer\n');
+    expect([lines(), tail.position]).toEqual([['newer'], 18]);
+    over('\0'.repeat(17), '\n', 'other\n');
+    expect([read(), tail.position]).toEqual(['cut', 0]);
+    expect(lines().at(-1)).toBe('other');
+    over('\0'.repeat(4));
+    expect([read(), tail.position]).toEqual(['cut', 0]);
   });
 
   test('where the system knows no holes, their bytes are read', () => {
