@@ -713,3 +713,64 @@ describe('the source as a whole', () => {
     expect(sink.texts()).toEqual(['one']);
   });
 });
+
+test('what is said of no log has no source, and begins nowhere', () => {
+  const error = { kind: 'error', source: -1, offset: 0 };
+  const refused = (): never => {
+    throw new Error('EMFILE');
+  };
+  writeFileSync(at('a.log'), '');
+  writeFileSync(at('b.log'), '');
+  expect(follow([at('a.log')], { events: refused }).events).toContainEqual({
+    ...error,
+    path: '',
+    detail: 'not watched, polled instead: EMFILE',
+  });
+  expect(follow([at('*.log')], { filesMax: 1 }).events).toContainEqual({
+    ...error,
+    path: at('b.log'),
+    detail: 'more than 1 files fit; not followed',
+  });
+  const add: Events['add'] = (_path, mask) => {
+    if (mask === IN_MODIFY) throw new Error('ENOSPC');
+    return { close() {} };
+  };
+  const { events } = follow([at('a.log')], { events: () => Object.assign(new Deaf(), { add }) });
+  expect(events.filter(({ kind }) => kind === 'error')).toEqual([
+    { ...error, path: at('a.log'), detail: 'not watched, polled instead: ENOSPC' },
+  ]);
+});
+
+test('a look that was planned is planned once, and is given up at the stop', () => {
+  let told: EventsOptions | undefined;
+  const { source } = follow([at('*.log')], {
+    events: (options) => {
+      told = options;
+      return new Deaf();
+    },
+  });
+  const timers = vi.getTimerCount();
+  told!.overflowed();
+  expect(vi.getTimerCount()).toBe(timers + 1);
+  told!.overflowed();
+  expect(vi.getTimerCount()).toBe(timers + 1);
+  source.stop();
+  expect(vi.getTimerCount()).toBe(0);
+  told!.overflowed();
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test('a log that is not there has no position', () => {
+  expect(follow([at('a.log')]).source.positions()).toEqual([]);
+});
+
+test('a look at the names tries what failed again, not before its pause is over', () => {
+  mkdirSync(at('a.log'));
+  const { source, clock } = follow([at('a.log')]);
+  const errors = (ms: number): number => {
+    clock.ms = ms;
+    source.rescan();
+    return source.counters.errors;
+  };
+  expect([errors(0), errors(fileRetryMs - 1), errors(fileRetryMs)]).toEqual([1, 1, 2]);
+});
