@@ -14,7 +14,7 @@ const promises: [id: string, breakages: Record<string, [file: string, title: str
         'unit/fleet-sender',
         'a batch that the server took, and whose answer was lost',
       ],
-      'bans of the fleet are sent back to it': ['unit/fleet-sender', ''],
+      'bans of the fleet are sent back to it': ['unit/fleet-sender', 'an unban ends our decision'],
       'the position in the spool is in the cache only': ['unit/fleet-spool', 'is on the disk, not only in its cache'],
     },
   ],
