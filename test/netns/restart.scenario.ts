@@ -439,8 +439,11 @@ maxretry = 3
     host.fail('192.0.2.3', 3);
     await banned(daemon, '192.0.2.2', '192.0.2.3', '2001:db8:1::/64');
     await assert.rejects(daemon.ban('sshd', '192.0.2.1', 60), /is in ignoreip/);
+    // Two addresses that come at once may be told in one line or in two.
+    const told = (): number => daemon.said.filter((line) => line.includes('those of this host')).length;
+    const before = told();
     execFileSync('ip', ['address', 'del', '192.0.2.1/32', 'dev', 'lo']);
-    await until(() => daemon.said.filter((line) => line.includes('those of this host')).length === 2, timeout);
+    await until(() => told() > before, { ...timeout, what: 'the line that the address has gone' });
     host.fail('192.0.2.1', 3);
     await banned(daemon, '192.0.2.1', '192.0.2.2', '192.0.2.3', '2001:db8:1::/64');
     assert.deepEqual((await daemon.status()).problems, []);
