@@ -32,7 +32,7 @@ const vectorsOf =
     const directory = temporaryDirectory();
     try {
       const text = join(directory.path, 'part.wat');
-      const flags = ['-O3', '--runtime', 'stub', '--noAssert', '--importMemory', simd, 'simd', '--textFile', text];
+      const flags = ['-O2', '--runtime', 'stub', '--noAssert', '--importMemory', simd, 'simd', '--textFile', text];
       const { NODE_V8_COVERAGE: _, ...env } = process.env;
       const asc = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
       const memory = [

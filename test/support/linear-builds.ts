@@ -47,7 +47,7 @@ export async function linearOf(build: Build): Promise<{ linear: Linear; bytes: B
   const { error, stderr } = await asc.main([
     `${folder}/#linear.ts`,
     ...['--lib', folder, '--lib', 'src/engine/wasm'],
-    ...['--baseDir', root, '--outFile', output, '-O3', '--runtime', 'stub', '--noAssert', '--importMemory'],
+    ...['--baseDir', root, '--outFile', output, '-O2', '--runtime', 'stub', '--noAssert', '--importMemory'],
     ...[build === 'wasm' ? '--enable' : '--disable', 'simd'],
   ]);
   if (error) throw new Error(stderr.toString());
