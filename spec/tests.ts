@@ -105,7 +105,7 @@ const claimsOfTests: Readonly<Record<string, string>> = {
   'unit/find-bytes': 'LP-22 PE-12',
   'unit/fleet-config': 'X-fleet X-meant X-received X-shared',
   'unit/fleet-local': 'X-received X-shared',
-  'unit/fleet-process': 'X-fleet',
+  'unit/fleet-process': 'X-fleet X-shared',
   'unit/fleet-receiver': 'X-received',
   'unit/fleet-sender': 'X-shared',
   'unit/fleet-spool': 'X-shared',

@@ -54,3 +54,44 @@ test('any other refusal is an error, and is not asked again', async () => {
   await expect(attempt).rejects.toThrow(RefusedError);
   expect(asked).toEqual([request]);
 });
+
+const part = (address: string, more: boolean): Response => ({
+  ok: true,
+  data: { bans: [{ jail: 'fleet', address }] },
+  ...(more && { more }),
+});
+
+async function addressesOf(daemon: LocalDaemon): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { bans } of daemon.list('fleet')) found.push(...bans.map(({ address }) => address));
+  return found;
+}
+
+test('a list in parts is read to its end', async () => {
+  const asked = await answering([part('192.0.2.1', true), part('2001:db8::/64', true), part('192.0.2.3', false)]);
+  expect(await addressesOf(new LocalDaemon(path))).toEqual(['192.0.2.1', '2001:db8::/64', '192.0.2.3']);
+  expect(asked).toEqual([{ verb: 'list', args: { jail: 'fleet' } }]);
+});
+
+test('a list that is refused is no empty list', async () => {
+  await answering([refusal('no-such-jail')]);
+  await expect(addressesOf(new LocalDaemon(path))).rejects.toThrow(RefusedError);
+});
+
+test('a list that breaks off is an error', async () => {
+  await answering([part('192.0.2.1', true)]);
+  await expect(addressesOf(new LocalDaemon(path))).rejects.toThrow();
+});
+
+test('an unban names the jail and every address, and is over only when all is answered', async () => {
+  const asked = await answering([refusal('busy')], [{ ok: true, data: {}, more: true }, refusal('no-such-jail')]);
+  const attempt = new LocalDaemon(path).unban('fleet', ['192.0.2.1', '2001:db8::/64']);
+  await expect(attempt).rejects.toThrow(RefusedError);
+  const whole = { verb: 'unban', args: { jail: 'fleet', addresses: ['192.0.2.1', '2001:db8::/64'] } };
+  expect(asked).toEqual([whole, whole]);
+});
+
+test('an answer without content is no answer', async () => {
+  await answering([{ ok: true, data: {} }]);
+  await expect(new LocalDaemon(path).records()).rejects.toThrow(/without an answer/);
+});

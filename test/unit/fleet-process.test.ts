@@ -7,6 +7,7 @@ import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readPage } from '../../src/client/fleet-page.ts';
+import { encodeFrame } from '../../src/control/protocol.ts';
 import { heapMegabytes, niceness } from '../../src/fleet/limits.ts';
 import { temporaryDirectory } from '../support/control.ts';
 import { until } from '../support/until.ts';
@@ -106,4 +107,26 @@ test('its page is for this host alone, a problem is said once, and it ends when 
   fleet!.kill('SIGTERM');
   expect(await ended).toEqual([0, null]);
   expect(said).toContain(' stopped ');
+});
+
+test('told to end, it keeps what it has read of the records', async () => {
+  const port = await freePort();
+  const path = (name: string): string => join(directory.path, name);
+  // The position is written every few seconds; the first reading is over before.
+  const event = { number: 50, at: Date.now() / 1000, event: 'pressure' };
+  writeFileSync(path('records'), `${JSON.stringify(event)}\n`);
+  const answer = encodeFrame({ ok: true, data: { path: path('records'), number: 41 } });
+  const daemon = createServer((socket) => socket.once('data', () => socket.end(answer))).listen(path('socket'));
+  writeFileSync(path('password'), 'a-password\n', { mode: 0o600 });
+  const sends = `machine = "web-1"\npassword_file = "${path('password')}"\ndirectory = "${path('spool')}"\n`;
+  await start(0, `${sends}metrics_port = ${port}\n[control]\nsocket = "${path('socket')}"\n`);
+  const missed = async (): Promise<boolean> =>
+    /^fail2zig_fleet_records_missed_total 8$/m.test(await readPage(port).catch(() => ''));
+  await until(missed, { what: 'the record' });
+  const ended = once(fleet!, 'close');
+  fleet!.kill('SIGTERM');
+  expect(await ended).toEqual([0, null]);
+  daemon.close();
+  const { read } = JSON.parse(readFileSync(path('spool/position'), 'utf8'));
+  expect(read.number).toBe(50);
 });

@@ -179,4 +179,25 @@ export const fleet: readonly Breakage[] = [
     put: '    await rename',
     claims: ['X-shared'],
   },
+  {
+    name: 'told to end, fail2zig-fleet forgets what it has read of the records',
+    find: '  await spool?.close();\n',
+    put: '',
+    claims: ['X-shared'],
+    tests: ['test/unit/fleet-process.test.ts'],
+  },
+  {
+    name: 'of an answer in parts the fleet takes the first',
+    find: 'if (!response.ok) refusal = response.error;\n        else if (Object.keys(response.data as object).length > 0) yield',
+    put: 'if (!response.ok) refusal = response.error;\n        else if (Object.keys(response.data as object).length > 0) return yield',
+    claims: ['X-received'],
+    tests: ['test/unit/fleet-local.test.ts'],
+  },
+  {
+    name: 'a refusal after the first part of an answer is no error for the fleet',
+    find: 'if (!response.ok) refusal = response.error;',
+    put: 'if (!response.ok) return;',
+    claims: ['X-received'],
+    tests: ['test/unit/fleet-local.test.ts'],
+  },
 ];
