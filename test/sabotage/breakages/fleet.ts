@@ -194,7 +194,7 @@ export const fleet: readonly Breakage[] = [
     tests: ['test/unit/fleet-local.test.ts'],
   },
   {
-    name: 'a refusal after the first part of an answer is no error for the fleet',
+    name: 'a refusal is no error for the fleet',
     find: 'if (!response.ok) refusal = response.error;',
     put: 'if (!response.ok) return;',
     claims: ['X-received'],
