@@ -200,6 +200,6 @@ export const daemon: readonly Breakage[] = [
     find: "  { call: 'gettid', why: 'V8 looks on which thread it compiles' },\n",
     put: '',
     claims: ['E-01c'],
-    tests: ['test/netns/calls.test.ts'],
+    tests: ['test/unit/confinement.test.ts'],
   },
 ];
