@@ -253,6 +253,18 @@ test('what may be written may not be run, and only the runtime may be run', () =
   expect(rights.keep & ~(0xc | 0x4002 | 0x20 | 0x80 | 0x100 | 0x200)).toBe(0);
 });
 
+test('a list may be read where it is, whatever it is used for', () => {
+  const folders = ['bans', 'ignored'].map((name) => join(home.path, name));
+  for (const folder of folders) {
+    mkdirSync(folder, { recursive: true });
+    fs.writeFileSync(join(folder, 'list.txt'), '192.0.2.1\n');
+  }
+  const rows = ['ban', 'ignore'].map((use, at) => `[[list]]\nfile = "${folders[at]}/list.txt"\nuse = "${use}"\n`);
+  const permissions = permissionsFor(configured(rows.join('')), undefined, () => {});
+  const read = permissions.filter(({ may }) => may === rights.read).map(({ path }) => path);
+  expect(read).toEqual(expect.arrayContaining(folders));
+});
+
 describe('the started core', () => {
   test('ends at a refused call, and goes on only if every thread is confined', async () => {
     const handed = { confined: [], lacking: [], capabilities: 'f'.repeat(16) };

@@ -251,6 +251,17 @@ test('a record of a burst does not say until when: the jail does', () => {
   expect(alertOf(bans[0]!, 'm').decisions).toMatchObject([{ duration: `${10 * 365 * 86_400}s` }]);
 });
 
+test('a ban lasts for the server as long as its record says, above all one without an end', () => {
+  const none = { number: 0, index: -1, at: 0 };
+  const options = { fleetJail: 'fleet', bantimes: new Map([['sshd', 900]]) };
+  const secondsOf = (until?: number): number[] => {
+    const event = { number: 1, at: 1_000, event: 'ban', jail: 'sshd', addresses: ['192.0.2.1'] } as const;
+    const whole = { ...event, ...(until !== undefined && { until }) } as unknown as Event;
+    return bansOf(whole, none, options).map(({ seconds }) => seconds);
+  };
+  expect([-1, 1_060, 1_000, 900, undefined].map(secondsOf)).toEqual([[-1], [60], [1], [1], [900]]);
+});
+
 test('an unban ends our decision, in its turn and whatever breaks; not that of others', async () => {
   const { figures, spool } = await start();
   const others = { message: 'x', scenario: 'y', source: { scope: 'Ip', value: '192.0.2.1' } };

@@ -2,7 +2,7 @@
  * What an import writes: the configuration to the letter, with the place of each line, and the
  * report that says what was lost. Also the bans that run, and the files that a log path means.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -289,6 +289,8 @@ test('a log path means the regular files that match now', () => {
   expect(found('a1')).toEqual([]);
 });
 
+const readServices = (): string => (existsSync('/etc/services') ? readFileSync('/etc/services', 'utf8') : '');
+
 test('services of this host have the numbers that /etc/services gives them', () => {
   const ports = servicePorts();
   for (const [name, port] of ports) {
@@ -296,6 +298,10 @@ test('services of this host have the numbers that /etc/services gives them', () 
     expect(port).toBeLessThanOrEqual(65_535);
   }
   if (ports.size > 0) expect([ports.get('ssh'), ports.get('domain')]).toEqual([22, 53]);
+  // By its other names too: http is www.
+  for (const [, port, alias] of readServices().matchAll(/^\w\S*\s+(\d+)\/(?:tcp|udp)[ \t]+([^\s#]+)/gm)) {
+    expect(ports.has(alias!.toLowerCase()), `${alias}, which is ${port}`).toBe(true);
+  }
 });
 
 test('filters that need more room than there is give up patterns, the largest first', () => {

@@ -456,6 +456,19 @@ describe('what it adopts at start', () => {
     await reconciliation.stop();
   });
 
+  test('nothing more once it is told to stop, however much the kernel holds', async () => {
+    const { reconciliation, world, endOf } = reconciliationOf();
+    world.held.set('10.0.0.1', heldBan('10.0.0.1'));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    world.hold = promise;
+    const starting = reconciliation.start(true);
+    await settle();
+    const stopping = reconciliation.stop();
+    resolve();
+    await Promise.all([starting, stopping]);
+    expect(endOf('10.0.0.1')).toBeUndefined();
+  });
+
   test('not what an operator bans or unbans meanwhile, in that jail', async () => {
     const { reconciliation, world, endOf } = reconciliationOf();
     world.held.set('10.0.0.1', heldBan('10.0.0.1'));

@@ -84,4 +84,11 @@ export const confinement: readonly Breakage[] = [
     claims: ['X-first-filter'],
     tests: ['test/unit/confinement.test.ts'],
   },
+  {
+    name: 'the confined daemon may not read its lists',
+    find: 'flatMap(({ logpath }) => logpath), ...lists])',
+    put: 'flatMap(({ logpath }) => logpath), ...lists.slice(1)])',
+    claims: ['X-files'],
+    tests: ['test/unit/confine.test.ts'],
+  },
 ];

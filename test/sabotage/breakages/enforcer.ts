@@ -318,4 +318,11 @@ export const enforcer: readonly Breakage[] = [
     claims: ['X-repair'],
     tests: ['test/unit/reconciliation.test.ts'],
   },
+  {
+    name: 'a stop waits until every ban of the kernel is taken over',
+    find: "      if (this.#isStopped) throw new Error('stopped');\n      found++;",
+    put: '      found++;',
+    claims: ['FM-2'],
+    tests: ['test/unit/reconciliation.test.ts'],
+  },
 ];

@@ -200,4 +200,11 @@ export const fleet: readonly Breakage[] = [
     claims: ['X-received'],
     tests: ['test/unit/fleet-local.test.ts'],
   },
+  {
+    name: 'a ban without an end is sent as one of a second',
+    find: 'until < 0 ? -1 : Math.max(1, until - at)',
+    put: 'Math.max(1, until - at)',
+    claims: ['X-shared'],
+    tests: ['test/unit/fleet-sender.test.ts'],
+  },
 ];

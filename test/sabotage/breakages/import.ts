@@ -56,4 +56,11 @@ export const importing: readonly Breakage[] = [
     put: "this.#set('maxretry', kept + 1, place);",
     claims: ['WHY-15'],
   },
+  {
+    name: 'a service has no other names',
+    find: 'for (const each of [name, ...aliases])',
+    put: 'for (const each of [name])',
+    claims: ['LP-11'],
+    tests: ['test/unit/import-report.test.ts'],
+  },
 ];
