@@ -207,4 +207,11 @@ export const fleet: readonly Breakage[] = [
     claims: ['X-shared'],
     tests: ['test/unit/fleet-sender.test.ts'],
   },
+  {
+    name: 'fail2zig-fleet is not told to end by SIGINT',
+    find: "for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());",
+    put: "for (const name of ['SIGTERM'] as const) process.once(name, () => stop.abort());",
+    claims: ['X-shared'],
+    tests: ['test/unit/fleet-process.test.ts'],
+  },
 ];
