@@ -6,26 +6,27 @@ import { openSync, readFileSync, readSync } from 'node:fs';
 
 /** Resident bytes: all, those without a file behind them or shared, and those with a file. */
 export function residentParts(): { all: number; anonymous: number; file: number } {
-  const shared = statusField('RssShmem');
-  const [all, anonymous, file] = [statusField('VmRSS'), statusField('RssAnon') + shared, statusField('RssFile')];
-  return { all, anonymous, file };
+  const field = status();
+  return { all: field('VmRSS'), anonymous: field('RssAnon') + field('RssShmem'), file: field('RssFile') };
 }
 
-function statusField(name: string): number {
-  const line = readFileSync('/proc/self/status', 'latin1')
-    .split('\n')
-    .find((text) => text.startsWith(`${name}:`));
-  return line === undefined ? 0 : Number.parseInt(line.slice(name.length + 1), 10) * 1024;
+/** The fields of this moment, bytes. */
+function status(): (name: string) => number {
+  const lines = readFileSync('/proc/self/status', 'latin1').split('\n');
+  return (name) => {
+    const line = lines.find((text) => text.startsWith(`${name}:`));
+    return line === undefined ? 0 : Number.parseInt(line.slice(name.length + 1), 10) * 1024;
+  };
 }
 
 /** VmRSS, bytes. */
 export function residentBytes(): number {
-  return statusField('VmRSS');
+  return status()('VmRSS');
 }
 
 /** VmHWM, the highest VmRSS since the start, bytes. */
 export function residentPeakBytes(): number {
-  return statusField('VmHWM');
+  return status()('VmHWM');
 }
 
 /** The same figures for frequent reads, from a file of one line (/proc/self/statm, in pages). */
