@@ -86,6 +86,7 @@ const xtablesBounds = [
   'iptables refuses more bans than it can hold, and changes nothing',
   'ipset says IPSET_ERR_HASH_FULL when a set is full, and takes the ban once there is room',
   'ipset: elements that end are nobody else’s work, unless half of them go',
+  'ipset: what we have unbanned hides no loss later',
   'ipset: a set of equal size that others swap in is noticed',
   'ipset: a smaller bound keeps the bans that last longest',
   'ipset says ENOENT when its sets are gone, and the ban lands after reconcile',

@@ -137,7 +137,7 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
   /** Number of elements that we have added and deleted since. */
   #added = 0;
   #deleted = 0;
-  /** When the first known element expires, monotonic ms. */
+  /** When the first known element may expire at the earliest, monotonic ms. */
   #soonestEnd = Number.POSITIVE_INFINITY;
 
   constructor({ open = () => openTransport(netlinkNetfilter), setElementsMax = bansMaxLargest }: IpsetOptions = {}) {
@@ -353,6 +353,7 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
       encodeElements(request, command.add, set, bans);
     }
     if (request.expected.length === 0) return;
+    for (const { bans } of groups) for (const { timeoutMs } of bans) this.#noteEnd(timeoutMs);
     try {
       await request.send();
     } catch (error) {
@@ -362,12 +363,16 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
     for (const { bans, unbans } of groups) {
       this.#added += bans.length;
       this.#deleted += unbans.length;
-      for (const { timeoutMs } of bans) this.#noteEnd(timeoutMs);
     }
   }
 
+  /**
+   * The kernel counts in ticks, which may be faster than our clock, and says "one second" of less
+   * than one: an element may end so much earlier.
+   */
   #noteEnd(timeoutMs: number): void {
-    if (timeoutMs > 0) this.#soonestEnd = Math.min(this.#soonestEnd, performance.now() + timeoutMs);
+    const earliest = performance.now() + timeoutMs * 0.999 - 1000;
+    if (timeoutMs > 0) this.#soonestEnd = Math.min(this.#soonestEnd, earliest);
   }
 
   protected dumpElements({ name, family }: SetShape, visit: VisitElement, restart: () => void): Promise<void> {
